@@ -1,0 +1,145 @@
+-- Times are microseconds since the Unix epoch, UTC, by the database's clock.
+-- Hashes are SHA-256 as 64 hexadecimal digits. Tables and columns that the PHP
+-- MultiFlexi has too keep their names.
+
+CREATE TABLE company (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    name    TEXT NOT NULL UNIQUE,
+    created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE apps (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    name       TEXT NOT NULL UNIQUE,
+    executable TEXT NOT NULL,
+    cmdparams  TEXT NOT NULL,
+    created    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE runtemplate (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    app_id        INTEGER NOT NULL REFERENCES apps (id),
+    company_id    INTEGER NOT NULL REFERENCES company (id),
+    name          TEXT NOT NULL,
+    timeout_ms    INTEGER,
+    grace_ms      INTEGER NOT NULL,
+    lost_after_ms INTEGER NOT NULL,
+    created       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX runtemplate_app ON runtemplate (app_id);
+CREATE INDEX runtemplate_company ON runtemplate (company_id);
+
+CREATE TABLE configuration (
+    runtemplate_id INTEGER NOT NULL REFERENCES runtemplate (id) ON DELETE CASCADE,
+    name           TEXT NOT NULL,
+    value          TEXT NOT NULL,
+    PRIMARY KEY (runtemplate_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE agent (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    name      TEXT NOT NULL UNIQUE,
+    slots     INTEGER NOT NULL,
+    version   TEXT NOT NULL,
+    labels    TEXT NOT NULL,
+    last_seen INTEGER NOT NULL
+) STRICT;
+
+-- `attempt` and `fence` are those of the newest attempt; a change to a job on an
+-- agent names both and its own state, in the changing statement.
+CREATE TABLE job (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    runtemplate_id   INTEGER NOT NULL REFERENCES runtemplate (id),
+    app_id           INTEGER NOT NULL REFERENCES apps (id),
+    company_id       INTEGER NOT NULL REFERENCES company (id),
+    env              TEXT NOT NULL,
+    state            TEXT NOT NULL,
+    attempt          INTEGER NOT NULL DEFAULT 0,
+    fence            INTEGER NOT NULL DEFAULT 0,
+    request_id       TEXT,
+    request_index    INTEGER NOT NULL,
+    created          INTEGER NOT NULL,
+    queued           INTEGER,
+    ended            INTEGER,
+    cancel_requested INTEGER,
+    UNIQUE (request_id, request_index)
+) STRICT;
+CREATE INDEX job_queue ON job (queued, id) WHERE state = 'queued';
+CREATE INDEX job_active ON job (state) WHERE state IN ('loaded', 'offered', 'running', 'unreachable', 'finishing');
+CREATE INDEX job_state ON job (state, id);
+CREATE INDEX job_runtemplate ON job (runtemplate_id, id);
+CREATE INDEX job_company ON job (company_id, id);
+CREATE INDEX job_app ON job (app_id);
+
+-- One try at running a job. `command` and `leftovers` are JSON.
+CREATE TABLE attempt (
+    job_id            INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    number            INTEGER NOT NULL,
+    fence             INTEGER NOT NULL,
+    state             TEXT NOT NULL,
+    agent_id          INTEGER NOT NULL REFERENCES agent (id),
+    command           TEXT NOT NULL,
+    offered           INTEGER NOT NULL,
+    started           INTEGER,
+    unreachable       INTEGER,
+    ended             INTEGER,
+    exit_code         INTEGER,
+    signal            INTEGER,
+    pid               INTEGER,
+    user_cpu_us       INTEGER,
+    system_cpu_us     INTEGER,
+    peak_memory_bytes INTEGER,
+    stdout_bytes      INTEGER,
+    stdout_sha256     TEXT,
+    stderr_bytes      INTEGER,
+    stderr_sha256     TEXT,
+    log_length        INTEGER,
+    leftovers         TEXT,
+    trouble           TEXT,
+    PRIMARY KEY (job_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_active ON attempt (agent_id, state) WHERE state IN ('offered', 'running', 'unreachable', 'finishing');
+
+-- The stored log of an attempt: framed records from `start` on. Small chunks are
+-- inline in `content`, others are the object of that name.
+CREATE TABLE log_chunk (
+    job_id     INTEGER NOT NULL,
+    attempt    INTEGER NOT NULL,
+    start      INTEGER NOT NULL,
+    length     INTEGER NOT NULL,
+    stdout_at  INTEGER NOT NULL,
+    stderr_at  INTEGER NOT NULL,
+    last_time  INTEGER NOT NULL,
+    encoding   TEXT NOT NULL,
+    content    BLOB,
+    object     TEXT,
+    PRIMARY KEY (job_id, attempt, start),
+    FOREIGN KEY (job_id, attempt) REFERENCES attempt (job_id, number) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- `source` is file, stdout or stderr; the content of the latter two is the log.
+-- `state` is uploading, stored or failed (then `note` says why).
+CREATE TABLE artifacts (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id       INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    attempt      INTEGER NOT NULL,
+    source       TEXT NOT NULL,
+    filename     TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    content      BLOB,
+    size         INTEGER NOT NULL,
+    sha256       TEXT,
+    note         TEXT NOT NULL,
+    state        TEXT NOT NULL,
+    created      INTEGER NOT NULL,
+    UNIQUE (job_id, attempt, source, filename)
+) STRICT;
+
+-- The content of an artifact that is too large to be inline: objects in order.
+CREATE TABLE artifact_part (
+    artifact_id INTEGER NOT NULL REFERENCES artifacts (id) ON DELETE CASCADE,
+    start       INTEGER NOT NULL,
+    length      INTEGER NOT NULL,
+    object      TEXT NOT NULL,
+    PRIMARY KEY (artifact_id, start)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,239 @@
+//! The agents that are connected to this scheduler, and what each has.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use multiflexi_proto::v1::{ConnectResponse, connect_response::Message};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::domain::ids::{AgentId, AttemptKey};
+
+/// An agent whose attempts are shorter than this is offered more than it has
+/// slots, so that a slot need not wait for a round trip.
+const SHORT: Duration = Duration::from_millis(100);
+
+/// A message to an agent, or the status that ends its stream.
+pub(super) type ToAgent = Result<ConnectResponse, Status>;
+
+/// How far an attempt that an agent has is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Offered,
+    Accepted,
+}
+
+/// One session of an agent.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) id: AgentId,
+    pub(super) name: String,
+    pub(super) slots: usize,
+    sender: mpsc::Sender<ToAgent>,
+    has: Mutex<HashMap<AttemptKey, Phase>>,
+    /// It takes no more offers.
+    leaving: AtomicBool,
+    /// Moving average of how long its attempts run, in microseconds.
+    typical: AtomicU64,
+    /// Ends the session.
+    pub(super) stop: CancellationToken,
+}
+
+impl Connected {
+    pub(super) fn new(
+        id: AgentId,
+        name: String,
+        slots: usize,
+        sender: mpsc::Sender<ToAgent>,
+        stop: CancellationToken,
+    ) -> Self {
+        let typical = AtomicU64::new(u64::MAX);
+        let (has, leaving) = (Mutex::default(), AtomicBool::new(false));
+        Self { id, name, slots, sender, has, leaving, typical, stop }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptKey, Phase>> {
+        self.has.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a message; waits while the agent is slow to read.
+    pub(super) async fn send(&self, message: Message) {
+        // An agent that is gone learns what it missed when it reconciles.
+        let _ = self.sender.send(Ok(ConnectResponse { message: Some(message) })).await;
+    }
+
+    /// Ends the stream with a status.
+    pub(super) async fn fail(&self, status: Status) {
+        let _ = self.sender.send(Err(status)).await;
+    }
+
+    pub(super) fn hold(&self, keys: impl IntoIterator<Item = AttemptKey>, phase: Phase) {
+        self.lock().extend(keys.into_iter().map(|key| (key, phase)));
+    }
+
+    /// Whether it had the attempt.
+    pub(super) fn release(&self, key: AttemptKey) -> bool {
+        self.lock().remove(&key).is_some()
+    }
+
+    pub(super) fn phase(&self, key: AttemptKey) -> Option<Phase> {
+        self.lock().get(&key).copied()
+    }
+
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn ran_for(&self, elapsed: Duration) {
+        let elapsed = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let before = self.typical.load(Ordering::Relaxed);
+        let next = if before == u64::MAX { elapsed } else { before / 8 * 7 + elapsed / 8 };
+        self.typical.store(next, Ordering::Relaxed);
+    }
+
+    /// Free slots, and how many more it may be offered ahead.
+    fn room(&self) -> (usize, usize) {
+        if self.leaving.load(Ordering::Relaxed) {
+            return (0, 0);
+        }
+        let short = u128::from(self.typical.load(Ordering::Relaxed)) < SHORT.as_micros();
+        let ahead = if short { self.slots } else { 0 };
+        let has = self.lock().len();
+        (self.slots.saturating_sub(has), (self.slots + ahead).saturating_sub(has))
+    }
+}
+
+/// Slots of the connected agents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// Agents that are connected.
+    pub agents: usize,
+    /// How many jobs they run at once.
+    pub total: usize,
+    /// How many they have.
+    pub busy: usize,
+}
+
+/// The agents that are connected to this scheduler.
+#[derive(Debug, Default)]
+pub struct Agents {
+    connected: Mutex<HashMap<AgentId, Arc<Connected>>>,
+}
+
+impl Agents {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, Arc<Connected>>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, id: AgentId) -> Option<Arc<Connected>> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// The agent that was offered an attempt or has it.
+    pub(super) fn holder(&self, key: AttemptKey) -> Option<Arc<Connected>> {
+        self.lock().values().find(|agent| agent.phase(key).is_some()).cloned()
+    }
+
+    /// Adds a session; returns the one of the same agent that it replaces.
+    pub(super) fn add(&self, agent: Arc<Connected>) -> Option<Arc<Connected>> {
+        self.lock().insert(agent.id, agent)
+    }
+
+    /// Removes a session, unless another has replaced it.
+    pub(super) fn remove(&self, agent: &Arc<Connected>) -> bool {
+        let mut connected = self.lock();
+        let is_current =
+            connected.get(&agent.id).is_some_and(|current| Arc::ptr_eq(current, agent));
+        if is_current {
+            connected.remove(&agent.id);
+        }
+        is_current
+    }
+
+    /// Agents that can be offered something, those with most free slots first,
+    /// and how much.
+    pub(super) fn with_room(&self) -> Vec<(Arc<Connected>, usize)> {
+        let mut agents: Vec<_> = self
+            .lock()
+            .values()
+            .map(|agent| (Arc::clone(agent), agent.room()))
+            .filter(|(_, (_, room))| *room > 0)
+            .collect();
+        agents.sort_by_key(|(agent, (free, _))| (std::cmp::Reverse(*free), agent.id));
+        agents.into_iter().map(|(agent, (_, room))| (agent, room)).collect()
+    }
+
+    /// How many attempts an agent has; none if it is not connected.
+    pub fn busy(&self, id: AgentId) -> Option<usize> {
+        self.get(id).map(|agent| agent.lock().len().min(agent.slots))
+    }
+
+    /// Slots of all connected agents.
+    pub fn slots(&self) -> Slots {
+        self.lock().values().fold(Slots::default(), |slots, agent| Slots {
+            agents: slots.agents + 1,
+            total: slots.total + agent.slots,
+            busy: slots.busy + agent.lock().len().min(agent.slots),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{Fence, JobId};
+
+    fn agent(id: i64, slots: usize) -> Arc<Connected> {
+        let sender = mpsc::channel(1).0;
+        let stop = CancellationToken::new();
+        Arc::new(Connected::new(AgentId(id), format!("agent-{id}"), slots, sender, stop))
+    }
+
+    fn key(job: i64) -> AttemptKey {
+        AttemptKey { job: JobId(job), number: 1, fence: Fence(1) }
+    }
+
+    #[test]
+    fn the_agent_with_most_free_slots_comes_first() {
+        let agents = Agents::default();
+        agents.add(agent(1, 2));
+        agents.add(agent(2, 4));
+        agents.get(AgentId(2)).unwrap().hold((1..=3).map(key), Phase::Accepted);
+        let order: Vec<_> =
+            agents.with_room().iter().map(|(agent, room)| (agent.id.0, *room)).collect();
+        assert_eq!(order, [(1, 2), (2, 1)]);
+    }
+
+    #[test]
+    fn only_agents_with_short_attempts_are_offered_ahead() {
+        let agent = agent(1, 2);
+        agent.hold([key(1), key(2)], Phase::Accepted);
+        assert_eq!(agent.room(), (0, 0));
+        agent.ran_for(Duration::from_millis(1));
+        assert_eq!(agent.room(), (0, 2));
+        for _ in 0..20 {
+            agent.ran_for(Duration::from_secs(60));
+        }
+        assert_eq!(agent.room(), (0, 0));
+        agent.leave();
+        agent.release(key(1));
+        assert_eq!(agent.room(), (0, 0));
+    }
+
+    #[test]
+    fn a_replaced_session_does_not_remove_its_successor() {
+        let agents = Agents::default();
+        let (old, new) = (agent(1, 1), agent(1, 1));
+        agents.add(Arc::clone(&old));
+        assert!(agents.add(Arc::clone(&new)).is_some());
+        assert!(!agents.remove(&old));
+        assert!(agents.remove(&new));
+    }
+}

@@ -1,0 +1,158 @@
+//! From the queue to agents and back. Everything here is driven by events: a job
+//! that is queued, a slot that is free, an agent that comes or goes, a deadline.
+//! Decisions are the domain's, and each is a compare-and-set in the store before
+//! a message says so.
+
+mod agents;
+mod convert;
+mod offers;
+mod perform_job;
+mod reconcile;
+mod run_end;
+mod session;
+mod unreachable;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    domain::ids::{AgentId, AttemptKey},
+    events::Events,
+    logs::Logs,
+    store::{LoseContact, Store, StoreError},
+};
+
+pub use agents::{Agents, Slots};
+
+/// How agents are treated.
+#[derive(Clone, Copy, Debug)]
+pub struct DispatchSettings {
+    /// How long an agent may leave an offer unanswered.
+    pub offer_deadline: Duration,
+    /// How often an agent shows that it lives; it is gone after three times that.
+    pub heartbeat: Duration,
+}
+
+impl Default for DispatchSettings {
+    fn default() -> Self {
+        Self { offer_deadline: Duration::from_secs(10), heartbeat: Duration::from_secs(5) }
+    }
+}
+
+/// A handle on the dispatcher.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    logs: Logs,
+    events: Events,
+    settings: DispatchSettings,
+    agents: Agents,
+    offers: offers::Offers,
+    /// Rung when a claim may find something.
+    wake: Notify,
+    /// Rung when attempts became unreachable.
+    unreachable: Notify,
+    /// Grows whenever something is queued.
+    queued: AtomicU64,
+    /// The value of `queued` at which the queue was last found empty.
+    drained: AtomicU64,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Dispatch {
+    /// Takes over from a scheduler that may have been killed: no agent is
+    /// connected, so what was on offer is queued again and what was running is
+    /// unreachable until its agent comes back. Then starts to dispatch.
+    pub async fn start(
+        store: Store,
+        logs: Logs,
+        events: Events,
+        settings: DispatchSettings,
+    ) -> Result<Self, StoreError> {
+        let unreachable = store.change(LoseContact { agent: None }).await?;
+        if !unreachable.is_empty() {
+            tracing::warn!(attempts = unreachable.len(), "attempts wait for their agents to return");
+        }
+        let shared = Arc::new(Shared {
+            store,
+            logs,
+            events,
+            settings,
+            agents: Agents::default(),
+            offers: offers::Offers::default(),
+            wake: Notify::new(),
+            unreachable: Notify::new(),
+            queued: AtomicU64::new(1),
+            drained: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let dispatch = Self { shared };
+        let tasks = &dispatch.shared.tasks;
+        tasks.spawn(dispatch.clone().perform_jobs());
+        tasks.spawn(dispatch.clone().expire_offers());
+        tasks.spawn(dispatch.clone().give_up_unreachable());
+        Ok(dispatch)
+    }
+
+    /// Ends every session and waits until what they began is done.
+    pub async fn stop(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// The connected agents.
+    pub fn agents(&self) -> &Agents {
+        &self.shared.agents
+    }
+
+    /// Says that a job was queued, or is about to be by a change that the store
+    /// already has: the claim then shares its transaction.
+    pub fn job_queued(&self) {
+        self.shared.queued.fetch_add(1, Ordering::SeqCst);
+        self.shared.wake.notify_one();
+    }
+
+    /// Says that an agent can take more.
+    fn slot_freed(&self) {
+        if self.shared.drained.load(Ordering::SeqCst) != self.shared.queued.load(Ordering::SeqCst) {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Tells an agent to end an attempt. An agent that is away learns of it when
+    /// it is back.
+    pub async fn cancel(&self, agent: AgentId, key: AttemptKey) {
+        if let Some(agent) = self.shared.agents.get(agent) {
+            agent.send(convert::cancel(&[key])).await;
+        }
+    }
+
+    /// Tells an agent that what it was offered is no longer there.
+    pub async fn withdraw(&self, key: AttemptKey, reason: &str) {
+        if let Some(agent) = self.shared.agents.holder(key) {
+            agent.release(key);
+            agent.send(convert::withdraw(&[key], reason)).await;
+            self.slot_freed();
+        }
+    }
+
+    fn notify(&self, keys: &[AttemptKey]) {
+        keys.iter().for_each(|key| self.shared.events.notify(key.job));
+    }
+}

@@ -1,0 +1,133 @@
+//! `perform_job`: takes what waits from the queue, as much as the agents have room
+//! for, and holds it out to them. `run_begin` happens in the claim; the agent's
+//! accept leads to `launch_job` there, and its final record to `run_end`.
+
+use std::{sync::Arc, sync::atomic::Ordering};
+
+use super::{
+    Dispatch,
+    agents::{Connected, Phase},
+    convert,
+};
+use crate::{
+    domain::ids::AttemptKey,
+    store::{Accept, Claim, StoreError, Withdraw},
+};
+
+/// Most attempts in one offer.
+const OFFER: usize = 256;
+
+impl Dispatch {
+    pub(super) async fn perform_jobs(self) {
+        loop {
+            tokio::select! {
+                () = self.shared.wake.notified() => self.offer_what_waits().await,
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Fills the agents' room. A database that fails is tried again with the next
+    /// event, and there is one: expired offers are looked after on a timer.
+    async fn offer_what_waits(&self) {
+        loop {
+            let queued = self.shared.queued.load(Ordering::SeqCst);
+            if queued == self.shared.drained.load(Ordering::SeqCst) {
+                return;
+            }
+            let agents = self.shared.agents.with_room();
+            if agents.is_empty() {
+                return;
+            }
+            for (agent, room) in agents {
+                match self.offer(&agent, room.min(OFFER)).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        // Unless something was queued since, the queue is empty.
+                        self.shared.drained.store(queued, Ordering::SeqCst);
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the queue cannot be read");
+                        self.retry_soon();
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rings again after a moment: the database has failed.
+    fn retry_soon(&self) {
+        let dispatch = self.clone();
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(std::time::Duration::from_secs(1)) => dispatch.job_queued(),
+                () = dispatch.shared.stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Claims up to `limit` jobs for an agent; false if there were fewer.
+    async fn offer(&self, agent: &Arc<Connected>, limit: usize) -> Result<bool, StoreError> {
+        let claimed = self.shared.store.change(Claim { agent: agent.id, limit }).await?;
+        self.notify(&claimed.failed);
+        let more = claimed.launches.len() + claimed.failed.len() == limit;
+        if !claimed.launches.is_empty() {
+            let keys: Vec<AttemptKey> = claimed.launches.iter().map(|launch| launch.key).collect();
+            agent.hold(keys.iter().copied(), Phase::Offered);
+            self.shared.offers.add(agent.id, &keys, self.shared.settings.offer_deadline);
+            self.notify(&keys);
+            agent.send(convert::offer(claimed.launches)).await;
+            if agent.stop.is_cancelled() {
+                // It went while it was served: nobody else takes the offers back.
+                self.take_back(agent, &keys).await;
+            }
+        }
+        Ok(more)
+    }
+
+    /// An agent takes offers. It may start those that are still its.
+    pub(super) async fn accept(&self, agent: &Arc<Connected>, keys: Vec<AttemptKey>) {
+        let accepted = match self.shared.store.change(Accept(keys.clone())).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::error!(agent = agent.name, %error, "accepted offers cannot be recorded");
+                self.take_back(agent, &keys).await;
+                agent.send(convert::withdraw(&keys, &error.to_string())).await;
+                return;
+            }
+        };
+        let (started, refused): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|key| accepted.contains(key));
+        if !started.is_empty() {
+            agent.hold(started.iter().copied(), Phase::Accepted);
+            started.iter().for_each(|key| self.shared.logs.open(*key));
+            agent.send(convert::start(&started)).await;
+            self.notify(&started);
+        }
+        if !refused.is_empty() {
+            refused.iter().for_each(|key| _ = agent.release(*key));
+            let reason = "the offer has expired, or the job was cancelled";
+            agent.send(convert::withdraw(&refused, reason)).await;
+            self.slot_freed();
+        }
+    }
+
+    /// Puts offers of an agent back into the queue.
+    pub(super) async fn take_back(&self, agent: &Arc<Connected>, keys: &[AttemptKey]) {
+        keys.iter().for_each(|key| _ = agent.release(*key));
+        match self.shared.store.change(Withdraw(keys.to_vec())).await {
+            Ok(withdrawn) if withdrawn.is_empty() => self.slot_freed(),
+            Ok(withdrawn) => {
+                self.notify(&withdrawn);
+                self.job_queued();
+            }
+            Err(error) => {
+                // The offers' deadline tries again.
+                tracing::error!(agent = agent.name, %error, "offers cannot be taken back");
+                self.shared.offers.add(agent.id, keys, self.shared.settings.offer_deadline);
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! An agent that connects says what it holds; both sides agree, attempt by
+//! attempt, on what goes on and what is over.
+
+use std::sync::Arc;
+
+use multiflexi_proto::v1::{self, HeldAttempt, connect_response::Message};
+
+use super::{
+    Dispatch,
+    agents::{Connected, Phase},
+    convert,
+};
+use crate::{
+    domain::ids::AttemptKey,
+    logs::LogError,
+    store::{Reconcile, StoreError},
+};
+
+/// Why an agent's attempts cannot be reconciled.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReconcileError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Dispatch {
+    /// Reconciles, and tells the agent: first the welcome, then what is over.
+    pub(super) async fn reconcile(
+        &self,
+        agent: &Arc<Connected>,
+        held: &[HeldAttempt],
+    ) -> Result<(), ReconcileError> {
+        let keys: Vec<AttemptKey> =
+            held.iter().filter_map(|held| convert::key(held.key.as_ref())).collect();
+        let change = Reconcile { agent: agent.id, held: keys };
+        let outcome = self.shared.store.change(change).await?;
+        let mut resumed = Vec::with_capacity(outcome.resumed.len());
+        for held in &outcome.resumed {
+            let log = self.shared.logs.resume(held.key).await?;
+            resumed.push(v1::ResumedAttempt {
+                key: Some(convert::to_key(held.key)),
+                durable_offset: log.durable(),
+                cancel: held.cancel,
+            });
+        }
+        agent.hold(outcome.resumed.iter().map(|held| held.key), Phase::Accepted);
+        agent
+            .send(Message::Welcome(v1::Welcome {
+                agent_id: agent.id.0,
+                heartbeat_interval: Some(multiflexi_proto::duration(self.shared.settings.heartbeat)),
+                resumed,
+            }))
+            .await;
+        let has_ended = |key: &AttemptKey| {
+            held.iter().any(|held| held.ended && convert::key(held.key.as_ref()) == Some(*key))
+        };
+        let (ended, superseded): (Vec<_>, Vec<_>) = outcome.over.iter().partition(|key| has_ended(key));
+        if !ended.is_empty() {
+            agent.send(convert::acknowledge(&ended)).await;
+        }
+        if !superseded.is_empty() {
+            let reason = "the attempt is over: it was given up or superseded";
+            agent.send(convert::withdraw(&superseded, reason)).await;
+        }
+        for key in &outcome.lost {
+            tracing::warn!(job = key.job.0, agent = agent.name, "lost: its agent came back without it");
+        }
+        self.shared.logs.close(&outcome.lost);
+        self.notify(&outcome.lost);
+        self.notify(&outcome.resumed.iter().map(|held| held.key).collect::<Vec<_>>());
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! `run_end`: an agent's final record becomes the end of the attempt, once its
+//! output is here whole. The agent keeps the record until it is acknowledged, and
+//! it is acknowledged only when it is committed.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Dispatch, agents::Connected, convert};
+use crate::{
+    domain::{
+        ids::AttemptKey,
+        job::{self, Completion},
+    },
+    logs::LiveLog,
+    store::{Ended, Finish, FinishingAttempts},
+};
+
+/// Pauses between tries when an end cannot be stored: doubled up to the second.
+const RETRY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
+
+impl Dispatch {
+    /// Ends attempts. Those whose output is here end together, in one transaction;
+    /// each of the others when its output has arrived.
+    pub(super) async fn complete(&self, agent: &Arc<Connected>, completions: Vec<Completion>) {
+        let mut ready = Vec::with_capacity(completions.len());
+        for completion in completions {
+            agent.release(completion.key);
+            agent.ran_for(completion.elapsed);
+            let completion = Arc::new(completion);
+            match self.ended_if_whole(&completion) {
+                Some(ended) => ready.push(ended),
+                None => self.complete_later(agent, completion),
+            }
+        }
+        self.finish(agent, ready).await;
+    }
+
+    /// The end of an attempt whose whole output is here and small.
+    fn ended_if_whole(&self, completion: &Arc<Completion>) -> Option<Ended> {
+        let (chunk, trouble) = match self.shared.logs.get(completion.key) {
+            None if completion.log_length == 0 => (None, String::new()),
+            None => return None,
+            Some(log) if log.received() < completion.log_length => return None,
+            Some(log) => (self.shared.logs.small_rest(&log).ok()?, log.check(completion)),
+        };
+        Some(ended(completion, chunk, trouble))
+    }
+
+    fn complete_later(&self, agent: &Arc<Connected>, completion: Arc<Completion>) {
+        let (dispatch, agent) = (self.clone(), Arc::clone(agent));
+        self.shared.tasks.spawn(async move {
+            // Until its output is whole, the agent may go: it says it all again.
+            let stop = agent.stop.clone();
+            tokio::select! {
+                () = dispatch.complete_when_whole(&agent, &completion) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    async fn complete_when_whole(&self, agent: &Arc<Connected>, completion: &Arc<Completion>) {
+        let key = completion.key;
+        let log = match self.shared.logs.resume(key).await {
+            Ok(log) => log,
+            Err(error) => {
+                // Its stored part is unreadable: the end is recorded all the same.
+                tracing::error!(attempt = %key, %error, "stored output cannot be read");
+                self.finish(agent, vec![ended(completion, None, error.to_string())]).await;
+                return;
+            }
+        };
+        if log.received() < completion.log_length {
+            self.finishing(&[key]).await;
+            let mut progress = log.progress();
+            let whole = progress.wait_for(|now| now.received >= completion.log_length).await;
+            if whole.is_err() {
+                return;
+            }
+        }
+        let chunk = self.store_rest(&log).await;
+        self.finish(agent, vec![ended(completion, chunk, log.check(completion))]).await;
+    }
+
+    /// Stores all of a log but a small rest, for as long as it takes.
+    async fn store_rest(&self, log: &LiveLog) -> Option<crate::store::StoredChunk> {
+        let mut pause = RETRY[0];
+        loop {
+            match self.shared.logs.last_chunk(log).await {
+                Ok(chunk) => return chunk,
+                Err(error) => {
+                    tracing::error!(attempt = %log.key(), %error, "output cannot be stored; trying on");
+                    log.set_trouble(format!("its output cannot be stored: {error}"));
+                    self.shared.events.notify(log.key().job);
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY[1]);
+        }
+    }
+
+    /// Records ends, for as long as it takes, and acknowledges them.
+    async fn finish(&self, agent: &Arc<Connected>, ended: Vec<Ended>) {
+        if ended.is_empty() {
+            return;
+        }
+        let keys: Vec<AttemptKey> = ended.iter().map(|ended| ended.completion.key).collect();
+        let mut pause = RETRY[0];
+        loop {
+            let result = match self.shared.store.begin_change(Finish(ended.clone())).await {
+                Ok(pending) => {
+                    // A claim for the free slots shares this transaction.
+                    self.slot_freed();
+                    pending.await
+                }
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::error!(agent = agent.name, attempts = keys.len(), %error, "ends cannot be recorded; trying on");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = agent.stop.cancelled() => return,
+            }
+            pause = (pause * 2).min(RETRY[1]);
+        }
+        self.shared.logs.close(&keys);
+        self.notify(&keys);
+        agent.send(convert::acknowledge(&keys)).await;
+        for key in &keys {
+            tracing::debug!(job = key.job.0, attempt = key.number, agent = agent.name, "ended");
+        }
+    }
+
+    /// Records that processes have ended whose artifacts or output are on the way.
+    pub(super) async fn finishing(&self, keys: &[AttemptKey]) {
+        match self.shared.store.change(FinishingAttempts(keys.to_vec())).await {
+            Ok(finishing) => self.notify(&finishing),
+            Err(error) => tracing::warn!(%error, "attempts cannot be marked as finishing"),
+        }
+    }
+}
+
+fn ended(
+    completion: &Arc<Completion>,
+    chunk: Option<crate::store::StoredChunk>,
+    trouble: String,
+) -> Ended {
+    let outcome = job::run_end(completion);
+    if !trouble.is_empty() {
+        tracing::error!(attempt = %completion.key, trouble, "output is not whole");
+    }
+    Ended { completion: Arc::clone(completion), outcome, chunk, trouble }
+}

@@ -1,0 +1,87 @@
+//! What exit codes and signals mean, by convention: 0 success, 1 warning, 126 and
+//! 127 from the shell, 255 critical failure (the PHP MultiFlexi's own list).
+
+use super::job::State;
+
+/// What an outcome means, in a few words; empty while there is none.
+pub fn meaning(state: State, exit_code: Option<i32>, signal: Option<i32>) -> String {
+    match state {
+        State::Cancelled => return ended_by("cancelled", exit_code, signal),
+        State::TimedOut => return ended_by("timed out", exit_code, signal),
+        State::Lost => return "lost: its agent did not come back".to_owned(),
+        _ if !state.is_terminal() => return String::new(),
+        _ => {}
+    }
+    match (exit_code, signal) {
+        (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
+        (Some(code), None) => exit_code_meaning(code).to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+fn ended_by(what: &str, exit_code: Option<i32>, signal: Option<i32>) -> String {
+    match (exit_code, signal) {
+        (_, Some(signal)) => format!("{what}, ended by {}", signal_name(signal)),
+        (Some(code), None) => format!("{what}, exited with {code}"),
+        (None, None) => what.to_owned(),
+    }
+}
+
+fn exit_code_meaning(code: i32) -> &'static str {
+    match code {
+        0 => "success",
+        1 => "warning",
+        2 => "usage error",
+        126 => "not executable",
+        127 => "not found",
+        128..=192 => "ended by a signal, says the shell",
+        255 => "critical failure",
+        _ => "failure",
+    }
+}
+
+/// `SIGKILL (9)`; a number without a name stands alone.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return format!("signal {signal}"),
+    };
+    format!("{name} ({signal})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_explained() {
+        assert_eq!(meaning(State::Succeeded, Some(0), None), "success");
+        assert_eq!(meaning(State::Failed, Some(127), None), "not found");
+        assert_eq!(meaning(State::Failed, Some(126), None), "not executable");
+        assert_eq!(meaning(State::Failed, Some(255), None), "critical failure");
+        assert_eq!(meaning(State::Failed, None, Some(9)), "killed by SIGKILL (9)");
+        assert_eq!(meaning(State::Failed, None, Some(40)), "killed by signal 40");
+        assert_eq!(
+            meaning(State::Cancelled, None, Some(15)),
+            "cancelled, ended by SIGTERM (15)"
+        );
+        assert_eq!(meaning(State::TimedOut, Some(3), None), "timed out, exited with 3");
+        assert_eq!(meaning(State::Running, None, None), "");
+    }
+}

@@ -1,0 +1,13 @@
+//! The life of a job, in the seed's words: `perform_job` is [`run_begin`] (the
+//! command line and the environment), `launch_job` (on an agent), [`run_end`]
+//! (what the outcome is) and `create_job_artifacts`.
+
+mod completion;
+mod run_begin;
+mod run_end;
+mod state;
+
+pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
+pub use run_begin::{Launch, RunBeginError, Template, run_begin};
+pub use run_end::{Outcome, run_end};
+pub use state::{Refused, State, Transition};

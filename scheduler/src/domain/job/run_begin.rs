@@ -1,0 +1,87 @@
+//! `run_begin`: everything that an agent needs to launch an attempt.
+
+use std::time::Duration;
+
+use crate::domain::{
+    command_line::{self, CommandLineError},
+    environment::{self, Variables},
+    ids::{ApplicationId, AttemptKey, CompanyId, RunTemplateId},
+};
+
+/// What a run template says, with its application and company.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The run template.
+    pub id: RunTemplateId,
+    /// Its name.
+    pub name: String,
+    /// The application.
+    pub application: ApplicationId,
+    /// The application's name.
+    pub application_name: String,
+    /// The program.
+    pub executable: String,
+    /// Its parameters.
+    pub cmdparams: String,
+    /// The company.
+    pub company: CompanyId,
+    /// The company's name.
+    pub company_name: String,
+    /// Its variables.
+    pub environment: Variables,
+    /// How long a job may run; none for no limit.
+    pub timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}
+
+/// What an agent is told to launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The variables of its process.
+    pub environment: Variables,
+    /// How long it may run; none for no limit.
+    pub timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}
+
+/// Why an attempt cannot be launched: its configuration is unusable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunBeginError {
+    /// The command line.
+    #[error("the command line of run template {0} cannot be built: {1}")]
+    CommandLine(RunTemplateId, CommandLineError),
+}
+
+/// Builds command line and environment of an attempt. `own` are the variables
+/// that were given with the job; they win over the template's. The names that
+/// begin with `MULTIFLEXI_` are the system's and win over both.
+pub fn run_begin(
+    key: AttemptKey,
+    template: &Template,
+    own: &Variables,
+) -> Result<Launch, RunBeginError> {
+    let injected = [
+        ("MULTIFLEXI_JOB_ID", key.job.to_string()),
+        ("MULTIFLEXI_ATTEMPT", key.number.to_string()),
+        ("MULTIFLEXI_EXECUTOR", "Native".to_owned()),
+        ("MULTIFLEXI_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
+        ("MULTIFLEXI_RUNTEMPLATE_ID", template.id.to_string()),
+        ("MULTIFLEXI_RUNTEMPLATE_NAME", template.name.clone()),
+        ("MULTIFLEXI_APPLICATION_ID", template.application.to_string()),
+        ("MULTIFLEXI_APPLICATION_NAME", template.application_name.clone()),
+        ("MULTIFLEXI_COMPANY_ID", template.company.to_string()),
+        ("MULTIFLEXI_COMPANY_NAME", template.company_name.clone()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let environment = environment::assemble([&template.environment, own, &injected]);
+    let command = command_line::build(&template.executable, &template.cmdparams, &environment)
+        .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
+    Ok(Launch { key, command, environment, timeout: template.timeout, grace: template.grace })
+}

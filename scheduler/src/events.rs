@@ -1,0 +1,57 @@
+//! Tells whoever waits for a job that something about it has changed. It carries
+//! no content: who is woken asks again. A job that nobody waits for costs nothing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::domain::ids::JobId;
+
+/// A handle on the bell of every job.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    bells: Arc<Mutex<HashMap<JobId, watch::Sender<()>>>>,
+}
+
+impl Events {
+    /// A receiver that sees every change after this call.
+    pub fn subscribe(&self, job: JobId) -> watch::Receiver<()> {
+        self.lock().entry(job).or_insert_with(|| watch::channel(()).0).subscribe()
+    }
+
+    /// Says that something about a job has changed.
+    pub fn notify(&self, job: JobId) {
+        let mut bells = self.lock();
+        if let Some(bell) = bells.get(&job) {
+            if bell.send(()).is_err() {
+                bells.remove(&job);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, watch::Sender<()>>> {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_who_waits_is_woken_and_nothing_is_kept() {
+        let events = Events::default();
+        events.notify(JobId(1));
+        let mut bell = events.subscribe(JobId(1));
+        events.notify(JobId(2));
+        assert!(!bell.has_changed().unwrap());
+        events.notify(JobId(1));
+        bell.changed().await.unwrap();
+        drop(bell);
+        events.notify(JobId(1));
+        assert!(events.lock().is_empty());
+    }
+}

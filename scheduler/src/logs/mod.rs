@@ -1,0 +1,36 @@
+//! The output of attempts: taken in from agents, kept in memory until it is
+//! durable, stored in chunks, and read by whoever follows it.
+//!
+//! Followers read at their own pace from memory, or from the stored chunks once
+//! they are behind: a slow one holds nobody up and misses nothing.
+
+mod chunk;
+mod flusher;
+mod live;
+mod reader;
+mod registry;
+
+pub use live::{Appended, LiveLog};
+pub use reader::LogReader;
+pub use registry::{DurableTo, LogSettings, Logs};
+
+use crate::{objects::ObjectError, store::StoreError};
+
+/// Why a log cannot be stored or read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The object store.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// What is stored is no log.
+    #[error("the stored log of {what} is damaged: {reason}")]
+    Damaged {
+        /// The chunk.
+        what: String,
+        /// How.
+        reason: String,
+    },
+}

@@ -1,0 +1,138 @@
+//! Everything in which the databases differ. A new one is a new arm of each
+//! `match` here, a folder under `migrations/`, and a green conformance suite.
+
+use sqlx::{AnyConnection, ConnectOptions as _, Executor as _, any::AnyConnectOptions};
+
+use super::{StoreError, schema::Migrations};
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite, in the scheduler's own process.
+    Sqlite,
+    /// PostgreSQL 15 or newer.
+    Postgres,
+}
+
+/// The type of a column of [`Dialect::rows`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A 64-bit number.
+    Int,
+    /// Text.
+    Text,
+}
+
+impl Dialect {
+    /// The dialect that a URL speaks of.
+    pub(super) fn of(url: &str) -> Result<Self, StoreError> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Ok(Self::Sqlite),
+            Some("postgres" | "postgresql") => Ok(Self::Postgres),
+            scheme => Err(StoreError::Invalid(format!(
+                "{:?} is no database that this version can use: take sqlite or postgres",
+                scheme.unwrap_or(url)
+            ))),
+        }
+    }
+
+    /// The schema's history.
+    pub(super) fn migrations(self) -> Migrations {
+        match self {
+            Self::Sqlite => &[("initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))],
+            Self::Postgres => {
+                &[("initial", include_str!("../../../migrations/postgres/0001_initial.sql"))]
+            }
+        }
+    }
+
+    /// What a new connection is told.
+    fn settings(self) -> &'static str {
+        match self {
+            // FULL: a commit that was acknowledged survives a power cut.
+            Self::Sqlite => {
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; \
+                 PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                 PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
+            }
+            Self::Postgres => "SET TIME ZONE 'UTC';",
+        }
+    }
+
+    /// How many connections read.
+    pub(super) fn readers(self) -> u32 {
+        match self {
+            Self::Sqlite => 4,
+            Self::Postgres => 8,
+        }
+    }
+
+    /// Begins a transaction that writes. SQLite takes its write lock at once, so
+    /// that no transaction fails half-way for want of it.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// The time, in microseconds since the Unix epoch.
+    pub(super) fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+            Self::Postgres => {
+                "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+            }
+        }
+    }
+
+    /// Ends a SELECT of rows that are about to be changed: rows that another
+    /// scheduler is changing are passed over.
+    pub(super) fn skip_locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// A table expression over the JSON array of arrays in `parameter`: many rows
+    /// in one parameter, so that a batch of any size is one prepared statement.
+    pub(super) fn rows(self, parameter: &str, columns: &[(&str, Kind)]) -> String {
+        let (from, column): (String, fn(usize, Kind) -> String) = match self {
+            Self::Sqlite => {
+                (format!("json_each({parameter})"), |index, _| format!("value->>{index}"))
+            }
+            Self::Postgres => {
+                let column = |index, kind| match kind {
+                    Kind::Int => format!("CAST(value->>{index} AS BIGINT)"),
+                    Kind::Text => format!("value->>{index}"),
+                };
+                (format!("jsonb_array_elements(CAST({parameter} AS JSONB)) AS e(value)"), column)
+            }
+        };
+        let columns: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, (name, kind))| format!("{} AS {name}", column(index, *kind)))
+            .collect();
+        format!("(SELECT {} FROM {from}) AS r", columns.join(", "))
+    }
+}
+
+/// A connection with its settings.
+pub(super) async fn connect(
+    options: &AnyConnectOptions,
+    dialect: Dialect,
+) -> Result<AnyConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    prepare(&mut connection, dialect).await?;
+    Ok(connection)
+}
+
+/// Tells a new connection its settings.
+pub(super) async fn prepare(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), sqlx::Error> {
+    connection.execute(dialect.settings()).await.map(|_| ())
+}

@@ -1,0 +1,67 @@
+//! The few forms that lists share: pages of rows by ascending or descending id.
+
+use super::StoreError;
+
+/// Most rows on a page.
+pub const MAX_PAGE: i32 = 1000;
+
+/// Rows on a page if the caller does not say.
+const DEFAULT_PAGE: i32 = 50;
+
+/// One page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Most rows on it.
+    pub size: i64,
+    /// The id after which it begins; none for the first page.
+    pub after: Option<i64>,
+}
+
+impl Page {
+    /// Reads `page_size` and `page_token` of a request.
+    pub fn parse(size: i32, token: &str) -> Result<Self, StoreError> {
+        if !(0..=MAX_PAGE).contains(&size) {
+            return Err(StoreError::Invalid(format!(
+                "page_size is {size}: it must be between 1 and {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+            )));
+        }
+        let after = match token {
+            "" => None,
+            token => Some(token.parse().map_err(|_| {
+                let token: String = token.chars().take(40).collect();
+                StoreError::Invalid(format!("page_token {token:?} is none that a list gave out"))
+            })?),
+        };
+        Ok(Self { size: i64::from(if size == 0 { DEFAULT_PAGE } else { size }), after })
+    }
+
+    /// The token of the next page, if this one is full.
+    pub fn next<T>(self, rows: &[T], id: impl Fn(&T) -> i64) -> String {
+        match rows.last() {
+            Some(last) if rows.len() as i64 >= self.size => id(last).to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_and_bad_ones_refused() {
+        assert_eq!(Page::parse(0, "").unwrap(), Page { size: 50, after: None });
+        assert_eq!(Page::parse(7, "12").unwrap(), Page { size: 7, after: Some(12) });
+        assert!(Page::parse(-1, "").is_err());
+        assert!(Page::parse(1001, "").is_err());
+        assert!(Page::parse(1, "twelve").is_err());
+    }
+
+    #[test]
+    fn only_a_full_page_has_a_next() {
+        let page = Page { size: 2, after: None };
+        assert_eq!(page.next(&[5, 4], |id| *id), "4");
+        assert_eq!(page.next(&[5], |id| *id), "");
+        assert_eq!(page.next(&[], |id: &i64| *id), "");
+    }
+}

@@ -1,0 +1,115 @@
+//! The only place that knows SQL. One function a question, one [`Change`] a
+//! change; the guard of every change is in its writing statement.
+//!
+//! Readers use a pool; every change goes through one [`writer`] that puts what is
+//! waiting into one transaction, so that a hundred transitions cost one commit.
+//! Statements are written once: `$1` placeholders and the SQL that SQLite and
+//! PostgreSQL share. What differs stands in [`dialect`] and nowhere else.
+
+mod agents;
+mod applications;
+mod artifacts;
+mod companies;
+mod dialect;
+mod error;
+mod filters;
+mod jobs;
+mod logs;
+mod queue;
+mod run_templates;
+mod schema;
+mod transitions;
+mod writer;
+
+use sqlx::{
+    AnyPool, ConnectOptions as _,
+    any::{AnyConnectOptions, AnyPoolOptions},
+};
+
+pub use agents::{AgentRow, RegisterAgent};
+pub use applications::{ApplicationRow, CreateApplication};
+pub use artifacts::{
+    AddPart, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact, Source, Upload,
+};
+pub use companies::{CompanyRow, CreateCompany};
+pub use dialect::Dialect;
+pub use error::StoreError;
+pub use filters::Page;
+pub use jobs::{AttemptRow, CreateJobs, DeleteJob, JobFilter, JobRow, NewJobs};
+pub use logs::{ChunkContent, PutChunk, StoredChunk};
+pub use queue::{ProcessQueue, QueueCounts};
+pub use run_templates::{CreateRunTemplate, NewRunTemplate, RunTemplateRow};
+pub use transitions::{
+    Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, FinishingAttempts, GiveUp,
+    HeldRow, LoseContact, Queued, QueueJob, Reconcile, Reconciled, Started, StartedRow, Withdraw,
+};
+pub use writer::{Change, Tx};
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// A URL as sqlx takes it.
+    pub url: String,
+    /// How to name it to a user: a path or a URL without its password.
+    pub name: String,
+}
+
+/// An open database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    readers: AnyPool,
+    writer: writer::Writer,
+    dialect: Dialect,
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date. The database must be
+    /// one of ours, of this version or an older one.
+    pub async fn open(location: &Location) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let dialect = Dialect::of(&location.url)?;
+        let options = location
+            .url
+            .parse::<AnyConnectOptions>()
+            .map_err(|error| StoreError::open(location, &error))?
+            .disable_statement_logging();
+        let mut connection = dialect::connect(&options, dialect)
+            .await
+            .map_err(|error| StoreError::open(location, &error))?;
+        schema::migrate(&mut connection, dialect, location).await?;
+        let readers = AnyPoolOptions::new()
+            .max_connections(dialect.readers())
+            .min_connections(0)
+            .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
+            .connect_lazy_with(options.clone());
+        let writer = writer::Writer::start(connection, options, dialect);
+        Ok(Self { readers, writer, dialect })
+    }
+
+    /// Which database it is.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Makes a change durable: when this returns `Ok`, the change is committed.
+    pub async fn change<C: Change>(&self, change: C) -> Result<C::Output, StoreError> {
+        self.writer.submit(change).await?.await
+    }
+
+    /// Hands a change to the writer and returns at once; the future that comes
+    /// back resolves when it is committed. Changes handed in one after the other
+    /// are applied in that order, in one transaction if they are quick enough.
+    pub async fn begin_change<C: Change>(
+        &self,
+        change: C,
+    ) -> Result<impl Future<Output = Result<C::Output, StoreError>> + Send + 'static, StoreError>
+    {
+        self.writer.submit(change).await
+    }
+
+    /// Finishes what was handed to the writer and closes every connection.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}

@@ -1,0 +1,176 @@
+//! Run templates, with their variables in table `configuration`.
+
+use std::{collections::HashMap, time::Duration};
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{Change, Page, Store, StoreError, Tx, dialect::Kind};
+use crate::domain::{
+    environment::Variables,
+    ids::{ApplicationId, CompanyId, RunTemplateId},
+    job::Template,
+};
+
+/// A run template, with when it was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunTemplateRow {
+    /// What it says.
+    pub template: Template,
+    /// When it was created.
+    pub created: i64,
+}
+
+/// What a new run template says.
+#[derive(Clone, Debug)]
+pub struct NewRunTemplate {
+    /// Its name.
+    pub name: String,
+    /// The application.
+    pub application: ApplicationId,
+    /// The company.
+    pub company: CompanyId,
+    /// Its variables.
+    pub environment: Variables,
+    /// How long a job may run; none for no limit.
+    pub timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// How long an unreachable job is waited for.
+    pub lost_after: Duration,
+}
+
+/// Creates a run template.
+#[derive(Clone, Debug)]
+pub struct CreateRunTemplate(pub NewRunTemplate);
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Change for CreateRunTemplate {
+    type Output = RunTemplateId;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<RunTemplateId, StoreError> {
+        let new = &self.0;
+        exists(tx, "SELECT id FROM apps WHERE id = $1", "application", new.application.0).await?;
+        exists(tx, "SELECT id FROM company WHERE id = $1", "company", new.company.0).await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO runtemplate \
+             (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, created) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+        )
+        .bind(new.application.0)
+        .bind(new.company.0)
+        .bind(new.name.clone())
+        .bind(new.timeout.map(milliseconds))
+        .bind(milliseconds(new.grace))
+        .bind(milliseconds(new.lost_after))
+        .bind(tx.now)
+        .fetch_one(&mut *tx.conn)
+        .await?;
+        for (name, value) in &new.environment {
+            sqlx::query(
+                "INSERT INTO configuration (runtemplate_id, name, value) VALUES ($1, $2, $3)",
+            )
+            .bind(id)
+            .bind(name.clone())
+            .bind(value.clone())
+            .execute(&mut *tx.conn)
+            .await?;
+        }
+        Ok(RunTemplateId(id))
+    }
+}
+
+async fn exists(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    what: &'static str,
+    id: i64,
+) -> Result<(), StoreError> {
+    let found = sqlx::query(sql).bind(id).fetch_optional(&mut *tx.conn).await?;
+    found.map(|_| ()).ok_or(StoreError::NotFound { what, id })
+}
+
+const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.executable, a.cmdparams, \
+     t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created \
+     FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
+
+fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
+    let milliseconds = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let template = Template {
+        id: RunTemplateId(row.try_get(0)?),
+        name: row.try_get(1)?,
+        application: ApplicationId(row.try_get(2)?),
+        application_name: row.try_get(3)?,
+        executable: row.try_get(4)?,
+        cmdparams: row.try_get(5)?,
+        company: CompanyId(row.try_get(6)?),
+        company_name: row.try_get(7)?,
+        environment: Variables::new(),
+        timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
+        grace: milliseconds(row.try_get(9)?),
+    };
+    Ok(RunTemplateRow { template, created: row.try_get(10)? })
+}
+
+/// The run templates with these ids (a JSON array of one-element arrays), with
+/// their variables.
+pub(super) async fn by_ids(
+    conn: &mut sqlx::AnyConnection,
+    dialect: super::Dialect,
+    ids: &[i64],
+) -> Result<HashMap<RunTemplateId, RunTemplateRow>, StoreError> {
+    let wanted = serde_json::json!(ids.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
+    let chosen = dialect.rows("$1", &[("id", Kind::Int)]);
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "{COLUMNS} WHERE t.id IN (SELECT r.id FROM {chosen})"
+    )))
+    .bind(wanted.clone())
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut templates = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let row = template(row)?;
+        templates.insert(row.template.id, row);
+    }
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT runtemplate_id, name, value FROM configuration \
+         WHERE runtemplate_id IN (SELECT r.id FROM {chosen})"
+    )))
+    .bind(wanted)
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in &rows {
+        if let Some(owner) = templates.get_mut(&RunTemplateId(row.try_get(0)?)) {
+            owner.template.environment.insert(row.try_get(1)?, row.try_get(2)?);
+        }
+    }
+    Ok(templates)
+}
+
+impl Store {
+    /// One run template.
+    pub async fn run_template(&self, id: RunTemplateId) -> Result<RunTemplateRow, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        by_ids(&mut conn, self.dialect, &[id.0])
+            .await?
+            .remove(&id)
+            .ok_or(StoreError::NotFound { what: "run template", id: id.0 })
+    }
+
+    /// Run templates by id.
+    pub async fn run_templates(&self, page: Page) -> Result<Vec<RunTemplateRow>, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM runtemplate WHERE id > $1 ORDER BY id LIMIT $2")
+                .bind(page.after.unwrap_or(0))
+                .bind(page.size)
+                .fetch_all(&mut *conn)
+                .await?;
+        let mut rows: Vec<_> =
+            by_ids(&mut conn, self.dialect, &ids).await?.into_values().collect();
+        rows.sort_by_key(|row| row.template.id);
+        Ok(rows)
+    }
+}

@@ -1,0 +1,224 @@
+//! From the queue to an agent: claim, accept, withdraw.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{ATTEMPT_IS_KEY, JOB_IS_KEY, KEY, key, keys_json, list, transition};
+use crate::{
+    domain::{
+        environment::Variables,
+        ids::{AgentId, AttemptKey, RunTemplateId},
+        job::{Launch, Outcome, Transition, run_begin},
+    },
+    store::{Change, StoreError, Tx, dialect::Kind, jobs, run_templates},
+};
+
+/// Takes the jobs that wait longest for an agent and makes their attempts.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The agent that they will be offered to.
+    pub agent: AgentId,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// What a claim took.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    /// What to offer.
+    pub launches: Vec<Launch>,
+    /// Jobs whose configuration cannot be run: they have failed.
+    pub failed: Vec<AttemptKey>,
+}
+
+impl Change for Claim {
+    type Output = Claimed;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Claimed, StoreError> {
+        let sql = format!(
+            "UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 \
+             WHERE state = 'queued' AND id IN (SELECT id FROM job WHERE state = 'queued' \
+             ORDER BY queued, id LIMIT $1 {skip}) \
+             RETURNING id, attempt, fence, runtemplate_id, env",
+            to = Transition::Offer.to(),
+            skip = tx.dialect.skip_locked(),
+        );
+        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
+        let mut rows =
+            sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *tx.conn).await?;
+        if rows.is_empty() {
+            return Ok(Claimed::default());
+        }
+        rows.sort_by_key(|row| row.try_get::<i64, _>(0).unwrap_or_default());
+        let mut ids: Vec<i64> =
+            rows.iter().map(|row| row.try_get(3)).collect::<Result<_, _>>()?;
+        ids.dedup();
+        let templates = run_templates::by_ids(&mut *tx.conn, tx.dialect, &ids).await?;
+
+        let mut claimed = Claimed::default();
+        let mut attempts = Vec::with_capacity(rows.len());
+        let mut troubles = Vec::new();
+        for row in &rows {
+            let key = key(row)?;
+            let template: i64 = row.try_get(3)?;
+            let own: Variables = match row.try_get::<String, _>(4)?.as_str() {
+                "{}" => Variables::new(),
+                json => serde_json::from_str(json).map_err(jobs::decode)?,
+            };
+            let template = templates
+                .get(&RunTemplateId(template))
+                .ok_or(StoreError::NotFound { what: "run template", id: template })?;
+            let begun = run_begin(key, &template.template, &own);
+            let command = begun.as_ref().map_or_else(|_| Vec::new(), |launch| launch.command.clone());
+            let command = serde_json::json!(command).to_string();
+            attempts.push((key.job.0, key.number, key.fence.0, command));
+            match begun {
+                Ok(launch) => claimed.launches.push(launch),
+                Err(error) => troubles.push((key, error.to_string())),
+            }
+        }
+        insert_attempts(tx, self.agent, &attempts).await?;
+        for (key, trouble) in troubles {
+            fail(tx, key, trouble).await?;
+            claimed.failed.push(key);
+        }
+        Ok(claimed)
+    }
+}
+
+async fn insert_attempts(
+    tx: &mut Tx<'_>,
+    agent: AgentId,
+    attempts: &[(i64, i32, i64, String)],
+) -> Result<(), StoreError> {
+    let [job, number, fence] = KEY;
+    let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_command", Kind::Text)]);
+    let sql = format!(
+        "INSERT INTO attempt (job_id, number, fence, state, agent_id, command, offered) \
+         SELECT r.k_job, r.k_attempt, r.k_fence, '{}', $2, r.k_command, $3 FROM {rows}",
+        Transition::Offer.to()
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::json!(attempts).to_string())
+        .bind(agent.0)
+        .bind(tx.now)
+        .execute(&mut *tx.conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends an attempt that cannot even be offered.
+async fn fail(tx: &mut Tx<'_>, key: AttemptKey, trouble: String) -> Result<(), StoreError> {
+    let state = Outcome::Failed.state();
+    sqlx::query(AssertSqlSafe(format!(
+        "UPDATE job SET state = '{state}', ended = $1 \
+         WHERE id = $2 AND attempt = $3 AND fence = $4 AND state = 'offered'"
+    )))
+    .bind(tx.now)
+    .bind(key.job.0)
+    .bind(i64::from(key.number))
+    .bind(key.fence.0)
+    .execute(&mut *tx.conn)
+    .await?;
+    sqlx::query(AssertSqlSafe(format!(
+        "UPDATE attempt SET state = '{state}', ended = $1, trouble = $2 \
+         WHERE job_id = $3 AND number = $4 AND fence = $5 AND state = 'offered'"
+    )))
+    .bind(tx.now)
+    .bind(trouble)
+    .bind(key.job.0)
+    .bind(i64::from(key.number))
+    .bind(key.fence.0)
+    .execute(&mut *tx.conn)
+    .await?;
+    Ok(())
+}
+
+/// Records that an agent takes offers.
+#[derive(Clone, Debug)]
+pub struct Accept(pub Vec<AttemptKey>);
+
+impl Change for Accept {
+    /// Those that it may start.
+    type Output = Vec<AttemptKey>;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
+        transition(tx, Transition::Start, &self.0, "", ", started = $2").await
+    }
+}
+
+/// Takes offers back into the queue: the attempts never were.
+#[derive(Clone, Debug)]
+pub struct Withdraw(pub Vec<AttemptKey>);
+
+impl Change for Withdraw {
+    /// Those that are in the queue again.
+    type Output = Vec<AttemptKey>;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
+        withdraw(tx, &self.0).await
+    }
+}
+
+pub(super) async fn withdraw(
+    tx: &mut Tx<'_>,
+    keys: &[AttemptKey],
+) -> Result<Vec<AttemptKey>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tx.dialect.rows("$1", &KEY);
+    let from = list(Transition::Withdraw.from());
+    let sql = format!(
+        "UPDATE job SET state = '{}', attempt = attempt - 1 FROM {rows} \
+         WHERE {JOB_IS_KEY} AND job.state IN {from} \
+         RETURNING job.id, job.attempt + 1, job.fence",
+        Transition::Withdraw.to()
+    );
+    let withdrawn = sqlx::query(AssertSqlSafe(sql))
+        .bind(keys_json(keys))
+        .fetch_all(&mut *tx.conn)
+        .await?;
+    let withdrawn: Vec<AttemptKey> = withdrawn.iter().map(key).collect::<Result<_, _>>()?;
+    let sql = format!(
+        "DELETE FROM attempt WHERE state IN {from} \
+         AND EXISTS (SELECT 1 FROM {rows} WHERE {ATTEMPT_IS_KEY})"
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(keys_json(&withdrawn)).execute(&mut *tx.conn).await?;
+    Ok(withdrawn)
+}
+
+/// A process that was started.
+#[derive(Clone, Copy, Debug)]
+pub struct StartedRow {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// The process id.
+    pub pid: i64,
+}
+
+/// Records process ids of running attempts.
+#[derive(Clone, Debug)]
+pub struct Started(pub Vec<StartedRow>);
+
+impl Change for Started {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let [job, number, fence] = KEY;
+        let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_pid", Kind::Int)]);
+        let sql = format!(
+            "UPDATE attempt SET pid = r.k_pid FROM {rows} \
+             WHERE {ATTEMPT_IS_KEY} AND attempt.state = 'running'"
+        );
+        let started: Vec<_> = self
+            .0
+            .iter()
+            .map(|row| (row.key.job.0, row.key.number, row.key.fence.0, row.pid))
+            .collect();
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(started).to_string())
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! Every change of a job's state. The guard of each statement is (job, attempt,
+//! fence) and the states that [`Transition::from`] allows: whoever comes second,
+//! late or under an old fence changes nothing, and is told so.
+
+mod cancel;
+mod claim;
+mod contact;
+mod finish;
+mod queue;
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{StoreError, Tx, dialect::Kind};
+use crate::domain::{
+    ids::{AttemptKey, Fence, JobId},
+    job::{State, Transition},
+};
+
+pub use cancel::{CancelJob, Cancelled};
+pub use claim::{Accept, Claim, Claimed, Started, StartedRow, Withdraw};
+pub use contact::{GiveUp, HeldRow, LoseContact, Reconcile, Reconciled};
+pub use finish::{Ended, Finish, FinishingAttempts};
+pub use queue::{Queued, QueueJob};
+
+/// The columns of a batch of attempt keys.
+const KEY: [(&str, Kind); 3] =
+    [("k_job", Kind::Int), ("k_attempt", Kind::Int), ("k_fence", Kind::Int)];
+
+/// Joins `job` to a batch of keys.
+const JOB_IS_KEY: &str =
+    "job.id = r.k_job AND job.attempt = r.k_attempt AND job.fence = r.k_fence";
+
+/// Joins `attempt` to a batch of keys.
+const ATTEMPT_IS_KEY: &str = "attempt.job_id = r.k_job AND attempt.number = r.k_attempt \
+     AND attempt.fence = r.k_fence";
+
+/// States as a list in SQL.
+pub(super) fn list(states: &[State]) -> String {
+    let names: Vec<String> = states.iter().map(|state| format!("'{}'", state.name())).collect();
+    format!("({})", names.join(", "))
+}
+
+/// A batch of keys as a parameter.
+fn keys_json(keys: &[AttemptKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| (key.job.0, key.number, key.fence.0)).collect();
+    serde_json::json!(keys).to_string()
+}
+
+/// Reads keys from the first three columns.
+fn key(row: &sqlx::any::AnyRow) -> Result<AttemptKey, sqlx::Error> {
+    Ok(AttemptKey {
+        job: JobId(row.try_get(0)?),
+        number: super::jobs::small(row, 1)?.unwrap_or_default(),
+        fence: Fence(row.try_get(2)?),
+    })
+}
+
+/// Takes the attempts `keys` and their jobs through `transition`, and says which
+/// of them it was still open to. `job_set` and `attempt_set` are further columns
+/// to set (`, ended = $2`), with `$2` the time; `$2 > 0` keeps the parameter in the
+/// statements that set none.
+async fn transition(
+    tx: &mut Tx<'_>,
+    transition: Transition,
+    keys: &[AttemptKey],
+    job_set: &str,
+    attempt_set: &str,
+) -> Result<Vec<AttemptKey>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tx.dialect.rows("$1", &KEY);
+    let from = list(transition.from());
+    let to = transition.to();
+    let sql = format!(
+        "UPDATE job SET state = '{to}'{job_set} FROM {rows} \
+         WHERE {JOB_IS_KEY} AND job.state IN {from} AND $2 > 0 \
+         RETURNING job.id, job.attempt, job.fence"
+    );
+    let changed = sqlx::query(AssertSqlSafe(sql))
+        .bind(keys_json(keys))
+        .bind(tx.now)
+        .fetch_all(&mut *tx.conn)
+        .await?;
+    let changed: Vec<AttemptKey> = changed.iter().map(key).collect::<Result<_, _>>()?;
+    if changed.is_empty() {
+        return Ok(changed);
+    }
+    let sql = format!(
+        "UPDATE attempt SET state = '{to}'{attempt_set} FROM {rows} \
+         WHERE {ATTEMPT_IS_KEY} AND attempt.state IN {from} AND $2 > 0"
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(keys_json(&changed))
+        .bind(tx.now)
+        .execute(&mut *tx.conn)
+        .await?;
+    Ok(changed)
+}

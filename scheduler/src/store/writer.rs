@@ -1,0 +1,224 @@
+//! The one writer. It takes every change that is waiting, applies them in order
+//! in one transaction, commits, and only then tells the callers. While it
+//! commits, the next ones gather: the busier it is, the more share a commit.
+//!
+//! A change that the database refuses never spoils its neighbours: the
+//! transaction is rolled back and each of its changes is applied by itself.
+
+use std::sync::Arc;
+
+use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{Dialect, StoreError, dialect};
+
+/// Changes that may wait for the writer; a caller beyond that waits for a place.
+const QUEUE: usize = 1024;
+
+/// Most changes in one transaction.
+const BATCH: usize = 512;
+
+/// A change to the database. It may be applied more than once (after a rollback),
+/// and returns an error for which [`StoreError::is_answer`] holds only if it has
+/// written nothing.
+pub trait Change: Send + Sync + 'static {
+    /// What the caller learns.
+    type Output: Send + 'static;
+
+    /// Makes the change within a transaction.
+    fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+    ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+/// The transaction that a change is made in.
+#[derive(Debug)]
+pub struct Tx<'c> {
+    /// The connection.
+    pub(super) conn: &'c mut AnyConnection,
+    /// Which database it is.
+    pub(super) dialect: Dialect,
+    /// The database's time when the transaction began, in microseconds since the
+    /// Unix epoch.
+    pub(super) now: i64,
+}
+
+type Applied<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+/// A change of any kind, with the caller that waits for it.
+trait Pending: Send {
+    fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> Applied<'a>;
+    fn settle(self: Box<Self>, failure: Option<StoreError>);
+}
+
+struct Submitted<C: Change> {
+    change: C,
+    result: Option<Result<C::Output, StoreError>>,
+    reply: oneshot::Sender<Result<C::Output, StoreError>>,
+}
+
+impl<C: Change> Pending for Submitted<C> {
+    fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> Applied<'a> {
+        Box::pin(async move {
+            match self.change.apply(tx).await {
+                Err(error) if !error.is_answer() => Err(error),
+                result => {
+                    self.result = Some(result);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn settle(self: Box<Self>, failure: Option<StoreError>) {
+        let result = match failure {
+            Some(error) => Err(error),
+            None => self.result.unwrap_or(Err(StoreError::Closed)),
+        };
+        // The caller may have gone; the change stands all the same.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// A handle on the writer's task.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    queue: Arc<std::sync::Mutex<Option<mpsc::Sender<Box<dyn Pending>>>>>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl std::fmt::Debug for dyn Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pending")
+    }
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: AnyConnection,
+        options: AnyConnectOptions,
+        dialect: Dialect,
+    ) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let worker = Worker { connection: Some(connection), options, dialect, waiting };
+        Self {
+            queue: Arc::new(std::sync::Mutex::new(Some(queue))),
+            task: Arc::new(Mutex::new(Some(tokio::spawn(worker.run())))),
+        }
+    }
+
+    pub(super) async fn submit<C: Change>(
+        &self,
+        change: C,
+    ) -> Result<impl Future<Output = Result<C::Output, StoreError>> + Send + 'static, StoreError>
+    {
+        let (reply, result) = oneshot::channel();
+        let queue = self.sender().ok_or(StoreError::Closed)?;
+        let pending = Submitted { change, result: None, reply };
+        queue.send(Box::new(pending)).await.map_err(|_| StoreError::Closed)?;
+        Ok(async move { result.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+
+    fn sender(&self) -> Option<mpsc::Sender<Box<dyn Pending>>> {
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Lets no change in any more and waits for those that wait.
+    pub(super) async fn close(&self) {
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(task) = self.task.lock().await.take() {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the database writer ended badly");
+            }
+        }
+    }
+}
+
+struct Worker {
+    connection: Option<AnyConnection>,
+    options: AnyConnectOptions,
+    dialect: Dialect,
+    waiting: mpsc::Receiver<Box<dyn Pending>>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        while let Some(first) = self.waiting.recv().await {
+            let mut batch = vec![first];
+            match self.transact(&mut batch, true).await {
+                Ok(()) => batch.into_iter().for_each(|change| change.settle(None)),
+                Err(error) if batch.len() == 1 => settle_all(batch, &error),
+                Err(error) => {
+                    tracing::warn!(%error, changes = batch.len(), "a transaction failed; each of its changes is made by itself");
+                    for change in batch {
+                        let mut alone = vec![change];
+                        match self.transact(&mut alone, false).await {
+                            Ok(()) => alone.into_iter().for_each(|change| change.settle(None)),
+                            Err(error) => settle_all(alone, &error),
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "the database connection did not close cleanly");
+            }
+        }
+    }
+
+    /// Applies `batch` in one transaction; with `gather`, changes that arrive
+    /// while it works join it.
+    async fn transact(
+        &mut self,
+        batch: &mut Vec<Box<dyn Pending>>,
+        gather: bool,
+    ) -> Result<(), StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(dialect::connect(&self.options, self.dialect).await?),
+        };
+        let waiting = gather.then_some(&mut self.waiting);
+        let result = apply_all(connection, self.dialect, batch, waiting).await;
+        if let Err(StoreError::Database(error)) = &result {
+            if error.as_database_error().is_none() {
+                // Not the database's own word: the connection is not to be trusted.
+                self.connection = None;
+            }
+        }
+        result
+    }
+}
+
+async fn apply_all(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    batch: &mut Vec<Box<dyn Pending>>,
+    mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with(dialect.begin()).await?;
+    let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
+    let mut tx = Tx { conn: &mut transaction, dialect, now };
+    let mut next = 0;
+    loop {
+        while let Some(change) = batch.get_mut(next) {
+            change.apply(&mut tx).await?;
+            next += 1;
+        }
+        let Some(waiting) = waiting.as_mut().filter(|_| batch.len() < BATCH) else { break };
+        let Ok(change) = waiting.try_recv() else { break };
+        batch.push(change);
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn settle_all(batch: Vec<Box<dyn Pending>>, error: &StoreError) {
+    for change in batch {
+        change.settle(Some(error.clone()));
+    }
+}
