@@ -2,9 +2,151 @@
 //! ask the rules (`domain`) and the `store`; `dispatch` turns what they decide
 //! into messages to agents; `logs` and `artifacts` keep what jobs leave.
 
+mod api;
+pub mod artifacts;
+pub mod config;
 pub mod dispatch;
 pub mod domain;
 pub mod events;
 pub mod logs;
 pub mod objects;
 pub mod store;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Router;
+
+use crate::{
+    api::Services,
+    artifacts::Artifacts,
+    config::{Config, ConfigError},
+    dispatch::{Dispatch, DispatchSettings},
+    events::Events,
+    logs::{LogSettings, Logs},
+    objects::{ObjectError, Objects},
+    store::{Store, StoreError},
+};
+
+/// How long requests may take to end after the scheduler was told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What keeps a scheduler from running: one sentence for its user.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The object store.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// A folder.
+    #[error("the folder {folder} cannot be made: {reason}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The address.
+    #[error("the scheduler cannot listen on {address}: {reason}; name another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The services.
+    #[error("the services cannot be built: {0}")]
+    Services(String),
+    /// The server.
+    #[error("the server failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// A scheduler that listens; [`run`](Self::run) serves.
+#[derive(Debug)]
+pub struct Scheduler {
+    services: Services,
+    router: Router,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Scheduler {
+    /// Opens everything that a scheduler needs. When this returns, its address
+    /// takes connections.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let listen = |reason| Error::Listen { address: config.listen, reason };
+        // The address comes first: a second scheduler by mistake touches nothing.
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "listening beyond this host, and there are no credentials yet: whoever can \
+                 connect can run programs on the agents"
+            );
+        }
+        for folder in &config.folders {
+            std::fs::create_dir_all(folder).map_err(|reason| Error::Folder {
+                folder: folder.display().to_string(),
+                reason,
+            })?;
+        }
+        let objects = Objects::local(&config.objects)?;
+        let store = Store::open(&config.database).await?;
+        let logs = Logs::start(store.clone(), objects.clone(), LogSettings::default());
+        let events = Events::default();
+        let dispatch = Dispatch::start(
+            store.clone(),
+            logs.clone(),
+            events.clone(),
+            DispatchSettings::default(),
+        )
+        .await?;
+        let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
+        let services = Services { store, objects, logs, artifacts, events, dispatch };
+        let router = api::router(services.clone())
+            .await
+            .map_err(|error| Error::Services(error.to_string()))?;
+        tracing::info!(%address, database = config.database.name, "the scheduler is ready");
+        Ok(Self { services, router, listener, address })
+    }
+
+    /// The address that it listens on, with the port that it was given.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is cancelled; then ends the sessions of agents, lets
+    /// requests end, and makes everything durable that it has taken in.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let services = self.services;
+        let incoming = TcpListenerStream::new(self.listener);
+        let asked = shutdown.clone();
+        let serve = self
+            .router
+            .serve_with_incoming_shutdown(incoming, async move { asked.cancelled().await });
+        let drain = async {
+            shutdown.cancelled().await;
+            services.dispatch.stop().await;
+            // Followers may stay for ever: they resume from their cursor elsewhere.
+            tokio::time::sleep(DRAIN).await;
+        };
+        let result = tokio::select! {
+            result = serve => result,
+            () = drain => Ok(()),
+        };
+        services.dispatch.stop().await;
+        services.logs.stop().await;
+        services.store.close().await;
+        tracing::info!("the scheduler has stopped");
+        Ok(result?)
+    }
+}

@@ -4,7 +4,7 @@
 //! a message says so.
 
 mod agents;
-mod convert;
+pub(crate) mod convert;
 mod offers;
 mod perform_job;
 mod reconcile;

@@ -32,8 +32,8 @@ fn exit_code_meaning(code: i32) -> &'static str {
         0 => "success",
         1 => "warning",
         2 => "usage error",
-        126 => "not executable",
-        127 => "not found",
+        126 => "command not executable",
+        127 => "command not found",
         128..=192 => "ended by a signal, says the shell",
         255 => "critical failure",
         _ => "failure",
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn every_outcome_is_explained() {
         assert_eq!(meaning(State::Succeeded, Some(0), None), "success");
-        assert_eq!(meaning(State::Failed, Some(127), None), "not found");
-        assert_eq!(meaning(State::Failed, Some(126), None), "not executable");
+        assert_eq!(meaning(State::Failed, Some(127), None), "command not found");
+        assert_eq!(meaning(State::Failed, Some(126), None), "command not executable");
         assert_eq!(meaning(State::Failed, Some(255), None), "critical failure");
         assert_eq!(meaning(State::Failed, None, Some(9)), "killed by SIGKILL (9)");
         assert_eq!(meaning(State::Failed, None, Some(40)), "killed by signal 40");

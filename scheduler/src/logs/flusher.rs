@@ -26,6 +26,8 @@ impl Logs {
     /// Stores everything that `log` has taken in. A small rest goes into the
     /// database, where the next flush replaces it; more becomes a sealed chunk.
     pub(super) async fn flush(&self, log: &LiveLog) -> Result<(), LogError> {
+        // Two that store the same bytes at once would overwrite each other's object.
+        let _turn = log.turn().await;
         let Some(unsealed) = log.unsealed() else { return Ok(()) };
         let sealed = unsealed.length > INLINE;
         let chunk = self.chunk(log, &unsealed, sealed).await?;

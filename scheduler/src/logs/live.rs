@@ -80,6 +80,7 @@ struct State {
 pub struct LiveLog {
     key: AttemptKey,
     state: Mutex<State>,
+    turn: tokio::sync::Mutex<()>,
     progress: watch::Sender<Progress>,
 }
 
@@ -87,7 +88,7 @@ impl LiveLog {
     /// An empty log.
     pub(super) fn new(key: AttemptKey) -> Self {
         let progress = watch::channel(Progress::default()).0;
-        Self { key, state: Mutex::default(), progress }
+        Self { key, state: Mutex::default(), turn: tokio::sync::Mutex::default(), progress }
     }
 
     /// The attempt.
@@ -185,6 +186,11 @@ impl LiveLog {
     /// Bytes taken in, with framing.
     pub fn received(&self) -> i64 {
         self.lock().received
+    }
+
+    /// Waits for the right to store: one flush at a time.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// Becomes the one that stores what is unsealed; false if somebody is at it.

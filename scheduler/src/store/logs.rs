@@ -31,8 +31,9 @@ pub enum ChunkContent {
     Object(String),
 }
 
-/// Stores a chunk, or a longer version of one that begins at the same place. The
-/// attempt must exist under this fence.
+/// Stores a chunk, or a longer version of one that begins at the same place (a
+/// shorter one that comes late changes nothing). The attempt must exist under
+/// this fence.
 #[derive(Clone, Debug)]
 pub struct PutChunk {
     /// The attempt.
@@ -57,7 +58,8 @@ impl Change for PutChunk {
              WHERE job_id = $9 AND number = $10 AND fence = $11 \
              ON CONFLICT (job_id, attempt, start) DO UPDATE SET length = excluded.length, \
              last_time = excluded.last_time, encoding = excluded.encoding, \
-             content = excluded.content, object = excluded.object",
+             content = excluded.content, object = excluded.object \
+             WHERE excluded.length >= log_chunk.length",
         )
         .bind(start)
         .bind(length)
@@ -72,11 +74,23 @@ impl Change for PutChunk {
         .bind(self.key.fence.0)
         .execute(&mut *tx.conn)
         .await?;
-        if stored.rows_affected() == 0 {
+        if stored.rows_affected() == 0 && !is_known(tx, self.key).await? {
             return Err(StoreError::Refused(format!("{} is not known here", self.key)));
         }
         Ok(())
     }
+}
+
+async fn is_known(tx: &mut Tx<'_>, key: AttemptKey) -> Result<bool, StoreError> {
+    let found = sqlx::query(
+        "SELECT number FROM attempt WHERE job_id = $1 AND number = $2 AND fence = $3",
+    )
+    .bind(key.job.0)
+    .bind(i64::from(key.number))
+    .bind(key.fence.0)
+    .fetch_optional(&mut *tx.conn)
+    .await?;
+    Ok(found.is_some())
 }
 
 impl Store {
@@ -112,5 +126,52 @@ impl Store {
             encoding: row.try_get(5)?,
             content,
         }))
+    }
+
+    /// Where to begin to read a log of which only records of `time` and later
+    /// matter: the beginning of the first chunk that can have one. None if no
+    /// stored chunk has.
+    pub async fn chunk_since(
+        &self,
+        job: JobId,
+        attempt: i32,
+        time: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let start = sqlx::query_scalar(
+            "SELECT start FROM log_chunk WHERE job_id = $1 AND attempt = $2 AND last_time >= $3 \
+             ORDER BY start LIMIT 1",
+        )
+        .bind(job.0)
+        .bind(i64::from(attempt))
+        .bind(time)
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(start)
+    }
+
+    /// Where to begin to read a log of which only one stream (0 stdout, 1 stderr)
+    /// matters, from that stream's byte `offset` on: the beginning of a chunk, and
+    /// how many bytes of the stream are before it.
+    pub async fn chunk_of_stream(
+        &self,
+        job: JobId,
+        attempt: i32,
+        stream: usize,
+        offset: i64,
+    ) -> Result<(i64, i64), StoreError> {
+        let column = ["stdout_at", "stderr_at"][stream];
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT start, {column} FROM log_chunk WHERE job_id = $1 AND attempt = $2 \
+             AND {column} <= $3 ORDER BY start DESC LIMIT 1"
+        )))
+        .bind(job.0)
+        .bind(i64::from(attempt))
+        .bind(offset)
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(match row {
+            Some(row) => (row.try_get(0)?, row.try_get(1)?),
+            None => (0, 0),
+        })
     }
 }

@@ -1,0 +1,114 @@
+//! The files that settings come from, besides the process' own environment. Who
+//! wins: a flag, the process' environment, `--environment FILE`, then
+//! `/etc/multiflexi/.env`.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The file that is read if it is there.
+pub const DEFAULT: &str = "/etc/multiflexi/.env";
+
+/// An environment file that cannot be used: one sentence for the user.
+#[derive(Debug)]
+pub struct EnvironmentError(String);
+
+impl std::fmt::Display for EnvironmentError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EnvironmentError {}
+
+/// Puts the variables of the environment files into this process' environment.
+/// Call it first in `main`: before another thread runs and before the arguments
+/// are parsed, as their defaults come from there.
+pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<(), EnvironmentError> {
+    if let Some(file) = named(arguments) {
+        read(&file).map_err(|reason| {
+            let file = file.display();
+            EnvironmentError(format!("the environment file {file} cannot be read: {reason}"))
+        })?;
+    }
+    match read(Path::new(DEFAULT)) {
+        Ok(()) => Ok(()),
+        // It is nobody's explicit wish: one that others may not read is passed over.
+        Err(Reason::Io(io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied, _)) => Ok(()),
+        Err(reason) => Err(EnvironmentError(format!("{DEFAULT} cannot be read: {reason}"))),
+    }
+}
+
+enum Reason {
+    Io(io::ErrorKind, String),
+    Line(String),
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(_, text) | Self::Line(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The file that `--environment FILE` or `--environment=FILE` names.
+fn named(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> {
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            return None;
+        }
+        if argument == "--environment" {
+            return arguments.next().map(PathBuf::from);
+        }
+        if let Some(file) = argument.to_str().and_then(|text| text.strip_prefix("--environment=")) {
+            return Some(file.into());
+        }
+    }
+    None
+}
+
+fn read(file: &Path) -> Result<(), Reason> {
+    match dotenvy::from_path(file) {
+        Ok(()) => Ok(()),
+        Err(dotenvy::Error::Io(error)) => Err(Reason::Io(error.kind(), error.to_string())),
+        // The line may hold a password: it is not repeated.
+        Err(dotenvy::Error::LineParse(line, at)) => Err(Reason::Line(format!(
+            "a line of {} characters is not NAME=VALUE from character {} on",
+            line.chars().count(),
+            at + 1
+        ))),
+        Err(other) => Err(Reason::Line(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_file_is_found_wherever_it_stands() {
+        assert_eq!(named(arguments(&["x", "job:list"])), None);
+        assert_eq!(named(arguments(&["x", "--environment", "a"])), Some("a".into()));
+        assert_eq!(named(arguments(&["x", "job:list", "--environment=b"])), Some("b".into()));
+        assert_eq!(named(arguments(&["x", "--", "--environment", "a"])), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named_and_its_content_is_not() {
+        let missing = load(arguments(&["x", "--environment", "/no/such/file"])).unwrap_err();
+        assert!(missing.to_string().contains("/no/such/file"), "{missing}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        std::fs::write(&file, "not a 'secret").unwrap();
+        let damaged = load(["x".into(), "--environment".into(), file.into()]).unwrap_err();
+        assert!(!damaged.to_string().contains("secret"), "{damaged}");
+    }
+}

@@ -1,0 +1,255 @@
+//! `JobService`, but for the log, which is in [`super::tail`].
+
+use multiflexi_proto::{
+    duration, timestamp,
+    v1::{
+        self, CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse,
+        DeleteJobRequest, DeleteJobResponse, GetJobRequest, GetJobResponse, ListJobsRequest,
+        ListJobsResponse, RunJobRequest, RunJobResponse, TailLogRequest, TailLogResponse,
+        job_service_server::JobService,
+    },
+};
+use std::time::Duration;
+use tonic::{Request, Response, Status};
+
+use super::{Answers, Services, parse, status::invalid};
+use crate::{
+    domain::{
+        exit_code,
+        ids::{AttemptKey, CompanyId, JobId, RunTemplateId},
+        job::State,
+    },
+    store::{
+        AttemptRow, CancelJob, Cancelled, CreateJobs, DeleteJob, JobFilter, JobRow, NewJobs, Page,
+        QueueJob,
+    },
+};
+
+/// Most jobs that one request creates.
+const MAX_COUNT: i32 = 100_000;
+
+/// Longest name of a request, in bytes.
+const MAX_REQUEST_ID: usize = 64;
+
+/// The protocol's name of a state.
+pub(super) fn to_state(state: State) -> v1::JobState {
+    match state {
+        State::Loaded => v1::JobState::Loaded,
+        State::Queued => v1::JobState::Queued,
+        State::Offered => v1::JobState::Offered,
+        State::Running => v1::JobState::Running,
+        State::Unreachable => v1::JobState::Unreachable,
+        State::Finishing => v1::JobState::Finishing,
+        State::Succeeded => v1::JobState::Succeeded,
+        State::Failed => v1::JobState::Failed,
+        State::Cancelled => v1::JobState::Cancelled,
+        State::TimedOut => v1::JobState::TimedOut,
+        State::Lost => v1::JobState::Lost,
+    }
+}
+
+fn from_state(number: i32) -> Result<State, Status> {
+    State::ALL
+        .into_iter()
+        .find(|state| to_state(*state) as i32 == number)
+        .ok_or_else(|| invalid("states", format!("{number} is no state of a job")))
+}
+
+fn job(row: JobRow) -> v1::Job {
+    v1::Job {
+        id: row.id.0,
+        run_template_id: row.run_template.0.0,
+        run_template_name: row.run_template.1,
+        application_id: row.application.0.0,
+        application_name: row.application.1,
+        company_id: row.company.0.0,
+        company_name: row.company.1,
+        state: to_state(row.state).into(),
+        attempt: row.attempt,
+        environment: row.environment.into_iter().collect(),
+        created: Some(timestamp(row.created)),
+        queued: row.queued.map(timestamp),
+        started: row.started.map(timestamp),
+        ended: row.ended.map(timestamp),
+        meaning: exit_code::meaning(row.state, row.exit_code, row.signal),
+        exit_code: row.exit_code,
+        signal: row.signal,
+        agent: row.agent.unwrap_or_default(),
+        trouble: row.trouble.unwrap_or_default(),
+    }
+}
+
+pub(super) fn attempt(row: AttemptRow) -> v1::Attempt {
+    let stream = |stream: Option<(i64, String)>| {
+        stream.map(|(size_bytes, hash)| v1::StreamSummary { size_bytes, sha256: super::hash(&hash) })
+    };
+    let [user, system] = row.cpu_us.map(|us| duration(Duration::from_micros(us.unsigned_abs())));
+    let [stdout, stderr] = row.streams;
+    v1::Attempt {
+        number: row.number,
+        fence: row.fence.0,
+        state: to_state(row.state).into(),
+        agent: row.agent,
+        command: row.command,
+        pid: row.pid.unwrap_or_default(),
+        offered: Some(timestamp(row.offered)),
+        started: row.started.map(timestamp),
+        ended: row.ended.map(timestamp),
+        meaning: exit_code::meaning(row.state, row.exit_code, row.signal),
+        exit_code: row.exit_code,
+        signal: row.signal,
+        usage: row.state.is_terminal().then_some(v1::ResourceUsage {
+            user_cpu: Some(user),
+            system_cpu: Some(system),
+            peak_memory_bytes: row.peak_memory_bytes,
+        }),
+        stdout: stream(stdout),
+        stderr: stream(stderr),
+        leftovers: row
+            .leftovers
+            .into_iter()
+            .map(|leftover| v1::Leftover { pid: leftover.pid, name: leftover.name })
+            .collect(),
+        trouble: row.trouble.unwrap_or_default(),
+    }
+}
+
+fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
+    if !(0..=MAX_COUNT).contains(&request.count) {
+        let reason =
+            format!("count is {}: one request creates 1 to {MAX_COUNT} jobs", request.count);
+        return Err(invalid("count", reason));
+    }
+    if request.request_id.len() > MAX_REQUEST_ID {
+        let reason = format!(
+            "request_id has {} bytes: it may have up to {MAX_REQUEST_ID}",
+            request.request_id.len()
+        );
+        return Err(invalid("request_id", reason));
+    }
+    let template = parse::id("run_template_id", "run template", request.run_template_id)?;
+    Ok(NewJobs {
+        run_template: RunTemplateId(template),
+        company: parse::optional_id("company_id", "company", request.company_id)?.map(CompanyId),
+        environment: parse::variables(request.environment)?,
+        count: request.count.max(1).unsigned_abs(),
+        queue: request.queue,
+        request_id: Some(request.request_id).filter(|id| !id.is_empty()),
+    })
+}
+
+fn job_id(id: i64) -> Result<JobId, Status> {
+    parse::id("job_id", "job", id).map(JobId)
+}
+
+impl Services {
+    /// What keeps a job's output from being stored just now, if anything does.
+    fn present_trouble(&self, job: JobId, attempt: &AttemptRow) -> Option<String> {
+        let key = AttemptKey { job, number: attempt.number, fence: attempt.fence };
+        self.logs.get(key).and_then(|log| log.trouble())
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for Services {
+    async fn create_jobs(
+        &self,
+        request: Request<CreateJobsRequest>,
+    ) -> Result<Response<CreateJobsResponse>, Status> {
+        let new = new_jobs(request.into_inner())?;
+        let queue = new.queue;
+        let created = self.store.begin_change(CreateJobs(new)).await?;
+        if queue {
+            // A claim that is woken now shares the transaction.
+            self.dispatch.job_queued();
+        }
+        let job_ids = created.await?.into_iter().map(|id| id.0).collect();
+        Ok(Response::new(CreateJobsResponse { job_ids }))
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<GetJobRequest>,
+    ) -> Result<Response<GetJobResponse>, Status> {
+        let id = job_id(request.into_inner().job_id)?;
+        let mut job = job(self.store.job(id).await?);
+        let attempts = self.store.attempts(id).await?;
+        if let Some(trouble) = attempts.last().and_then(|last| self.present_trouble(id, last)) {
+            job.trouble = trouble;
+        }
+        let attempts = attempts.into_iter().map(attempt).collect();
+        Ok(Response::new(GetJobResponse { job: Some(job), attempts }))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<ListJobsRequest>,
+    ) -> Result<Response<ListJobsResponse>, Status> {
+        let request = request.into_inner();
+        let page = Page::parse(request.page_size, &request.page_token)?;
+        let any = v1::JobState::Unspecified as i32;
+        let states = request.states.iter().filter(|state| **state != any);
+        let template = request.run_template_id;
+        let filter = JobFilter {
+            states: states.map(|state| from_state(*state)).collect::<Result<_, _>>()?,
+            run_template: parse::optional_id("run_template_id", "run template", template)?
+                .map(RunTemplateId),
+            company: parse::optional_id("company_id", "company", request.company_id)?
+                .map(CompanyId),
+        };
+        let rows = self.store.jobs(&filter, page).await?;
+        let next_page_token = page.next(&rows, |row| row.id.0);
+        let jobs = rows.into_iter().map(job).collect();
+        Ok(Response::new(ListJobsResponse { jobs, next_page_token }))
+    }
+
+    async fn run_job(
+        &self,
+        request: Request<RunJobRequest>,
+    ) -> Result<Response<RunJobResponse>, Status> {
+        let id = job_id(request.into_inner().job_id)?;
+        let queued = self.store.begin_change(QueueJob(id)).await?;
+        self.dispatch.job_queued();
+        let queued = queued.await?;
+        Ok(Response::new(RunJobResponse { attempt: queued.attempt }))
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<CancelJobRequest>,
+    ) -> Result<Response<CancelJobResponse>, Status> {
+        let id = job_id(request.into_inner().job_id)?;
+        match self.store.change(CancelJob(id)).await? {
+            Cancelled::Ended(offer) => {
+                if let Some(key) = offer {
+                    self.dispatch.withdraw(key, "the job was cancelled").await;
+                }
+                self.events.notify(id);
+            }
+            Cancelled::OnAgent(agent, key) => self.dispatch.cancel(agent, key).await,
+        }
+        Ok(Response::new(CancelJobResponse { job: Some(job(self.store.job(id).await?)) }))
+    }
+
+    async fn delete_job(
+        &self,
+        request: Request<DeleteJobRequest>,
+    ) -> Result<Response<DeleteJobResponse>, Status> {
+        let id = job_id(request.into_inner().job_id)?;
+        let objects = self.store.change(DeleteJob(id)).await?;
+        self.events.notify(id);
+        self.objects.remove(&objects).await;
+        Ok(Response::new(DeleteJobResponse {}))
+    }
+
+    type TailLogStream = Answers<TailLogResponse>;
+
+    async fn tail_log(
+        &self,
+        request: Request<TailLogRequest>,
+    ) -> Result<Response<Self::TailLogStream>, Status> {
+        let request = request.into_inner();
+        let job = job_id(request.job_id)?;
+        self.tail(job, request).await.map(Response::new)
+    }
+}

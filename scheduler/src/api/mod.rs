@@ -1,0 +1,101 @@
+//! The gRPC services. They read requests, call, and answer; no rule lives here.
+
+mod agents;
+mod applications;
+mod artifacts;
+mod companies;
+mod jobs;
+mod parse;
+mod queue;
+mod run_templates;
+mod status;
+mod tail;
+
+use std::{pin::Pin, time::Duration};
+
+use multiflexi_proto::{
+    DESCRIPTORS, MAX_MESSAGE,
+    v1::{
+        agent_admin_service_server::AgentAdminServiceServer,
+        agent_service_server::AgentServiceServer,
+        application_service_server::ApplicationServiceServer,
+        artifact_service_server::ArtifactServiceServer,
+        company_service_server::CompanyServiceServer, job_service_server::JobServiceServer,
+        queue_service_server::QueueServiceServer,
+        run_template_service_server::RunTemplateServiceServer,
+    },
+};
+use tokio_stream::Stream;
+use tonic::{
+    Status,
+    transport::server::{Router, Server},
+};
+
+use crate::{
+    artifacts::Artifacts, dispatch::Dispatch, events::Events, logs::Logs, objects::Objects,
+    store::Store,
+};
+
+/// Answers that come one after the other.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// How much a sender may have on its way to us, in bytes: of one stream, and of a
+/// connection. Enough for the bandwidth of a fast network; bounds our memory.
+const WINDOW: [u32; 2] = [2 * 1024 * 1024, 4 * 1024 * 1024];
+
+/// How often a silent connection is asked whether it lives.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// Everything that the services call.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    pub(crate) store: Store,
+    pub(crate) objects: Objects,
+    pub(crate) logs: Logs,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) events: Events,
+    pub(crate) dispatch: Dispatch,
+}
+
+/// The 32 bytes of a hash in hexadecimal; none if the text is no hash.
+fn hash(hexadecimal: &str) -> Vec<u8> {
+    let digits = hexadecimal.as_bytes().chunks(2);
+    digits
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect::<Option<_>>()
+        .unwrap_or_default()
+}
+
+/// Our services, with health and reflection.
+pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflection::server::Error> {
+    macro_rules! service {
+        ($server:ident) => {
+            $server::new(services.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE)
+        };
+    }
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<JobServiceServer<Services>>().await;
+    health.set_serving::<AgentServiceServer<Services>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let [stream, connection] = WINDOW;
+    Ok(Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .initial_stream_window_size(stream)
+        .initial_connection_window_size(connection)
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(service!(JobServiceServer))
+        .add_service(service!(QueueServiceServer))
+        .add_service(service!(ArtifactServiceServer))
+        .add_service(service!(CompanyServiceServer))
+        .add_service(service!(ApplicationServiceServer))
+        .add_service(service!(RunTemplateServiceServer))
+        .add_service(service!(AgentServiceServer))
+        .add_service(service!(AgentAdminServiceServer)))
+}

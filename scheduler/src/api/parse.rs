@@ -1,0 +1,84 @@
+//! Reads the fields of requests: what comes out can be trusted.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use multiflexi_proto::std_duration;
+use tonic::Status;
+
+use super::status::invalid;
+use crate::domain::environment::{self, Variables};
+
+/// Longest name, in characters.
+const MAX_NAME: usize = 128;
+
+/// Most variables, and bytes in all of them, that one request may set: what Linux
+/// lets a process have is of that order.
+const MAX_VARIABLES_BYTES: usize = 1024 * 1024;
+
+/// Longest duration that a run template can ask for.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A name that people give.
+pub(super) fn name(value: &str) -> Result<String, Status> {
+    let characters = value.chars().count();
+    if value.trim().is_empty() {
+        return Err(invalid("name", "the name is empty: give it 1 to 128 characters"));
+    }
+    if characters > MAX_NAME {
+        return Err(invalid(
+            "name",
+            format!("the name has {characters} characters: it may have up to {MAX_NAME}"),
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(invalid("name", format!("the name {value:?} has a control character")));
+    }
+    Ok(value.to_owned())
+}
+
+/// An id that must be there.
+pub(super) fn id(field: &str, what: &str, value: i64) -> Result<i64, Status> {
+    if value > 0 {
+        return Ok(value);
+    }
+    Err(invalid(field, format!("{value} is no id of a {what}: ids begin at 1")))
+}
+
+/// An id of which 0 means that there is none.
+pub(super) fn optional_id(field: &str, what: &str, value: i64) -> Result<Option<i64>, Status> {
+    if value == 0 { Ok(None) } else { id(field, what, value).map(Some) }
+}
+
+/// Variables for a process.
+pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
+    let variables: Variables = BTreeMap::from_iter(values);
+    environment::check(&variables).map_err(|error| invalid("environment", error))?;
+    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    if bytes > MAX_VARIABLES_BYTES {
+        return Err(invalid(
+            "environment",
+            format!("the variables have {bytes} bytes; a process can be given at most {MAX_VARIABLES_BYTES}"),
+        ));
+    }
+    Ok(variables)
+}
+
+/// A duration in whole milliseconds.
+pub(super) fn duration(
+    field: &str,
+    value: Option<&prost_types::Duration>,
+) -> Result<Option<Duration>, Status> {
+    let Some(value) = value else { return Ok(None) };
+    let duration = std_duration(value)
+        .ok_or_else(|| invalid(field, format!("the {field} is negative or out of range")))?;
+    if duration > MAX_DURATION {
+        return Err(invalid(field, format!("the {field} is longer than ten years")));
+    }
+    if duration.subsec_nanos() % 1_000_000 != 0 {
+        return Err(invalid(field, format!("the {field} {duration:?} is not in whole milliseconds")));
+    }
+    Ok(Some(duration))
+}

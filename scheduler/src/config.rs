@@ -1,0 +1,176 @@
+//! How a scheduler is configured: flags, then environment variables, whose names
+//! for the database are the PHP MultiFlexi's.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Parser;
+use multiflexi_program::log;
+
+use crate::store::Location;
+
+/// The address of a scheduler that was told nothing else.
+pub const LISTEN: &str = "127.0.0.1:7780";
+
+/// The scheduler: owns database and queue, and dispatches jobs to agents.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "multiflexi-scheduler", version, about)]
+pub struct Arguments {
+    /// Address and port to listen on. There are no credentials yet: whoever can
+    /// connect can run programs on the agents
+    #[arg(long, env = "MULTIFLEXI_LISTEN", default_value = LISTEN, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Folder for the SQLite database, logs and artifacts
+    #[arg(
+        long,
+        env = "MULTIFLEXI_DATA_DIR",
+        default_value = "/var/lib/multiflexi/scheduler",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+    /// Database: sqlite, or pgsql
+    #[arg(long, env = "DB_CONNECTION", default_value = "sqlite", value_name = "TYPE")]
+    pub db_connection: String,
+    /// Name of the database; for SQLite its file [default: multiflexi.db in the data folder]
+    #[arg(long, env = "DB_DATABASE", value_name = "NAME")]
+    pub db_database: Option<String>,
+    /// Host of the database
+    #[arg(long, env = "DB_HOST", default_value = "localhost", value_name = "HOST")]
+    pub db_host: String,
+    /// Port of the database [default: the database's own]
+    #[arg(long, env = "DB_PORT", value_name = "PORT")]
+    pub db_port: Option<u16>,
+    /// User of the database. The password comes from DB_PASSWORD alone, as the
+    /// arguments of a process can be read by everybody
+    #[arg(long, env = "DB_USERNAME", value_name = "NAME")]
+    pub db_username: Option<String>,
+    /// Reads variables from this file, besides /etc/multiflexi/.env
+    #[arg(long, value_name = "FILE")]
+    pub environment: Option<PathBuf>,
+    /// How the log on stderr looks
+    #[arg(long, env = "MULTIFLEXI_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: log::Format,
+}
+
+/// A scheduler's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The database.
+    pub database: Location,
+    /// Folder for large logs and artifacts.
+    pub objects: PathBuf,
+    /// Folders that must be there before anything is opened.
+    pub folders: Vec<PathBuf>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl Config {
+    /// The embedded default: everything in one folder.
+    pub fn embedded(data_dir: &Path, listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            database: sqlite(&data_dir.join("multiflexi.db")),
+            objects: data_dir.join("objects"),
+            folders: vec![data_dir.to_owned()],
+        }
+    }
+
+    /// What the arguments say; `password` is the database's.
+    pub fn new(arguments: &Arguments, password: Option<&str>) -> Result<Self, ConfigError> {
+        let mut config = Self::embedded(&arguments.data_dir, arguments.listen);
+        match arguments.db_connection.as_str() {
+            "sqlite" => {
+                if let Some(file) = &arguments.db_database {
+                    config.database = sqlite(Path::new(file));
+                }
+            }
+            "pgsql" | "postgres" | "postgresql" => {
+                config.database = postgres(arguments, password)?;
+            }
+            other => {
+                return Err(ConfigError(format!(
+                    "DB_CONNECTION is {other:?}: this version can use sqlite and pgsql"
+                )));
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn sqlite(file: &Path) -> Location {
+    let name = file.display().to_string();
+    // What means something in a URL is escaped.
+    let path = name.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    Location { url: format!("sqlite://{path}?mode=rwc"), name }
+}
+
+fn postgres(arguments: &Arguments, password: Option<&str>) -> Result<Location, ConfigError> {
+    let database = arguments.db_database.as_deref().unwrap_or("multiflexi");
+    let unusable = |what: &str, value: &str| {
+        ConfigError(format!("{what} is {value:?}, which no database URL can hold"))
+    };
+    let mut url = url::Url::parse("postgres://localhost")
+        .map_err(|error| ConfigError(error.to_string()))?;
+    let host = &arguments.db_host;
+    if host.starts_with('/') {
+        // A folder is that of the server's Unix socket.
+        url.query_pairs_mut().append_pair("host", host);
+    } else {
+        url.set_host(Some(host)).map_err(|_| unusable("DB_HOST", host))?;
+    }
+    url.set_port(arguments.db_port).map_err(|()| unusable("DB_PORT", "that"))?;
+    if let Some(user) = &arguments.db_username {
+        url.set_username(user).map_err(|()| unusable("DB_USERNAME", user))?;
+    }
+    url.path_segments_mut()
+        .map_err(|()| unusable("DB_DATABASE", database))?
+        .clear()
+        .push(database);
+    let name = url.to_string();
+    url.set_password(password).map_err(|()| ConfigError("DB_PASSWORD cannot be used".into()))?;
+    Ok(Location { url: url.into(), name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(words: &[&str], password: Option<&str>) -> Result<Config, ConfigError> {
+        let words = ["multiflexi-scheduler"].iter().chain(words);
+        Config::new(&Arguments::parse_from(words), password)
+    }
+
+    #[test]
+    fn sqlite_is_the_default_and_its_file_can_be_named() {
+        let database = config(&["--data-dir", "/d"], None).unwrap().database;
+        assert_eq!(database.url, "sqlite:///d/multiflexi.db?mode=rwc");
+        let database = config(&["--db-database", "/a b?.db"], None).unwrap().database;
+        assert_eq!(database.url, "sqlite:///a b%3F.db?mode=rwc");
+        assert_eq!(database.name, "/a b?.db");
+    }
+
+    #[test]
+    fn the_password_is_in_the_url_and_not_in_the_name() {
+        let words = ["--db-connection", "pgsql", "--db-username", "me", "--db-host", "db.example"];
+        let database = config(&words, Some("p@ss/word")).unwrap().database;
+        assert_eq!(database.url, "postgres://me:p%40ss%2Fword@db.example/multiflexi");
+        assert_eq!(database.name, "postgres://me@db.example/multiflexi");
+        let socket = ["--db-connection", "pgsql", "--db-host", "/run/postgresql"];
+        let url = config(&socket, None).unwrap().database.url;
+        assert_eq!(url, "postgres://localhost/multiflexi?host=%2Frun%2Fpostgresql");
+    }
+
+    #[test]
+    fn another_database_is_refused_by_name() {
+        let error = config(&["--db-connection", "mysql"], None).unwrap_err();
+        assert!(error.to_string().contains("\"mysql\""), "{error}");
+    }
+}
