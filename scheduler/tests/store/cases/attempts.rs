@@ -1,0 +1,163 @@
+//! The life of an attempt, and who may change it.
+
+use std::time::Duration;
+
+use multiflexi_scheduler::{
+    domain::{
+        ids::{AttemptKey, Fence},
+        job::State,
+    },
+    store::{
+        Accept, CancelJob, Cancelled, CreateJobs, FinishingAttempts, GiveUp, LoseContact, NewJobs,
+        QueueJob, Reconcile, Started, StartedRow, Withdraw,
+    },
+};
+
+use crate::{
+    databases::Database,
+    world::{World, exited, template},
+};
+
+pub async fn a_job_goes_through_its_life(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.offered().await;
+    assert_eq!(world.state(key.job).await, State::Offered);
+    world.store.change(Accept(vec![key])).await.unwrap();
+    assert_eq!(world.state(key.job).await, State::Running);
+    world.store.change(Started(vec![StartedRow { key, pid: 4711 }])).await.unwrap();
+    let finishing = world.store.change(FinishingAttempts(vec![key])).await.unwrap();
+    assert_eq!(finishing, [key]);
+    assert!(world.end(exited(key, 3), None).await);
+    let job = world.store.job(key.job).await.unwrap();
+    assert_eq!((job.state, job.exit_code, job.attempt), (State::Failed, Some(3), 1));
+    assert!(job.ended >= job.started && job.started.is_some());
+    let attempts = world.store.attempts(key.job).await.unwrap();
+    let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
+    assert_eq!((attempt.pid, attempt.cpu_us), (Some(4711), [1500, 700]));
+    assert_eq!(attempt.streams[0], Some((3, "01".repeat(32))));
+}
+
+pub async fn a_stale_fence_changes_nothing(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    let before = world.store.attempts(key.job).await.unwrap();
+    let stale = AttemptKey { fence: Fence(key.fence.0 - 1), ..key };
+    let ahead = AttemptKey { fence: Fence(key.fence.0 + 1), ..key };
+    for wrong in [stale, ahead, AttemptKey { number: key.number + 1, ..key }] {
+        assert!(!world.end(exited(wrong, 0), None).await);
+        assert!(world.store.change(Accept(vec![wrong])).await.unwrap().is_empty());
+        assert!(world.store.change(FinishingAttempts(vec![wrong])).await.unwrap().is_empty());
+        world.store.change(Withdraw(vec![wrong])).await.unwrap();
+        world.store.change(Started(vec![StartedRow { key: wrong, pid: 1 }])).await.unwrap();
+    }
+    assert_eq!(world.store.attempts(key.job).await.unwrap(), before);
+    assert_eq!(world.state(key.job).await, State::Running);
+}
+
+pub async fn a_finished_attempt_never_changes(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    assert!(world.end(exited(key, 0), None).await);
+    let before = world.store.attempts(key.job).await.unwrap();
+    assert!(!world.end(exited(key, 1), None).await);
+    assert!(world.store.change(Accept(vec![key])).await.unwrap().is_empty());
+    assert!(world.store.change(LoseContact { agent: None }).await.unwrap().is_empty());
+    world.store.change(CancelJob(key.job)).await.unwrap_err();
+    assert_eq!(world.store.attempts(key.job).await.unwrap(), before);
+    assert_eq!(world.state(key.job).await, State::Succeeded);
+}
+
+pub async fn running_again_makes_the_next_attempt(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let first = world.running().await;
+    world.end(exited(first, 1), None).await;
+    let queued = world.store.change(QueueJob(first.job)).await.unwrap();
+    assert_eq!((queued.attempt, queued.newly), (2, true));
+    let queued = world.store.change(QueueJob(first.job)).await.unwrap();
+    assert_eq!((queued.attempt, queued.newly), (2, false));
+    let second = world.claim(1).await.launches[0].key;
+    assert_eq!((second.job, second.number), (first.job, 2));
+    assert!(second.fence > first.fence);
+    world.store.change(Accept(vec![second])).await.unwrap();
+    assert!(!world.end(exited(first, 0), None).await);
+    assert!(world.end(exited(second, 0), None).await);
+    let attempts = world.store.attempts(first.job).await.unwrap();
+    let states: Vec<State> = attempts.iter().map(|attempt| attempt.state).collect();
+    assert_eq!(states, [State::Failed, State::Succeeded]);
+}
+
+pub async fn an_offer_that_is_withdrawn_costs_no_attempt(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let first = world.offered().await;
+    world.store.change(Withdraw(vec![first])).await.unwrap();
+    assert_eq!(world.state(first.job).await, State::Queued);
+    let second = world.claim(1).await.launches[0].key;
+    assert_eq!((second.job, second.number), (first.job, 1));
+    assert!(second.fence > first.fence);
+    assert!(world.store.change(Accept(vec![first])).await.unwrap().is_empty());
+    assert_eq!(world.store.change(Accept(vec![second])).await.unwrap(), [second]);
+}
+
+pub async fn cancelling_ends_what_waits_and_marks_what_runs(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let waiting = world.queued(1).await[0];
+    assert_eq!(world.store.change(CancelJob(waiting)).await.unwrap(), Cancelled::Ended(None));
+    assert_eq!(world.state(waiting).await, State::Cancelled);
+    let offered = world.offered().await;
+    let cancelled = world.store.change(CancelJob(offered.job)).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Ended(Some(offered)));
+    assert!(world.store.change(Accept(vec![offered])).await.unwrap().is_empty());
+    let running = world.running().await;
+    let cancelled = world.store.change(CancelJob(running.job)).await.unwrap();
+    assert_eq!(cancelled, Cancelled::OnAgent(world.agent, running));
+    assert_eq!(world.state(running.job).await, State::Running);
+}
+
+pub async fn agents_that_come_back_are_reconciled(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let (held, missing, ended) =
+        (world.running().await, world.running().await, world.running().await);
+    let offered = world.offered().await;
+    assert!(world.end(exited(ended, 0), None).await);
+    let mut unreachable =
+        world.store.change(LoseContact { agent: Some(world.agent) }).await.unwrap();
+    unreachable.sort_unstable();
+    assert_eq!(unreachable, [held, missing]);
+    assert_eq!(world.state(offered.job).await, State::Queued);
+    world.store.change(CancelJob(held.job)).await.unwrap();
+    let reconcile = Reconcile { agent: world.agent, held: vec![held, ended] };
+    let outcome = world.store.change(reconcile).await.unwrap();
+    assert_eq!(outcome.resumed.len(), 1);
+    assert!(outcome.resumed[0].key == held && outcome.resumed[0].cancel);
+    assert_eq!((outcome.over, outcome.lost), (vec![ended], vec![missing]));
+    assert_eq!(world.state(held.job).await, State::Running);
+    assert_eq!(world.state(missing.job).await, State::Lost);
+    assert!(!world.end(exited(missing, 0), None).await);
+}
+
+pub async fn what_stays_away_is_lost_only_after_its_time(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    let patient = world.running().await;
+    world.template = template(&world.store, "impatient", "", Duration::ZERO).await;
+    let impatient = world.running().await;
+    world.store.change(LoseContact { agent: None }).await.unwrap();
+    let (lost, next) = world.store.change(GiveUp).await.unwrap();
+    assert_eq!(lost, [impatient]);
+    assert!(next.is_some_and(|left| (1..=600_000_000).contains(&left)), "{next:?}");
+    assert_eq!(world.state(patient.job).await, State::Unreachable);
+    assert_eq!(world.state(impatient.job).await, State::Lost);
+}
+
+pub async fn a_job_that_cannot_begin_fails_with_its_reason(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    world.template = template(&world.store, "long", "{LONG}", Duration::ZERO).await;
+    let environment = [("LONG".to_owned(), "x".repeat(200_000))].into();
+    let new = NewJobs { environment, queue: true, ..world.new_jobs(1) };
+    let job = world.store.change(CreateJobs(new)).await.unwrap()[0];
+    let claimed = world.claim(1).await;
+    assert!(claimed.launches.is_empty());
+    assert_eq!(claimed.failed.len(), 1);
+    let row = world.store.job(job).await.unwrap();
+    assert_eq!(row.state, State::Failed);
+    assert!(row.trouble.unwrap().contains("200000 bytes"));
+}

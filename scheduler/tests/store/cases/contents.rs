@@ -1,0 +1,137 @@
+//! Logs and artifacts.
+
+use multiflexi_scheduler::{
+    domain::{ids::AttemptKey, job::FailedArtifact},
+    store::{
+        AddPart, BeginUpload, ChunkContent, Content, DeleteJob, FinishUpload, Page, Part,
+        PutArtifact, PutChunk, Store, StoreError, StoredChunk, Upload,
+    },
+};
+
+use crate::{
+    databases::Database,
+    world::{World, exited},
+};
+
+fn chunk(start: i64, length: i64, stdout_at: i64, last_time: i64) -> StoredChunk {
+    StoredChunk {
+        start,
+        length,
+        streams_at: [stdout_at, 0],
+        last_time,
+        encoding: "raw".to_owned(),
+        content: ChunkContent::Inline(vec![7; length as usize]),
+    }
+}
+
+async fn put(store: &Store, key: AttemptKey, chunk: StoredChunk) {
+    store.change(PutChunk { key, chunk }).await.unwrap();
+}
+
+fn upload(key: AttemptKey, filename: &str, size: i64) -> Upload {
+    Upload { key, filename: filename.to_owned(), size, sha256: [9; 32] }
+}
+
+pub async fn a_late_shorter_chunk_never_replaces_a_longer_one(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    put(&world.store, key, chunk(0, 10, 0, 1)).await;
+    put(&world.store, key, chunk(0, 30, 0, 2)).await;
+    put(&world.store, key, chunk(0, 20, 0, 1)).await;
+    let stored = world.store.chunk_at(key.job, 1, 5).await.unwrap().unwrap();
+    assert_eq!(stored, chunk(0, 30, 0, 2));
+    let stale = AttemptKey { fence: multiflexi_scheduler::domain::ids::Fence(0), ..key };
+    let refused = world.store.change(PutChunk { key: stale, chunk: chunk(0, 40, 0, 1) }).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))));
+}
+
+pub async fn logs_are_found_by_byte_and_by_time(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    for (start, stdout_at, time) in [(0, 0, 100), (50, 40, 200), (90, 70, 300)] {
+        put(&world.store, key, chunk(start, 40, stdout_at, time)).await;
+    }
+    let store = &world.store;
+    let at = |offset| async move {
+        store.chunk_at(key.job, 1, offset).await.unwrap().map(|chunk| chunk.start)
+    };
+    assert_eq!((at(0).await, at(49).await, at(50).await), (Some(0), Some(0), Some(50)));
+    assert_eq!(at(1000).await, Some(90));
+    assert_eq!(store.chunk_since(key.job, 1, 101).await.unwrap(), Some(50));
+    assert_eq!(store.chunk_since(key.job, 1, 301).await.unwrap(), None);
+    assert_eq!(store.chunk_of_stream(key.job, 1, 0, 69).await.unwrap(), (50, 40));
+    assert_eq!(store.chunk_of_stream(key.job, 1, 0, 70).await.unwrap(), (90, 70));
+    assert_eq!(store.chunk_of_stream(key.job, 2, 0, 70).await.unwrap(), (0, 0));
+}
+
+pub async fn artifacts_are_stored_inline_and_in_parts(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    let store = &world.store;
+    let put = PutArtifact {
+        upload: upload(key, "small.csv", 3),
+        content_type: "text/csv".to_owned(),
+        content: b"1,2".to_vec(),
+    };
+    let small = store.change(put.clone()).await.unwrap();
+    assert_eq!(store.change(put).await.unwrap(), small, "said again it is the same artifact");
+    assert_eq!(store.artifact_content(small).await.unwrap(), Content::Inline(b"1,2".to_vec()));
+
+    let (large, parts) = store.change(BeginUpload(upload(key, "large", 12))).await.unwrap();
+    assert!(parts.is_empty());
+    store.artifact(large).await.expect_err("what is not whole is no artifact yet");
+    let part = Part { start: 0, length: 12, object: "o".to_owned() };
+    store.change(AddPart { artifact: large, part: part.clone() }).await.unwrap();
+    assert_eq!(store.upload_parts(key, "large").await.unwrap(), [part.clone()]);
+    let (again, parts) = store.change(BeginUpload(upload(key, "large", 12))).await.unwrap();
+    assert_eq!((again, parts), (large, vec![part.clone()]));
+    let content_type = Some("application/zip".to_owned());
+    store.change(FinishUpload { artifact: large, content_type }).await.unwrap();
+    assert_eq!(store.artifact(large).await.unwrap().content_type, "application/zip");
+    assert_eq!(store.artifact_content(large).await.unwrap(), Content::Parts(vec![part]));
+
+    assert!(world.end(exited(key, 0), None).await);
+    let late = store.change(BeginUpload(upload(key, "late", 1))).await;
+    assert!(matches!(late, Err(StoreError::Refused(_))), "an ended attempt takes no artifacts");
+}
+
+pub async fn a_broken_artifact_is_on_record_beside_the_others(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    let mut completion = exited(key, 0);
+    completion.failed_artifacts =
+        vec![FailedArtifact { filename: "fifo".to_owned(), reason: "no regular file".to_owned() }];
+    assert!(world.end(completion, Some(chunk(0, 19, 0, 1))).await);
+    let page = Page::parse(0, "").unwrap();
+    let rows = world.store.artifacts(Some(key.job), None, page).await.unwrap();
+    let mut found: Vec<_> =
+        rows.iter().map(|row| (row.filename.as_str(), row.failed, row.note.as_str())).collect();
+    found.sort_unstable();
+    assert_eq!(found, [
+        ("fifo", true, "not kept: no regular file"),
+        ("stderr.txt", false, "what the job wrote to stderr"),
+        ("stdout.txt", false, "what the job wrote to stdout"),
+    ]);
+}
+
+pub async fn deleting_a_job_leaves_nothing_behind(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    let store = &world.store;
+    let mut sealed = chunk(0, 19, 0, 1);
+    sealed.content = ChunkContent::Object("logs/1".to_owned());
+    put(store, key, sealed).await;
+    let (artifact, _) = store.change(BeginUpload(upload(key, "large", 5))).await.unwrap();
+    let part = Part { start: 0, length: 5, object: "artifacts/1".to_owned() };
+    store.change(AddPart { artifact, part }).await.unwrap();
+    store.change(DeleteJob(key.job)).await.expect_err("it is on an agent");
+    assert!(world.end(exited(key, 0), None).await);
+    let mut objects = store.change(DeleteJob(key.job)).await.unwrap();
+    objects.sort_unstable();
+    assert_eq!(objects, ["artifacts/1", "logs/1"]);
+    store.job(key.job).await.unwrap_err();
+    assert!(store.attempts(key.job).await.unwrap().is_empty());
+    assert!(store.chunk_at(key.job, 1, 0).await.unwrap().is_none());
+    let page = Page::parse(0, "").unwrap();
+    assert!(store.artifacts(None, None, page).await.unwrap().is_empty());
+}

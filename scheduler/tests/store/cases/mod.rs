@@ -1,0 +1,7 @@
+//! The cases, by what they are about.
+
+pub mod attempts;
+pub mod catalogue;
+pub mod contents;
+pub mod queue;
+pub mod schema;

@@ -1,0 +1,65 @@
+//! Jobs on their way to an agent.
+
+use std::collections::HashSet;
+
+use multiflexi_scheduler::{
+    domain::{
+        ids::{CompanyId, JobId},
+        job::State,
+    },
+    store::{Claim, CreateJobs, NewJobs, Page, ProcessQueue},
+};
+
+use crate::{
+    databases::{Database, open},
+    world::World,
+};
+
+pub async fn a_batch_of_jobs_is_created_under_one_request_id(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let request_id = Some("request".to_owned());
+    let new = NewJobs { request_id, ..world.new_jobs(1000) };
+    let first = world.store.change(CreateJobs(new.clone())).await.unwrap();
+    assert_eq!(first.len(), 1000);
+    assert_eq!(world.store.change(CreateJobs(new)).await.unwrap(), first);
+    assert_eq!(world.store.queue_counts().await.unwrap().states, [(State::Loaded, 1000)]);
+}
+
+pub async fn a_job_of_another_company_is_refused(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let new = NewJobs { company: Some(CompanyId(77)), ..world.new_jobs(1) };
+    let error = world.store.change(CreateJobs(new)).await.unwrap_err();
+    assert!(error.to_string().contains("not for company 77"), "{error}");
+}
+
+pub async fn two_claims_never_take_the_same_job(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let created: HashSet<JobId> = world.queued(600).await.into_iter().collect();
+    let other = open(world.database.as_ref()).await;
+    let take = |store: multiflexi_scheduler::store::Store| async move {
+        let mut taken = Vec::new();
+        loop {
+            let claim = Claim { agent: world.agent, limit: 7 };
+            let claimed = store.change(claim).await.unwrap().launches;
+            if claimed.is_empty() {
+                return taken;
+            }
+            taken.extend(claimed.iter().map(|launch| launch.key.job));
+        }
+    };
+    let (one, two) = tokio::join!(take(world.store.clone()), take(other));
+    assert_eq!(one.len() + two.len(), 600);
+    assert_eq!(one.into_iter().chain(two).collect::<HashSet<_>>(), created);
+}
+
+pub async fn the_queue_counts_every_state(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    world.store.change(CreateJobs(world.new_jobs(3))).await.unwrap();
+    assert_eq!(world.store.change(ProcessQueue).await.unwrap(), 3);
+    world.running().await;
+    let counts = world.store.queue_counts().await.unwrap();
+    assert_eq!(counts.states, [(State::Queued, 3), (State::Running, 1)]);
+    assert!(counts.oldest_queued.is_some());
+    let page = Page::parse(0, "").unwrap();
+    assert_eq!(world.store.agents(page).await.unwrap().len(), 1);
+}

@@ -1,0 +1,76 @@
+//! The store's conformance suite: what every database must do. It runs on SQLite
+//! everywhere, and on a PostgreSQL server of its own where one is installed.
+
+mod cases;
+mod databases;
+mod world;
+
+use databases::{Database, Sqlite};
+
+macro_rules! suite {
+    ($($group:ident :: { $($case:ident),+ $(,)? })+) => {
+        mod on_sqlite {
+            $($(
+                #[test]
+                fn $case() {
+                    super::databases::block_on(super::cases::$group::$case(super::Sqlite::new()));
+                }
+            )+)+
+        }
+
+        /// Name and body of every case.
+        fn run_all(database: &mut dyn FnMut() -> Box<dyn Database>) -> u32 {
+            let mut run = 0;
+            $($(
+                println!("{}", stringify!($case));
+                databases::block_on(cases::$group::$case(database()));
+                run += 1;
+            )+)+
+            run
+        }
+    };
+}
+
+suite! {
+    catalogue::{
+        names_are_unique_and_unknown_ids_are_named,
+        run_templates_keep_their_variables,
+        lists_are_paged_without_gaps,
+    }
+    queue::{
+        a_batch_of_jobs_is_created_under_one_request_id,
+        a_job_of_another_company_is_refused,
+        two_claims_never_take_the_same_job,
+        the_queue_counts_every_state,
+    }
+    attempts::{
+        a_job_goes_through_its_life,
+        a_stale_fence_changes_nothing,
+        a_finished_attempt_never_changes,
+        running_again_makes_the_next_attempt,
+        an_offer_that_is_withdrawn_costs_no_attempt,
+        cancelling_ends_what_waits_and_marks_what_runs,
+        agents_that_come_back_are_reconciled,
+        what_stays_away_is_lost_only_after_its_time,
+        a_job_that_cannot_begin_fails_with_its_reason,
+    }
+    contents::{
+        a_late_shorter_chunk_never_replaces_a_longer_one,
+        logs_are_found_by_byte_and_by_time,
+        artifacts_are_stored_inline_and_in_parts,
+        a_broken_artifact_is_on_record_beside_the_others,
+        deleting_a_job_leaves_nothing_behind,
+    }
+    schema::{
+        a_newer_schema_is_refused,
+        refused_changes_do_not_spoil_their_neighbours,
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn on_postgresql() {
+    let mut server = multiflexi_fixture::postgres::Postgres::start();
+    let run = run_all(&mut || Box::new(databases::Server::new(server.database())));
+    println!("{run} cases passed on PostgreSQL");
+}

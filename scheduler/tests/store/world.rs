@@ -1,0 +1,142 @@
+//! A store with the things that most cases need.
+
+use std::{sync::Arc, time::Duration};
+
+use multiflexi_scheduler::{
+    domain::{
+        environment::Variables,
+        ids::{AgentId, AttemptKey, JobId, RunTemplateId},
+        job::{self, Completion, EndCause, State, StreamSummary, Usage},
+    },
+    store::{
+        Accept, Claim, Claimed, CreateApplication, CreateCompany, CreateJobs, CreateRunTemplate,
+        Ended, Finish, NewJobs, NewRunTemplate, RegisterAgent, Store, StoredChunk,
+    },
+};
+
+use crate::databases::{Database, open};
+
+/// A store with a company, an application, a run template and an agent.
+pub struct World {
+    pub database: Box<dyn Database>,
+    pub store: Store,
+    pub template: RunTemplateId,
+    pub agent: AgentId,
+}
+
+impl World {
+    pub async fn new(database: Box<dyn Database>) -> Self {
+        let store = open(database.as_ref()).await;
+        let template = template(&store, "template", "", Duration::from_secs(600)).await;
+        let agent = agent(&store, "agent").await;
+        Self { database, store, template, agent }
+    }
+
+    /// Jobs that are queued.
+    pub async fn queued(&self, count: u32) -> Vec<JobId> {
+        self.store.change(CreateJobs(NewJobs { queue: true, ..self.new_jobs(count) })).await.unwrap()
+    }
+
+    pub fn new_jobs(&self, count: u32) -> NewJobs {
+        NewJobs {
+            run_template: self.template,
+            company: None,
+            environment: Variables::new(),
+            count,
+            queue: false,
+            request_id: None,
+        }
+    }
+
+    pub async fn claim(&self, limit: usize) -> Claimed {
+        self.store.change(Claim { agent: self.agent, limit }).await.unwrap()
+    }
+
+    /// An attempt that is offered.
+    pub async fn offered(&self) -> AttemptKey {
+        self.queued(1).await;
+        self.claim(1).await.launches[0].key
+    }
+
+    /// An attempt that runs.
+    pub async fn running(&self) -> AttemptKey {
+        let key = self.offered().await;
+        assert_eq!(self.store.change(Accept(vec![key])).await.unwrap(), [key]);
+        key
+    }
+
+    /// Ends an attempt; says whether it was still open.
+    pub async fn end(&self, completion: Completion, chunk: Option<StoredChunk>) -> bool {
+        let key = completion.key;
+        let ended = Ended {
+            outcome: job::run_end(&completion),
+            completion: Arc::new(completion),
+            chunk,
+            trouble: String::new(),
+        };
+        self.store.change(Finish(vec![ended])).await.unwrap() == [key]
+    }
+
+    pub async fn state(&self, job: JobId) -> State {
+        self.store.job(job).await.unwrap().state
+    }
+}
+
+/// What an agent says of an attempt that exited with `code`.
+pub fn exited(key: AttemptKey, code: i32) -> Completion {
+    Completion {
+        key,
+        cause: EndCause::Exited,
+        exit_code: Some(code),
+        signal: None,
+        pid: Some(4711),
+        elapsed: Duration::from_millis(5),
+        usage: Usage {
+            user_cpu: Duration::from_micros(1500),
+            system_cpu: Duration::from_micros(700),
+            peak_memory_bytes: 1 << 20,
+        },
+        streams: [
+            StreamSummary { bytes: 3, sha256: [1; 32] },
+            StreamSummary { bytes: 0, sha256: [2; 32] },
+        ],
+        log_length: 19,
+        leftovers: Vec::new(),
+        failed_artifacts: Vec::new(),
+        trouble: String::new(),
+    }
+}
+
+pub async fn agent(store: &Store, name: &str) -> AgentId {
+    let (name, version) = (name.to_owned(), "1".to_owned());
+    let register = RegisterAgent { name, slots: 4, version, labels: [].into() };
+    store.change(register).await.unwrap()
+}
+
+/// A run template with an application and a company of its own.
+pub async fn template(
+    store: &Store,
+    name: &str,
+    cmdparams: &str,
+    lost_after: Duration,
+) -> RunTemplateId {
+    let application = CreateApplication {
+        name: format!("application of {name}"),
+        executable: "/bin/true".to_owned(),
+        cmdparams: cmdparams.to_owned(),
+    };
+    let application = store.change(application).await.unwrap().id;
+    let company = CreateCompany { name: format!("company of {name}") };
+    let company = store.change(company).await.unwrap().id;
+    let environment = [("A".to_owned(), "one".to_owned()), ("B".to_owned(), "'\"\n".to_owned())];
+    let new = NewRunTemplate {
+        name: name.to_owned(),
+        application,
+        company,
+        environment: environment.into(),
+        timeout: Some(Duration::from_millis(1500)),
+        grace: Duration::from_secs(10),
+        lost_after,
+    };
+    store.change(CreateRunTemplate(new)).await.unwrap()
+}
