@@ -39,6 +39,7 @@ CREATE TABLE configuration (
 CREATE TABLE agent (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL UNIQUE,
+    instance  TEXT NOT NULL,
     slots     INTEGER NOT NULL,
     version   TEXT NOT NULL,
     labels    TEXT NOT NULL,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use multiflexi_proto::v1::{ConnectResponse, connect_response::Message};
+use multiflexi_proto::v1::{ConnectResponse, Hello, connect_response::Message};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -35,6 +35,8 @@ pub(super) enum Phase {
 pub(super) struct Connected {
     pub(super) id: AgentId,
     pub(super) name: String,
+    /// Tells it from another agent that was given the same name.
+    instance: String,
     pub(super) slots: usize,
     sender: mpsc::Sender<ToAgent>,
     has: Mutex<HashMap<AttemptKey, Phase>>,
@@ -49,14 +51,15 @@ pub(super) struct Connected {
 impl Connected {
     pub(super) fn new(
         id: AgentId,
-        name: String,
+        hello: &Hello,
         slots: usize,
         sender: mpsc::Sender<ToAgent>,
         stop: CancellationToken,
     ) -> Self {
         let typical = AtomicU64::new(u64::MAX);
         let (has, leaving) = (Mutex::default(), AtomicBool::new(false));
-        Self { id, name, slots, sender, has, leaving, typical, stop }
+        let (name, instance) = (hello.name.clone(), hello.instance.clone());
+        Self { id, name, instance, slots, sender, has, leaving, typical, stop }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AttemptKey, Phase>> {
@@ -67,6 +70,11 @@ impl Connected {
     pub(super) async fn send(&self, message: Message) {
         // An agent that is gone learns what it missed when it reconciles.
         let _ = self.sender.send(Ok(ConnectResponse { message: Some(message) })).await;
+    }
+
+    /// Nobody reads its messages any more.
+    fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Ends the stream with a status.
@@ -141,6 +149,20 @@ impl Agents {
         self.lock().values().find(|agent| agent.phase(key).is_some()).cloned()
     }
 
+    /// Refuses an agent whose name another one has that is connected.
+    pub(super) fn check_name(&self, name: &str, instance: &str) -> Result<(), Status> {
+        let connected = self.lock();
+        let taken = connected
+            .values()
+            .any(|agent| agent.name == name && agent.instance != instance && !agent.is_closed());
+        if taken {
+            return Err(Status::already_exists(format!(
+                "another agent named {name:?} is connected: give each a name of its own with --name"
+            )));
+        }
+        Ok(())
+    }
+
     /// Adds a session; returns the one of the same agent that it replaces.
     pub(super) fn add(&self, agent: Arc<Connected>) -> Option<Arc<Connected>> {
         self.lock().insert(agent.id, agent)
@@ -193,7 +215,8 @@ mod tests {
     fn agent(id: i64, slots: usize) -> Arc<Connected> {
         let sender = mpsc::channel(1).0;
         let stop = CancellationToken::new();
-        Arc::new(Connected::new(AgentId(id), format!("agent-{id}"), slots, sender, stop))
+        let hello = Hello { name: format!("agent-{id}"), ..Hello::default() };
+        Arc::new(Connected::new(AgentId(id), &hello, slots, sender, stop))
     }
 
     fn key(job: i64) -> AttemptKey {

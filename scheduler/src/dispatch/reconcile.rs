@@ -31,10 +31,11 @@ impl Dispatch {
         &self,
         agent: &Arc<Connected>,
         held: &[HeldAttempt],
+        exhaustive: bool,
     ) -> Result<(), ReconcileError> {
         let keys: Vec<AttemptKey> =
             held.iter().filter_map(|held| convert::key(held.key.as_ref())).collect();
-        let change = Reconcile { agent: agent.id, held: keys };
+        let change = Reconcile { agent: agent.id, held: keys, exhaustive };
         let outcome = self.shared.store.change(change).await?;
         let mut resumed = Vec::with_capacity(outcome.resumed.len());
         for held in &outcome.resumed {

@@ -38,23 +38,26 @@ impl Dispatch {
             return Err(Status::invalid_argument("an agent says hello first"));
         };
         let slots = check(&hello)?;
+        self.shared.agents.check_name(&hello.name, &hello.instance)?;
         let register = RegisterAgent {
             name: hello.name.clone(),
+            instance: hello.instance.clone(),
             slots: hello.slots,
             version: hello.version.clone(),
             labels: hello.labels.clone().into_iter().collect(),
         };
         let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
-        let id = self.shared.store.change(register).await.map_err(|error| unavailable(&error))?;
+        let registered =
+            self.shared.store.change(register).await.map_err(|error| unavailable(&error))?;
 
         let (sender, answers) = mpsc::channel(OUTGOING);
         let stop = self.shared.stop.child_token();
-        let agent = Arc::new(Connected::new(id, hello.name.clone(), slots, sender, stop));
+        let agent = Arc::new(Connected::new(registered.id, &hello, slots, sender, stop));
         if let Some(replaced) = self.shared.agents.add(Arc::clone(&agent)) {
             replaced.stop.cancel();
             replaced.fail(Status::aborted("the agent has connected again")).await;
         }
-        if let Err(error) = self.reconcile(&agent, &hello.held).await {
+        if let Err(error) = self.reconcile(&agent, &hello.held, registered.returned).await {
             self.gone(&agent).await;
             return Err(unavailable(&error));
         }
@@ -164,6 +167,9 @@ fn check(hello: &Hello) -> Result<usize, Status> {
     }
     if hello.name.is_empty() || hello.name.chars().count() > 128 {
         return Err(Status::invalid_argument("an agent's name has 1 to 128 characters"));
+    }
+    if hello.instance.is_empty() || hello.instance.len() > 64 {
+        return Err(Status::invalid_argument("an agent's instance has 1 to 64 bytes"));
     }
     if !(1..=MAX_SLOTS).contains(&hello.slots) {
         return Err(Status::invalid_argument(format!(

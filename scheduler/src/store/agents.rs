@@ -27,6 +27,8 @@ pub struct AgentRow {
 pub struct RegisterAgent {
     /// Its name.
     pub name: String,
+    /// Tells it from another agent that was given the same name.
+    pub instance: String,
     /// How many jobs it runs at once.
     pub slots: i32,
     /// Version of its program.
@@ -35,25 +37,41 @@ pub struct RegisterAgent {
     pub labels: BTreeMap<String, String>,
 }
 
-impl Change for RegisterAgent {
-    type Output = AgentId;
+/// An agent that was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Its id.
+    pub id: AgentId,
+    /// It is the one that had the name last: what it does not hold, nobody holds.
+    pub returned: bool,
+}
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<AgentId, StoreError> {
+impl Change for RegisterAgent {
+    type Output = Registered;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Registered, StoreError> {
+        let before: Option<String> =
+            sqlx::query_scalar("SELECT instance FROM agent WHERE name = $1")
+                .bind(self.name.clone())
+                .fetch_optional(&mut *tx.conn)
+                .await?;
         let id = sqlx::query_scalar(
-            "INSERT INTO agent (name, slots, version, labels, last_seen) \
-             VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, \
-             version = excluded.version, labels = excluded.labels, \
+            "INSERT INTO agent (name, instance, slots, version, labels, last_seen) \
+             VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, \
+             slots = excluded.slots, version = excluded.version, labels = excluded.labels, \
              last_seen = excluded.last_seen RETURNING id",
         )
         .bind(self.name.clone())
+        .bind(self.instance.clone())
         .bind(i64::from(self.slots))
         .bind(self.version.clone())
         .bind(serde_json::json!(self.labels).to_string())
         .bind(tx.now)
         .fetch_one(&mut *tx.conn)
         .await?;
-        Ok(AgentId(id))
+        let returned = before.as_ref() == Some(&self.instance);
+        Ok(Registered { id: AgentId(id), returned })
     }
 }
 

@@ -26,7 +26,7 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
 };
 
-pub use agents::{AgentRow, RegisterAgent};
+pub use agents::{AgentRow, RegisterAgent, Registered};
 pub use applications::{ApplicationRow, CreateApplication};
 pub use artifacts::{
     AddPart, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact, Source, Upload,

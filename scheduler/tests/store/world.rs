@@ -108,9 +108,14 @@ pub fn exited(key: AttemptKey, code: i32) -> Completion {
 }
 
 pub async fn agent(store: &Store, name: &str) -> AgentId {
-    let (name, version) = (name.to_owned(), "1".to_owned());
-    let register = RegisterAgent { name, slots: 4, version, labels: [].into() };
-    store.change(register).await.unwrap()
+    let register = RegisterAgent {
+        name: name.to_owned(),
+        instance: "first".to_owned(),
+        slots: 4,
+        version: "1".to_owned(),
+        labels: [].into(),
+    };
+    store.change(register).await.unwrap().id
 }
 
 /// A run template with an application and a company of its own.

@@ -57,6 +57,8 @@ pub struct Reconcile {
     pub agent: AgentId,
     /// What it holds.
     pub held: Vec<AttemptKey>,
+    /// Nobody holds what it does not: the agent is the one that had it.
+    pub exhaustive: bool,
 }
 
 /// An attempt that goes on.
@@ -94,7 +96,8 @@ impl Change for Reconcile {
             missing.map(|(key, _)| *key).collect()
         };
         withdraw(tx, &missing(|state| state == State::Offered)).await?;
-        let gone = missing(|state| state != State::Offered);
+        // Another agent under the same name knows nothing of what the first one has.
+        let gone = if self.exhaustive { missing(|state| state != State::Offered) } else { vec![] };
         let lost = transition(tx, Transition::GiveUp, &gone, ", ended = $2", ", ended = $2").await?;
 
         let (known, over): (Vec<AttemptKey>, Vec<AttemptKey>) = self.held.iter().partition(|key| {

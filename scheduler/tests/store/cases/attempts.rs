@@ -125,7 +125,10 @@ pub async fn agents_that_come_back_are_reconciled(database: Box<dyn Database>) {
     assert_eq!(unreachable, [held, missing]);
     assert_eq!(world.state(offered.job).await, State::Queued);
     world.store.change(CancelJob(held.job)).await.unwrap();
-    let reconcile = Reconcile { agent: world.agent, held: vec![held, ended] };
+    let mut reconcile = Reconcile { agent: world.agent, held: vec![], exhaustive: false };
+    let outcome = world.store.change(reconcile.clone()).await.unwrap();
+    assert_eq!(outcome.lost, [], "another agent of the same name loses nothing");
+    reconcile = Reconcile { held: vec![held, ended], exhaustive: true, ..reconcile };
     let outcome = world.store.change(reconcile).await.unwrap();
     assert_eq!(outcome.resumed.len(), 1);
     assert!(outcome.resumed[0].key == held && outcome.resumed[0].cancel);
