@@ -1,2 +1,93 @@
-//! The agent's program.
-fn main() {}
+//! The agent's program: the session, and under another command the supervisor
+//! that it starts.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use multiflexi_agent::Config;
+use multiflexi_program::{environment_files, log, shutdown};
+
+/// The agent: takes jobs from a scheduler and runs them on this host.
+#[derive(Debug, Parser)]
+#[command(name = "multiflexi-agent", version, about)]
+struct Arguments {
+    /// The scheduler
+    #[arg(
+        long,
+        env = "MULTIFLEXI_SERVER",
+        default_value = "http://127.0.0.1:7780",
+        value_name = "URL"
+    )]
+    server: String,
+    /// The agent's name, unique among agents [default: the host's]
+    #[arg(long, env = "MULTIFLEXI_AGENT_NAME", value_name = "NAME")]
+    name: Option<String>,
+    /// How many jobs it runs at once [default: four for each processor]
+    #[arg(
+        long,
+        env = "MULTIFLEXI_SLOTS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    slots: Option<u32>,
+    /// The agent's own folder: spools and working directories
+    #[arg(
+        long,
+        env = "MULTIFLEXI_AGENT_DIR",
+        default_value = "/var/lib/multiflexi/agent",
+        value_name = "DIR"
+    )]
+    directory: PathBuf,
+    /// Reads variables from this file, besides /etc/multiflexi/.env
+    #[arg(long, value_name = "FILE")]
+    environment: Option<PathBuf>,
+    /// How the log on stderr looks
+    #[arg(long, env = "MULTIFLEXI_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: log::Format,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keeps the processes of jobs; the agent starts it
+    #[command(hide = true)]
+    Supervisor {
+        /// The agent's folder
+        #[arg(long)]
+        directory: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    environment_files::load(std::env::args_os())?;
+    let arguments = Arguments::parse();
+    if let Some(Command::Supervisor { directory }) = &arguments.command {
+        return Ok(multiflexi_agent::supervise(directory)?);
+    }
+    log::start(arguments.log_format, "info");
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let config = Config {
+        server: arguments.server,
+        name: arguments.name,
+        slots: arguments.slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
+        directory: arguments.directory,
+        supervisor: vec![std::env::current_exe()?.into(), OsString::from("supervisor")],
+        stop_jobs: false,
+        connected: None,
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let shutdown = shutdown::on_signal()?;
+        Ok(multiflexi_agent::run(config, shutdown).await?)
+    })
+}

@@ -1,0 +1,440 @@
+//! One connection to the scheduler, from hello to its end. One loop deals with
+//! everything that happens, one thing after the other; what takes long (uploads,
+//! output) runs beside it.
+
+use std::{sync::Arc, time::Duration};
+
+use multiflexi_proto::{
+    PROTOCOL, std_duration,
+    v1::{
+        self, ConnectRequest, ConnectResponse, FailedArtifact, Hello,
+        agent_service_client::AgentServiceClient, connect_request, connect_response::Message,
+    },
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, Interval, MissedTickBehavior},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tonic::{Status, Streaming, transport::Channel};
+
+use super::{
+    Config,
+    create_job_artifacts::{self, create_job_artifacts},
+    holdings::{Holdings, Phase},
+    identity::Identity,
+    is_refusal,
+    log_pump::{self, Command, Commands},
+    messages,
+    outbox::Outbox,
+    supervisor_link::SupervisorLink,
+};
+use crate::{
+    link::{AttemptKey, Completion, Event, Request},
+    spool,
+};
+
+/// Messages that may wait for the network; more are gathered in the outbox.
+const OUTGOING: usize = 8;
+
+/// Things the supervisor says that are dealt with before the scheduler is told.
+const AT_ONCE: usize = 256;
+
+/// How long jobs that are cancelled because the agent stops may take.
+const STOP: Duration = Duration::from_secs(30);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// The agent was told to stop, and has.
+    Done,
+    /// The scheduler will not take this agent.
+    Refused(Status),
+    /// The supervisor is gone.
+    SupervisorGone,
+    /// There was no connection.
+    Lost(String),
+    /// There was one, and it broke.
+    Dropped(String),
+}
+
+type Uploaded = (AttemptKey, Result<Vec<FailedArtifact>, Status>);
+
+/// One connection that is yet to be opened.
+pub(super) struct Connection<'a> {
+    config: &'a Config,
+    identity: &'a Identity,
+    client: AgentServiceClient<Channel>,
+    shutdown: CancellationToken,
+}
+
+/// One connection that is open.
+struct Session<'a> {
+    config: &'a Config,
+    client: AgentServiceClient<Channel>,
+    supervisor: &'a mut SupervisorLink,
+    holdings: &'a mut Holdings,
+    pump: Commands,
+    outbox: Outbox,
+    uploads: JoinSet<Uploaded>,
+    at_once: Arc<Semaphore>,
+    /// Set once the agent was told to stop: when it goes at the latest.
+    stop_at: Option<Instant>,
+}
+
+/// What happened.
+enum Input {
+    Scheduler(Result<Option<ConnectResponse>, Status>),
+    Supervisor(Option<Event>),
+    Uploaded(Result<Uploaded, tokio::task::JoinError>),
+    Room(bool),
+    Pump(String),
+    Beat,
+    Shutdown,
+    StopAt,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        identity: &'a Identity,
+        client: AgentServiceClient<Channel>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { config, identity, client, shutdown }
+    }
+
+    /// Serves until the connection is over. Afterwards `holdings` is what the
+    /// supervisor holds.
+    pub(super) async fn serve(
+        self,
+        supervisor: &mut SupervisorLink,
+        holdings: &mut Holdings,
+    ) -> Over {
+        while let Some(event) = supervisor.try_next() {
+            holdings.note(&event);
+        }
+        let over = self.hello(supervisor, holdings).await;
+        holdings.drop_unlaunched();
+        over
+    }
+
+    async fn hello(mut self, supervisor: &mut SupervisorLink, holdings: &mut Holdings) -> Over {
+        let (outgoing, messages) = mpsc::channel(OUTGOING);
+        let hello = connect_request::Message::Hello(self.say_hello(holdings));
+        // There is room: it is the first.
+        let _ = outgoing.send(ConnectRequest { message: Some(hello) }).await;
+        let refused = |status: Status| {
+            if is_refusal(&status) {
+                Over::Refused(status)
+            } else {
+                Over::Lost(status.message().to_owned())
+            }
+        };
+        let mut incoming = match self.client.connect(ReceiverStream::new(messages)).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return refused(status),
+        };
+        let welcome = match incoming.message().await {
+            Ok(Some(ConnectResponse { message: Some(Message::Welcome(welcome)) })) => welcome,
+            Ok(_) => return Over::Lost("the scheduler did not say welcome".to_owned()),
+            Err(status) => return refused(status),
+        };
+        let folder = self.config.directory.clone();
+        let (pump, run) = log_pump::pump(self.client.clone(), folder, supervisor.requests());
+        let mut session = Session {
+            config: self.config,
+            client: self.client,
+            supervisor,
+            holdings,
+            pump,
+            outbox: Outbox::default(),
+            uploads: JoinSet::new(),
+            at_once: Arc::new(Semaphore::new(create_job_artifacts::AT_ONCE)),
+            stop_at: None,
+        };
+        let beat = session.welcomed(&welcome, self.identity).await;
+        let pump = AbortOnDropHandle::new(tokio::spawn(run));
+        session.run(incoming, outgoing, pump, beat, &self.shutdown).await
+    }
+
+    fn say_hello(&self, holdings: &Holdings) -> Hello {
+        let held = holdings.launched().map(|(key, holding)| v1::HeldAttempt {
+            key: Some(messages::to_key(key)),
+            ended: !matches!(holding.phase, Phase::Launched | Phase::Accepted(_)),
+            log_length: i64::try_from(holding.log_length).unwrap_or(i64::MAX),
+        });
+        Hello {
+            name: self.identity.name.clone(),
+            instance: self.identity.instance.clone(),
+            slots: i32::try_from(self.config.slots).unwrap_or(i32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            labels: [].into(),
+            held: held.collect(),
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Takes up what goes on from an earlier connection.
+    async fn welcomed(&mut self, welcome: &v1::Welcome, identity: &Identity) -> Interval {
+        tracing::info!(
+            agent = identity.name,
+            server = self.config.server,
+            slots = self.config.slots,
+            resumed = welcome.resumed.len(),
+            "connected to the scheduler"
+        );
+        if let Some(connected) = &self.config.connected {
+            connected.send_replace(true);
+        }
+        for resumed in &welcome.resumed {
+            let Some(key) = messages::key(resumed.key.as_ref()) else { continue };
+            let Some(holding) = self.holdings.get(key) else { continue };
+            let holding = holding.clone();
+            let durable = u64::try_from(resumed.durable_offset).unwrap_or(0);
+            let length = holding.log_length;
+            self.pump.send(Command::Begin { key, durable, length }).await;
+            if let Some(started) = holding.started {
+                self.outbox.started.push(messages::started(key, started));
+            }
+            if resumed.cancel {
+                self.supervisor.ask(Request::Cancel(key)).await;
+            }
+            match holding.phase {
+                Phase::Ended(completion) => self.end(key, &completion),
+                Phase::Completed(completion) => self.outbox.completed.push(*completion),
+                Phase::Accepted(_) | Phase::Launched => {}
+            }
+        }
+        let period = welcome.heartbeat_interval.as_ref().and_then(std_duration);
+        let period = period.unwrap_or(STOP).max(Duration::from_millis(100));
+        let mut beat = tokio::time::interval(period);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat
+    }
+
+    async fn run(
+        &mut self,
+        mut incoming: Streaming<ConnectResponse>,
+        outgoing: mpsc::Sender<ConnectRequest>,
+        mut pump: AbortOnDropHandle<String>,
+        mut beat: Interval,
+        shutdown: &CancellationToken,
+    ) -> Over {
+        loop {
+            let stopping = self.stop_at.is_some();
+            let stop_at = self.stop_at.unwrap_or_else(Instant::now);
+            let input = tokio::select! {
+                message = incoming.message() => Input::Scheduler(message),
+                event = self.supervisor.next() => Input::Supervisor(event),
+                Some(uploaded) = self.uploads.join_next() => Input::Uploaded(uploaded),
+                room = outgoing.reserve(), if !self.outbox.is_empty() => Input::Room(room.is_ok()),
+                why = &mut pump => Input::Pump(why.unwrap_or_else(|error| error.to_string())),
+                _ = beat.tick() => Input::Beat,
+                () = shutdown.cancelled(), if !stopping => Input::Shutdown,
+                () = tokio::time::sleep_until(stop_at), if stopping => Input::StopAt,
+            };
+            match input {
+                Input::Scheduler(Ok(Some(message))) => self.told(message).await,
+                Input::Scheduler(Ok(None)) => {
+                    return Over::Dropped("the scheduler has ended it".to_owned());
+                }
+                Input::Scheduler(Err(status)) => return Over::Dropped(status.message().to_owned()),
+                Input::Supervisor(None) => return Over::SupervisorGone,
+                Input::Supervisor(Some(event)) => self.happened(event).await,
+                Input::Uploaded(Ok((key, result))) => {
+                    if let Err(status) = self.uploaded(key, result) {
+                        return Over::Dropped(status.message().to_owned());
+                    }
+                }
+                Input::Uploaded(Err(error)) => return Over::Dropped(error.to_string()),
+                Input::Pump(why) => return Over::Dropped(why),
+                Input::Room(true) => {}
+                Input::Room(false) => return Over::Dropped("it takes no more messages".to_owned()),
+                Input::Beat => self.outbox.heartbeat = true,
+                Input::Shutdown => self.stop().await,
+                Input::StopAt => return Over::Done,
+            }
+            self.accept_offers();
+            if !self.flush(&outgoing) {
+                return Over::Dropped("it takes no more messages".to_owned());
+            }
+            if self.stop_at.is_some() && self.outbox.is_empty() && self.may_go() {
+                return Over::Done;
+            }
+        }
+    }
+
+    /// Sends what there is to say, as far as there is room; false if nobody listens.
+    fn flush(&mut self, outgoing: &mpsc::Sender<ConnectRequest>) -> bool {
+        while !self.outbox.is_empty() {
+            match outgoing.try_reserve() {
+                Ok(room) => {
+                    if let Some(message) = self.outbox.next() {
+                        room.send(message);
+                    }
+                }
+                Err(mpsc::error::TrySendError::Full(())) => return true,
+                Err(mpsc::error::TrySendError::Closed(())) => return false,
+            }
+        }
+        true
+    }
+
+    /// Takes the offers for which there is a slot.
+    fn accept_offers(&mut self) {
+        let slots = usize::try_from(self.config.slots).unwrap_or(usize::MAX);
+        while self.holdings.busy() < slots && self.stop_at.is_none() {
+            let Some(offer) = self.holdings.offers.pop_front() else { return };
+            self.outbox.accepted.push(messages::to_key(offer.key));
+            self.holdings.set(offer.key, Phase::Accepted(Box::new(offer)));
+        }
+    }
+
+    /// Deals with what the scheduler says.
+    async fn told(&mut self, message: ConnectResponse) {
+        match message.message {
+            Some(Message::Offer(offer)) => {
+                let launches = offer.launches.into_iter().filter_map(messages::launch);
+                self.holdings.offers.extend(launches);
+            }
+            Some(Message::Start(start)) => self.start(&start.keys).await,
+            Some(Message::Cancel(cancel)) => {
+                for key in messages::keys(&cancel.keys) {
+                    self.cancel(key).await;
+                }
+            }
+            Some(Message::Withdraw(withdraw)) => {
+                for key in messages::keys(&withdraw.keys) {
+                    self.withdraw(key, &withdraw.reason).await;
+                }
+            }
+            Some(Message::Acknowledge(acknowledge)) => {
+                for key in messages::keys(&acknowledge.keys) {
+                    self.holdings.remove(key);
+                    self.pump.send(Command::Forget(key)).await;
+                    self.supervisor.ask(Request::Forget(key)).await;
+                }
+            }
+            Some(Message::Welcome(_)) | None => {}
+        }
+    }
+
+    async fn start(&mut self, keys: &[v1::AttemptKey]) {
+        let launches: Vec<_> =
+            messages::keys(keys).filter_map(|key| self.holdings.launch(key)).collect();
+        if launches.is_empty() {
+            return;
+        }
+        for launch in &launches {
+            let key = launch.key;
+            tracing::debug!(job = key.job_id, attempt = key.attempt, "launching");
+            self.pump.send(Command::Begin { key, durable: 0, length: 0 }).await;
+        }
+        self.supervisor.ask(Request::Launch(launches)).await;
+    }
+
+    async fn cancel(&mut self, key: AttemptKey) {
+        match self.holdings.get(key).map(|holding| &holding.phase) {
+            Some(Phase::Accepted(_)) => {
+                self.complete(key, messages::cancelled_unlaunched(key));
+            }
+            Some(Phase::Launched) => self.supervisor.ask(Request::Cancel(key)).await,
+            // It ends, or has ended, by itself.
+            Some(Phase::Ended(_) | Phase::Completed(_)) | None => {}
+        }
+    }
+
+    async fn withdraw(&mut self, key: AttemptKey, reason: &str) {
+        if self.holdings.drop_offer(key) {
+            return;
+        }
+        let Some(holding) = self.holdings.remove(key) else { return };
+        if !matches!(holding.phase, Phase::Accepted(_)) {
+            tracing::warn!(job = key.job_id, attempt = key.attempt, reason, "killing a withdrawn attempt");
+            self.pump.send(Command::Forget(key)).await;
+            self.supervisor.ask(Request::Kill(key)).await;
+        }
+    }
+
+    /// Deals with what the supervisor says, and with what it has said besides.
+    async fn happened(&mut self, event: Event) {
+        let mut next = Some(event);
+        for left in (0..AT_ONCE).rev() {
+            let Some(event) = next else { return };
+            self.holdings.note(&event);
+            match event {
+                Event::Hello(_) => {}
+                Event::Started(key, started) => {
+                    self.outbox.started.push(messages::started(key, started));
+                }
+                Event::LogGrew(key, length) => self.pump.send(Command::Grew(key, length)).await,
+                Event::Ended(key, completion) => {
+                    self.pump.send(Command::Grew(key, completion.log_length)).await;
+                    if self.holdings.get(key).is_some() {
+                        self.end(key, &completion);
+                    }
+                }
+            }
+            next = if left > 0 { self.supervisor.try_next() } else { None };
+        }
+    }
+
+    /// A process has ended: its files are uploaded, if there are any.
+    fn end(&mut self, key: AttemptKey, completion: &Completion) {
+        if !completion.has_files {
+            self.complete(key, messages::completion(key, completion, Vec::new()));
+            return;
+        }
+        self.outbox.finishing.push(messages::to_key(key));
+        let work = spool::work(&spool::attempt(&self.config.directory, key));
+        let (client, at_once) = (self.client.clone(), Arc::clone(&self.at_once));
+        self.uploads.spawn(async move {
+            (key, create_job_artifacts(client, key, work, at_once).await)
+        });
+    }
+
+    fn uploaded(
+        &mut self,
+        key: AttemptKey,
+        result: Result<Vec<FailedArtifact>, Status>,
+    ) -> Result<(), Status> {
+        let failed = result?;
+        if let Some(Phase::Ended(completion)) = self.holdings.get(key).map(|one| &one.phase) {
+            let completion = messages::completion(key, completion, failed);
+            self.complete(key, completion);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, key: AttemptKey, completion: v1::Completion) {
+        self.holdings.set(key, Phase::Completed(Box::new(completion.clone())));
+        self.outbox.completed.push(completion);
+    }
+
+    /// The agent was told to stop.
+    async fn stop(&mut self) {
+        self.outbox.going_away = true;
+        self.stop_at = Some(Instant::now() + STOP);
+        for offer in self.holdings.offers.drain(..) {
+            let key = Some(messages::to_key(offer.key));
+            let reason = "the agent is stopping".to_owned();
+            self.outbox.refused.push(v1::Refuse { key, reason });
+        }
+        if self.config.stop_jobs {
+            let launched: Vec<_> = self.holdings.launched().map(|(key, _)| key).collect();
+            for key in launched {
+                self.cancel(key).await;
+            }
+        }
+    }
+
+    /// Whether the agent may go: its jobs are over, or go on without it.
+    fn may_go(&self) -> bool {
+        !self.config.stop_jobs || self.holdings.is_empty()
+    }
+}

@@ -1,0 +1,186 @@
+//! What the agent has: offers, accepted attempts, processes that run, and ends that
+//! are not acknowledged.
+
+use std::collections::{HashMap, VecDeque};
+
+use multiflexi_proto::v1;
+
+use crate::link::{AttemptKey, Completion, Event, Held, Launch, Started};
+
+/// How far an attempt is.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    /// Accepted; is launched when the scheduler says so.
+    Accepted(Box<Launch>),
+    /// With the supervisor.
+    Launched,
+    /// Its process has ended.
+    Ended(Box<Completion>),
+    /// Its final record is made; it waits to be acknowledged.
+    Completed(Box<v1::Completion>),
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Holding {
+    pub(super) phase: Phase,
+    pub(super) started: Option<Started>,
+    pub(super) log_length: u64,
+}
+
+/// Everything that the agent has.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// Offers that it has no slot for yet.
+    pub(super) offers: VecDeque<Launch>,
+    held: HashMap<AttemptKey, Holding>,
+    /// Attempts that take a slot: accepted or launched, and not ended.
+    busy: usize,
+}
+
+impl Phase {
+    fn takes_slot(&self) -> bool {
+        matches!(self, Self::Accepted(_) | Self::Launched)
+    }
+}
+
+impl Holdings {
+    /// Attempts that take a slot.
+    pub(super) fn busy(&self) -> usize {
+        self.busy
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(super) fn get(&self, key: AttemptKey) -> Option<&Holding> {
+        self.held.get(&key)
+    }
+
+    /// Attempts that have left the scheduler's hands for the supervisor's.
+    pub(super) fn launched(&self) -> impl Iterator<Item = (AttemptKey, &Holding)> {
+        let launched = |holding: &Holding| !matches!(holding.phase, Phase::Accepted(_));
+        self.held.iter().filter(move |(_, one)| launched(one)).map(|(key, one)| (*key, one))
+    }
+
+    /// Puts an attempt into a phase; one that is new is added.
+    pub(super) fn set(&mut self, key: AttemptKey, phase: Phase) {
+        let takes = phase.takes_slot();
+        let took = match self.held.get_mut(&key) {
+            Some(holding) => std::mem::replace(&mut holding.phase, phase).takes_slot(),
+            None => {
+                self.held.insert(key, Holding { phase, started: None, log_length: 0 });
+                false
+            }
+        };
+        self.busy += usize::from(takes);
+        self.busy -= usize::from(took);
+    }
+
+    pub(super) fn remove(&mut self, key: AttemptKey) -> Option<Holding> {
+        let holding = self.held.remove(&key)?;
+        self.busy -= usize::from(holding.phase.takes_slot());
+        Some(holding)
+    }
+
+    /// Takes the launch of an attempt that was accepted; it is launched from now on.
+    pub(super) fn launch(&mut self, key: AttemptKey) -> Option<Launch> {
+        let holding = self.held.get_mut(&key)?;
+        match std::mem::replace(&mut holding.phase, Phase::Launched) {
+            Phase::Accepted(launch) => Some(*launch),
+            other => {
+                holding.phase = other;
+                None
+            }
+        }
+    }
+
+    /// Drops an offer that was not accepted; true if there was one.
+    pub(super) fn drop_offer(&mut self, key: AttemptKey) -> bool {
+        let before = self.offers.len();
+        self.offers.retain(|offer| offer.key != key);
+        self.offers.len() < before
+    }
+
+    /// The connection is gone: what was not launched is no longer ours.
+    pub(super) fn drop_unlaunched(&mut self) {
+        self.offers.clear();
+        self.held.retain(|_, holding| !matches!(holding.phase, Phase::Accepted(_)));
+        self.busy = self.held.values().filter(|holding| holding.phase.takes_slot()).count();
+    }
+
+    /// Notes what the supervisor says. Ends are noted with their phase.
+    pub(super) fn note(&mut self, event: &Event) {
+        match event {
+            Event::Hello(held) => held.iter().for_each(|held| self.adopt(held)),
+            Event::Started(key, started) => {
+                if let Some(holding) = self.held.get_mut(key) {
+                    holding.started = Some(*started);
+                }
+            }
+            Event::LogGrew(key, length) => self.grew(*key, *length),
+            Event::Ended(key, completion) => {
+                if self.held.contains_key(key) {
+                    self.set(*key, Phase::Ended(completion.clone()));
+                    self.grew(*key, completion.log_length);
+                }
+            }
+        }
+    }
+
+    fn grew(&mut self, key: AttemptKey, length: u64) {
+        if let Some(holding) = self.held.get_mut(&key) {
+            holding.log_length = holding.log_length.max(length);
+        }
+    }
+
+    fn adopt(&mut self, held: &Held) {
+        let phase = match &held.ended {
+            Some(completion) => Phase::Ended(completion.clone()),
+            None => Phase::Launched,
+        };
+        self.set(held.key, phase);
+        if let Some(holding) = self.held.get_mut(&held.key) {
+            holding.started = held.started;
+            holding.log_length = held.log_length;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(job_id: i64) -> AttemptKey {
+        AttemptKey { job_id, attempt: 1, fence: 1 }
+    }
+
+    fn launch(job_id: i64) -> Launch {
+        Launch {
+            key: key(job_id),
+            command: vec![],
+            environment: Default::default(),
+            timeout_ms: None,
+            grace_ms: 0,
+        }
+    }
+
+    #[test]
+    fn slots_are_taken_from_accepting_to_the_end() {
+        let mut holdings = Holdings::default();
+        holdings.set(key(1), Phase::Accepted(Box::new(launch(1))));
+        holdings.set(key(2), Phase::Accepted(Box::new(launch(2))));
+        assert_eq!(holdings.busy(), 2);
+        assert!(holdings.launch(key(1)).is_some());
+        assert!(holdings.launch(key(1)).is_none(), "it is launched once");
+        assert_eq!(holdings.busy(), 2);
+        holdings.drop_unlaunched();
+        assert_eq!(holdings.busy(), 1);
+        assert!(holdings.get(key(2)).is_none());
+        let completed = v1::Completion::default();
+        holdings.set(key(1), Phase::Completed(Box::new(completed)));
+        assert_eq!(holdings.busy(), 0);
+        assert!(holdings.remove(key(1)).is_some() && holdings.is_empty());
+    }
+}

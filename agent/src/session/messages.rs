@@ -1,0 +1,95 @@
+//! Between the protocol's messages and the supervisor's.
+
+use std::time::Duration;
+
+use multiflexi_proto::{duration, std_duration, timestamp, v1};
+
+use crate::link::{AttemptKey, Cause, Completion, Launch, Started};
+
+pub(super) fn key(key: Option<&v1::AttemptKey>) -> Option<AttemptKey> {
+    let key = key?;
+    Some(AttemptKey { job_id: key.job_id, attempt: key.attempt, fence: key.fence })
+}
+
+pub(super) fn keys(keys: &[v1::AttemptKey]) -> impl Iterator<Item = AttemptKey> {
+    keys.iter().filter_map(|known| key(Some(known)))
+}
+
+pub(super) fn to_key(key: AttemptKey) -> v1::AttemptKey {
+    v1::AttemptKey { job_id: key.job_id, attempt: key.attempt, fence: key.fence }
+}
+
+pub(super) fn launch(launch: v1::Launch) -> Option<Launch> {
+    let milliseconds = |time: &prost_types::Duration| {
+        let time = std_duration(time).unwrap_or(Duration::ZERO);
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    };
+    Some(Launch {
+        key: key(launch.key.as_ref())?,
+        command: launch.command,
+        environment: launch.environment.into_iter().collect(),
+        timeout_ms: launch.timeout.as_ref().map(milliseconds),
+        grace_ms: launch.grace.as_ref().map_or(0, milliseconds),
+    })
+}
+
+pub(super) fn started(key: AttemptKey, started: Started) -> v1::StartedAttempt {
+    v1::StartedAttempt {
+        key: Some(to_key(key)),
+        pid: started.pid,
+        started: Some(timestamp(started.at)),
+    }
+}
+
+pub(super) fn completion(
+    key: AttemptKey,
+    said: &Completion,
+    failed_artifacts: Vec<v1::FailedArtifact>,
+) -> v1::Completion {
+    let cause = match said.cause {
+        Cause::Exited => v1::EndCause::Exited,
+        Cause::Signaled => v1::EndCause::Signaled,
+        Cause::LaunchFailed => v1::EndCause::LaunchFailed,
+        Cause::Cancelled => v1::EndCause::Cancelled,
+        Cause::TimedOut => v1::EndCause::TimedOut,
+    };
+    let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let time = |us: u64| Some(duration(Duration::from_micros(us)));
+    let [stdout, stderr] = said.streams.each_ref().map(|stream| v1::StreamSummary {
+        size_bytes: size(stream.bytes),
+        sha256: stream.sha256.to_vec(),
+    });
+    v1::Completion {
+        key: Some(to_key(key)),
+        cause: cause.into(),
+        exit_code: said.exit_code,
+        signal: said.signal,
+        pid: said.started.map_or(0, |started| started.pid),
+        started: said.started.map(|started| timestamp(started.at)),
+        elapsed: time(said.elapsed_us),
+        usage: Some(v1::ResourceUsage {
+            user_cpu: time(said.user_cpu_us),
+            system_cpu: time(said.system_cpu_us),
+            peak_memory_bytes: size(said.peak_memory_bytes),
+        }),
+        stdout: Some(stdout),
+        stderr: Some(stderr),
+        log_length: size(said.log_length),
+        leftovers: said
+            .leftovers
+            .iter()
+            .map(|leftover| v1::Leftover { pid: leftover.pid, name: leftover.name.clone() })
+            .collect(),
+        failed_artifacts,
+        trouble: said.trouble.clone(),
+    }
+}
+
+/// The final record of an attempt that was cancelled before it was launched.
+pub(super) fn cancelled_unlaunched(key: AttemptKey) -> v1::Completion {
+    v1::Completion {
+        key: Some(to_key(key)),
+        cause: v1::EndCause::Cancelled.into(),
+        ..v1::Completion::default()
+    }
+}

@@ -1,0 +1,162 @@
+//! The session's end of the socket to the supervisor, which is started if none is
+//! there. Two tasks carry messages, so that neither side waits for the other.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Read as _},
+    process::{Command, Stdio},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Config, Error, holdings::Holdings};
+use crate::{
+    link::{self, Event, Request},
+    spool,
+};
+
+/// Messages in either direction that may wait; beyond that the sender waits.
+const WAITING: usize = 1024;
+
+/// A connection to the supervisor.
+#[derive(Debug)]
+pub(super) struct SupervisorLink {
+    requests: mpsc::Sender<Request>,
+    events: mpsc::Receiver<Event>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+impl SupervisorLink {
+    /// Connects, starting a supervisor if there is none.
+    pub(super) async fn open(config: &Config) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::Supervisor(error.to_string());
+        let stream = match link::connect(&config.directory) {
+            Ok(stream) => stream,
+            Err(_) => {
+                start(config).await?;
+                link::connect(&config.directory).map_err(failed)?
+            }
+        };
+        stream.set_nonblocking(true).map_err(failed)?;
+        let (reads, writes) = UnixStream::from_std(stream).map_err(failed)?.into_split();
+        let (requests, outgoing) = mpsc::channel(WAITING);
+        let (incoming, events) = mpsc::channel(WAITING);
+        let tasks = [
+            AbortOnDropHandle::new(tokio::spawn(write(writes, outgoing))),
+            AbortOnDropHandle::new(tokio::spawn(read(reads, incoming))),
+        ];
+        Ok(Self { requests, events, _tasks: tasks })
+    }
+
+    /// What the supervisor says next; none if it is gone.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// What it has said already.
+    pub(super) fn try_next(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
+    /// Asks it for something. If it is gone, [`next`](Self::next) says so.
+    pub(super) async fn ask(&self, request: Request) {
+        let _ = self.requests.send(request).await;
+    }
+
+    /// A way to ask it for others.
+    pub(super) fn requests(&self) -> mpsc::Sender<Request> {
+        self.requests.clone()
+    }
+
+    /// Notes what it says while there is no scheduler to tell. Returns only when
+    /// it is gone.
+    pub(super) async fn keep_up(&mut self, holdings: &mut Holdings) {
+        while let Some(event) = self.next().await {
+            holdings.note(&event);
+        }
+    }
+}
+
+async fn write(mut stream: OwnedWriteHalf, mut requests: mpsc::Receiver<Request>) {
+    let mut buffer = Vec::new();
+    while let Some(request) = requests.recv().await {
+        buffer.clear();
+        link::encode(&request, &mut buffer);
+        while let Ok(request) = requests.try_recv() {
+            link::encode(&request, &mut buffer);
+        }
+        if stream.write_all(&buffer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(mut stream: OwnedReadHalf, events: mpsc::Sender<Event>) {
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+        let mut at = 0;
+        loop {
+            match link::decode(&buffer[at..]) {
+                Ok(Some((event, size))) => {
+                    at += size;
+                    if events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the supervisor says what is not understood");
+                    return;
+                }
+            }
+        }
+        buffer.drain(..at);
+    }
+}
+
+/// Starts a supervisor and waits until it listens.
+async fn start(config: &Config) -> Result<(), Error> {
+    let (program, arguments) = config
+        .supervisor
+        .split_first()
+        .ok_or_else(|| Error::Supervisor("no command for it is configured".to_owned()))?;
+    let log = spool::supervisor_log(&config.directory);
+    let failed = |error: io::Error| Error::Supervisor(error.to_string());
+    let errors = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .arg("--directory")
+        .arg(&config.directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .map_err(failed)?;
+    let mut ready = child.stdout.take();
+    let listens = tokio::task::spawn_blocking(move || {
+        let listens = ready.as_mut().is_some_and(|pipe| matches!(pipe.read(&mut [0]), Ok(1)));
+        // It outlives this process; while both live, this thread takes its status.
+        std::thread::Builder::new()
+            .name("supervisor".into())
+            .spawn(move || child.wait())
+            .map(|_| listens)
+    });
+    match listens.await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let last = said.lines().last().unwrap_or("it ended at once").to_owned();
+            Err(Error::Supervisor(last))
+        }
+        Ok(Err(error)) => Err(failed(error)),
+        Err(error) => Err(Error::Supervisor(error.to_string())),
+    }
+}

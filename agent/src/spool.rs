@@ -1,0 +1,86 @@
+//! Where things are in the agent's folder. Session and supervisor share it.
+//!
+//! ```text
+//! supervisor.sock   supervisor.lock   supervisor.log   session.lock   instance
+//! attempts/<job>-<attempt>-<fence>/log     the framed output
+//! attempts/<job>-<attempt>-<fence>/work/   the working directory
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::link::AttemptKey;
+
+/// The variable that marks every process of an attempt.
+pub const MARKER: &str = "MULTIFLEXI_ATTEMPT_KEY";
+
+/// The socket between session and supervisor.
+pub fn socket(folder: &Path) -> PathBuf {
+    folder.join("supervisor.sock")
+}
+
+/// Locked by the supervisor while it lives; holds its process id.
+pub fn supervisor_lock(folder: &Path) -> PathBuf {
+    folder.join("supervisor.lock")
+}
+
+/// What the supervisor has to say.
+pub fn supervisor_log(folder: &Path) -> PathBuf {
+    folder.join("supervisor.log")
+}
+
+/// Locked by the session while it lives.
+pub fn session_lock(folder: &Path) -> PathBuf {
+    folder.join("session.lock")
+}
+
+/// The random name that tells this agent from others of its name.
+pub fn instance(folder: &Path) -> PathBuf {
+    folder.join("instance")
+}
+
+/// The folder of all attempts.
+pub fn attempts(folder: &Path) -> PathBuf {
+    folder.join("attempts")
+}
+
+/// The name of an attempt: of its folder, and in the marker of its processes.
+pub fn name(key: AttemptKey) -> String {
+    format!("{}-{}-{}", key.job_id, key.attempt, key.fence)
+}
+
+/// The attempt of this name.
+pub fn parse(name: &str) -> Option<AttemptKey> {
+    let mut numbers = name.splitn(3, '-');
+    let mut next = || numbers.next()?.parse::<i64>().ok();
+    let (job_id, attempt, fence) = (next()?, next()?, next()?);
+    Some(AttemptKey { job_id, attempt: i32::try_from(attempt).ok()?, fence })
+}
+
+/// The folder of an attempt.
+pub fn attempt(folder: &Path, key: AttemptKey) -> PathBuf {
+    attempts(folder).join(name(key))
+}
+
+/// An attempt's log; it is not there before the first output.
+pub fn log(attempt: &Path) -> PathBuf {
+    attempt.join("log")
+}
+
+/// An attempt's working directory.
+pub fn work(attempt: &Path) -> PathBuf {
+    attempt.join("work")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_attempts_can_be_read_back() {
+        let key = AttemptKey { job_id: 12, attempt: 3, fence: 45 };
+        assert_eq!(parse(&name(key)), Some(key));
+        for other in ["", "1-2", "1-2-x", "a", "1-2-3-4"] {
+            assert_eq!(parse(other), None, "{other:?}");
+        }
+    }
+}

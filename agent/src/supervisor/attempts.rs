@@ -1,0 +1,152 @@
+//! What the supervisor knows of one attempt, shared by the server, which takes the
+//! session's wishes, and the worker, which runs it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::wake::Wake;
+use crate::{
+    link::{AttemptKey, Completion, Held, Launch, Started},
+    spool,
+};
+
+/// What the session wants to happen to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wish {
+    /// Nothing special.
+    GoOn,
+    /// End it with its grace period.
+    Cancel,
+    /// Kill it at once, and forget it.
+    Kill,
+}
+
+#[derive(Debug)]
+struct State {
+    wish: Wish,
+    started: Option<Started>,
+    ended: Option<Box<Completion>>,
+    /// Length of its log.
+    length: u64,
+    /// How much of the log the session has read.
+    seen: u64,
+    /// The session was told of growth that it has not seen yet.
+    announced: bool,
+    /// How much the scheduler has.
+    durable: u64,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) launch: Launch,
+    /// Its folder.
+    pub(super) folder: PathBuf,
+    wake: Wake,
+    state: Mutex<State>,
+}
+
+impl Attempt {
+    pub(super) fn new(agent: &Path, launch: Launch) -> io::Result<Self> {
+        let state = State {
+            wish: Wish::GoOn,
+            started: None,
+            ended: None,
+            length: 0,
+            seen: 0,
+            announced: false,
+            durable: 0,
+        };
+        let folder = spool::attempt(agent, launch.key);
+        Ok(Self { launch, folder, wake: Wake::new()?, state: Mutex::new(state) })
+    }
+
+    pub(super) fn key(&self) -> AttemptKey {
+        self.launch.key
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rung when a wish or what is durable changes.
+    pub(super) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    pub(super) fn wish(&self) -> Wish {
+        self.lock().wish
+    }
+
+    /// Says what is to happen; a weaker wish does not replace a stronger one.
+    pub(super) fn want(&self, wish: Wish) {
+        let mut state = self.lock();
+        state.wish = state.wish.max(wish);
+        drop(state);
+        self.wake.ring();
+    }
+
+    pub(super) fn set_started(&self, started: Started) {
+        self.lock().started = Some(started);
+    }
+
+    pub(super) fn set_ended(&self, completion: Box<Completion>) {
+        self.lock().ended = Some(completion);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended.is_some()
+    }
+
+    /// Notes that its log has grown; true if the session is to be told.
+    pub(super) fn grew(&self, length: u64) -> bool {
+        let mut state = self.lock();
+        state.length = length;
+        announce(&mut state)
+    }
+
+    /// Notes what the session has read; the log's length if it is to be told that
+    /// there is more.
+    pub(super) fn seen(&self, length: u64) -> Option<u64> {
+        let mut state = self.lock();
+        state.seen = state.seen.max(length);
+        state.announced = false;
+        announce(&mut state).then_some(state.length)
+    }
+
+    /// Notes what the scheduler has.
+    pub(super) fn durable(&self, offset: u64) {
+        let mut state = self.lock();
+        state.durable = state.durable.max(offset);
+        drop(state);
+        self.wake.ring();
+    }
+
+    /// Bytes of its log that the scheduler does not have.
+    pub(super) fn undurable(&self) -> u64 {
+        let state = self.lock();
+        state.length.saturating_sub(state.durable)
+    }
+
+    /// What a session that has just connected is told; it has seen all of it then.
+    pub(super) fn held(&self) -> Held {
+        let mut state = self.lock();
+        state.seen = state.length;
+        state.announced = false;
+        Held {
+            key: self.launch.key,
+            log_length: state.length,
+            started: state.started,
+            ended: state.ended.clone(),
+        }
+    }
+}
+
+fn announce(state: &mut State) -> bool {
+    let news = state.length > state.seen && !state.announced;
+    state.announced |= news;
+    news
+}

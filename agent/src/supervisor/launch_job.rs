@@ -1,0 +1,171 @@
+//! `launch_job`: runs one attempt from its working directory to its final record.
+//! One worker thread does nothing else meanwhile.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    time::{Duration, Instant},
+};
+
+use multiflexi_proto::frame::Stream;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::{
+    attempts::{Attempt, Wish},
+    capture::{Capture, Captured},
+    hub::Hub,
+    program::{self, NotLaunched},
+    recorder::{self, Recorder},
+    tree::Tree,
+};
+use crate::{
+    link::{Cause, Completion, Event, Started},
+    spool,
+};
+
+/// Runs an attempt and tells the session how it ended.
+pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
+    let recorder = Recorder::new(spool::log(&attempt.folder));
+    let completion = if attempt.wish() == Wish::GoOn {
+        run(attempt, hub, recorder)
+    } else {
+        nothing_ran(recorder, Cause::Cancelled)
+    };
+    let completion = Box::new(completion);
+    attempt.set_ended(completion.clone());
+    if attempt.wish() != Wish::Kill {
+        hub.tell(&Event::Ended(attempt.key(), completion));
+    }
+}
+
+fn run(attempt: &Attempt, hub: &Hub, recorder: Recorder) -> Completion {
+    if let Err(error) = make_folder(attempt) {
+        return failed(attempt, recorder, &format!("its working directory cannot be made: {error}"));
+    }
+    let launched = Instant::now();
+    let mut child = match program::spawn(&attempt.launch, &attempt.folder) {
+        Ok(child) => child,
+        Err(not_launched) => return explain(attempt, hub, recorder, &not_launched),
+    };
+    let started = Started { pid: i64::from(child.id()), at: recorder::now() };
+    attempt.set_started(started);
+    hub.tell(&Event::Started(attempt.key(), started));
+    let main = Pid::from_child(&child);
+    let process = match open(main) {
+        Ok(process) => process,
+        Err(error) => {
+            let _ = child.kill().and_then(|()| child.wait());
+            return failed(attempt, recorder, &format!("its process cannot be watched: {error}"));
+        }
+    };
+    let tree = Tree { hub, key: attempt.key(), folder: &attempt.folder, main };
+    let pipes = (child.stdout.take(), child.stderr.take());
+    let captured = Capture::new(attempt, hub, tree, process, pipes, recorder).run(launched);
+    completion(attempt, started, captured)
+}
+
+fn open(main: Pid) -> io::Result<std::os::fd::OwnedFd> {
+    Ok(pidfd_open(main, PidfdFlags::empty())?)
+}
+
+fn make_folder(attempt: &Attempt) -> io::Result<()> {
+    let mut private = fs::DirBuilder::new();
+    private.mode(0o700);
+    private.create(&attempt.folder)?;
+    private.create(spool::work(&attempt.folder))
+}
+
+fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Completion {
+    let mut trouble = Vec::new();
+    for survivor in &captured.killed.survivors {
+        trouble.push(format!("{} ({}) could not be killed", survivor.name, survivor.pid));
+    }
+    if let Err(error) = &captured.ended {
+        trouble.push(format!("how its process ended is not known: {error}"));
+    }
+    let ended = captured.ended.ok();
+    let signal = ended.and_then(|ended| ended.signal);
+    let by_itself = if signal.is_some() { Cause::Signaled } else { Cause::Exited };
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let log_length = captured.recorder.length();
+    Completion {
+        cause: captured.cause.unwrap_or(by_itself),
+        exit_code: ended.and_then(|ended| ended.exit_code),
+        signal,
+        started: Some(started),
+        elapsed_us: micros(captured.elapsed),
+        user_cpu_us: ended.map_or(0, |ended| micros(ended.user_cpu)),
+        system_cpu_us: ended.map_or(0, |ended| micros(ended.system_cpu)),
+        peak_memory_bytes: ended.map_or(0, |ended| ended.peak_memory_bytes),
+        streams: captured.recorder.summary(),
+        log_length,
+        leftovers: captured.killed.leftovers,
+        trouble: trouble.join("; "),
+        has_files: has_files(attempt),
+    }
+}
+
+/// Whether the job left files. An empty working directory is removed on the way,
+/// which is the cheapest question.
+fn has_files(attempt: &Attempt) -> bool {
+    match fs::remove_dir(spool::work(&attempt.folder)) {
+        Ok(()) => false,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// The end of an attempt of which no process ran.
+fn nothing_ran(recorder: Recorder, cause: Cause) -> Completion {
+    let log_length = recorder.length();
+    Completion {
+        cause,
+        exit_code: None,
+        signal: None,
+        started: None,
+        elapsed_us: 0,
+        user_cpu_us: 0,
+        system_cpu_us: 0,
+        peak_memory_bytes: 0,
+        streams: recorder.summary(),
+        log_length,
+        leftovers: Vec::new(),
+        trouble: String::new(),
+        has_files: false,
+    }
+}
+
+/// The end of an attempt that this host could not run.
+fn failed(attempt: &Attempt, recorder: Recorder, trouble: &str) -> Completion {
+    eprintln!("{}: {trouble}", attempt.key());
+    let trouble = trouble.to_owned();
+    let launch_failed = nothing_ran(recorder, Cause::LaunchFailed);
+    Completion { exit_code: Some(126), trouble, ..launch_failed }
+}
+
+/// The end of an attempt whose program cannot be started: the user reads why where
+/// a shell would have said it.
+fn explain(
+    attempt: &Attempt,
+    hub: &Hub,
+    mut recorder: Recorder,
+    not_launched: &NotLaunched,
+) -> Completion {
+    let sentence = format!("multiflexi: {}\n", not_launched.reason);
+    if let Err(error) = recorder.record(Stream::Stderr, sentence.as_bytes()) {
+        let trouble = format!("{} (and its log cannot be written: {error})", not_launched.reason);
+        return failed(attempt, Recorder::new(spool::log(&attempt.folder)), &trouble);
+    }
+    let length = recorder.length();
+    if attempt.grew(length) {
+        hub.tell(&Event::LogGrew(attempt.key(), length));
+    }
+    has_files(attempt);
+    let launch_failed = nothing_ran(recorder, Cause::LaunchFailed);
+    Completion { exit_code: Some(not_launched.exit_code), ..launch_failed }
+}
+
+/// The end of an attempt for which this process has no room.
+pub(super) fn no_room(error: &io::Error, spool: std::path::PathBuf) -> Completion {
+    let launch_failed = nothing_ran(Recorder::new(spool), Cause::LaunchFailed);
+    Completion { exit_code: Some(126), trouble: error.to_string(), ..launch_failed }
+}

@@ -1,0 +1,121 @@
+//! Writes an attempt's spool: every read of a pipe becomes a record, counted and
+//! hashed. A record that the disk has no room for is kept and tried again; until
+//! then nothing more is taken in, and the job waits in its writes.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, IoSlice, Write as _},
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use multiflexi_proto::frame::{self, Stream};
+use sha2::{Digest as _, Sha256};
+
+use crate::link;
+
+/// The time, in microseconds since the Unix epoch.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A spool that is being written.
+pub(super) struct Recorder {
+    path: PathBuf,
+    file: Option<File>,
+    /// Bytes of whole records.
+    length: u64,
+    streams: [(u64, Sha256); 2],
+    /// The part of a record that is not on disk.
+    rest: Vec<u8>,
+    /// Size of the record that `rest` ends.
+    rest_record: u64,
+}
+
+impl Recorder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: None,
+            length: 0,
+            streams: Default::default(),
+            rest: Vec::new(),
+            rest_record: 0,
+        }
+    }
+
+    /// Bytes of whole records that are written.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes in what a read returned. An error says why it is not on disk yet; it
+    /// is kept, and [`retry`](Self::retry) writes it.
+    pub(super) fn record(&mut self, stream: Stream, data: &[u8]) -> io::Result<()> {
+        debug_assert!(self.rest.is_empty(), "nothing is taken in while a record is stuck");
+        let (bytes, hash) = &mut self.streams[stream.index()];
+        *bytes += data.len() as u64;
+        hash.update(data);
+        let header = frame::header(stream, now(), data.len());
+        let record = (header.len() + data.len()) as u64;
+        let mut written = 0_usize;
+        let result = self.open().and_then(|mut file| {
+            while (written as u64) < record {
+                let from_data = written.saturating_sub(header.len());
+                let slices = [
+                    IoSlice::new(&header[written.min(header.len())..]),
+                    IoSlice::new(&data[from_data..]),
+                ];
+                match file.write_vectored(&slices) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        if result.is_ok() {
+            self.length += record;
+        } else {
+            self.rest = [header.as_slice(), data].concat().split_off(written);
+            self.rest_record = record;
+        }
+        result
+    }
+
+    /// Whether a record is not on disk.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    /// Tries to write what is stuck.
+    pub(super) fn retry(&mut self) -> io::Result<()> {
+        self.open()?;
+        let Self { file: Some(file), rest, .. } = self else { return Ok(()) };
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => drop(rest.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.length += std::mem::take(&mut self.rest_record);
+        Ok(())
+    }
+
+    fn open(&mut self) -> io::Result<&File> {
+        if self.file.is_none() {
+            let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            self.file = Some(file);
+        }
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Size and hash of both streams.
+    pub(super) fn summary(self) -> [link::Stream; 2] {
+        self.streams.map(|(bytes, hash)| link::Stream { bytes, sha256: hash.finalize().into() })
+    }
+}

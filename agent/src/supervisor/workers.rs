@@ -1,0 +1,81 @@
+//! Threads that run attempts: one each while it runs, kept for the next one.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// How long a thread without work stays.
+const STAYS: Duration = Duration::from_secs(30);
+
+/// A thread's stack, in bytes: the deepest call is a walk through folders.
+const STACK: usize = 256 * 1024;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Work>,
+    idle: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+/// The threads.
+#[derive(Default)]
+pub(super) struct Workers(Arc<Shared>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.waiting.pop_front() {
+                return Some(work);
+            }
+            state.idle += 1;
+            let (woken, wait) =
+                self.arrived.wait_timeout(state, STAYS).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if wait.timed_out() && state.waiting.is_empty() {
+                return None;
+            }
+        }
+    }
+}
+
+impl Workers {
+    /// Runs `work` on a thread that has nothing to do, or on a new one.
+    pub(super) fn run(&self, work: Work) {
+        let mut state = self.0.lock();
+        state.waiting.push_back(work);
+        if state.idle >= state.waiting.len() {
+            drop(state);
+            self.0.arrived.notify_one();
+            return;
+        }
+        drop(state);
+        let shared = Arc::clone(&self.0);
+        let started = thread::Builder::new().name("attempt".into()).stack_size(STACK).spawn(
+            move || {
+                while let Some(work) = shared.next() {
+                    work();
+                }
+            },
+        );
+        if let Err(error) = started {
+            // It waits for a thread that becomes free.
+            eprintln!("no more threads can be started: {error}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Sessions that come and go.
+
+use std::process::Command;
+
+use multiflexi_agent::link::{Cause, Request};
+
+use crate::harness::{Supervisor, shell};
+
+#[test]
+fn the_next_session_adopts_what_runs_and_what_has_ended() {
+    let supervisor = Supervisor::start();
+    let mut first = supervisor.connect();
+    assert!(first.hello.is_empty());
+    let (ended, completion) = first.run("echo over; exit 4");
+    let runs = shell("echo begun; sleep 600");
+    let key = runs.key;
+    first.send(&Request::Launch(vec![runs]));
+    first.grown(key);
+    drop(first);
+    let mut second = supervisor.connect();
+    assert_eq!(second.hello.len(), 2);
+    for held in &second.hello {
+        if held.key == ended {
+            assert_eq!(held.ended.as_deref(), Some(&completion));
+        } else {
+            assert!(held.key == key && held.ended.is_none() && held.started.is_some());
+            assert_eq!(held.log_length, 16 + 6);
+        }
+    }
+    second.send(&Request::Cancel(key));
+    assert_eq!(second.end(key).cause, Cause::Cancelled);
+}
+
+#[test]
+fn a_new_session_takes_the_place_of_the_old_one() {
+    let supervisor = Supervisor::start();
+    let mut first = supervisor.connect();
+    let mut second = supervisor.connect();
+    assert!(first.try_next().is_none(), "the first session is still served");
+    second.run("exit 0");
+}
+
+#[test]
+fn what_is_held_already_is_not_launched_again() {
+    let supervisor = Supervisor::start();
+    let mut session = supervisor.connect();
+    let launch = shell("echo x >> ran");
+    let key = launch.key;
+    session.send(&Request::Launch(vec![launch.clone(), launch]));
+    session.end(key);
+    session.run("exit 0");
+    assert_eq!(std::fs::read(supervisor.work(key).join("ran")).unwrap(), b"x\n");
+}
+
+#[test]
+fn it_ends_when_nothing_is_held_and_nobody_is_connected() {
+    let mut supervisor = Supervisor::start();
+    let mut session = supervisor.connect();
+    let (key, _) = session.run("echo hello > file");
+    assert!(supervisor.has_folder(key));
+    drop(session);
+    let mut session = supervisor.connect();
+    session.send(&Request::Forget(key));
+    drop(session);
+    assert!(supervisor.process.wait().unwrap().success());
+    assert!(!supervisor.has_folder(key));
+}
+
+#[test]
+fn signals_that_end_programs_do_not_end_it_and_still_end_jobs() {
+    let mut supervisor = Supervisor::start();
+    let mut session = supervisor.connect();
+    let launch = shell("echo ready; exec sleep 600");
+    let key = launch.key;
+    session.send(&Request::Launch(vec![launch]));
+    let pid = session.started(key);
+    session.grown(key);
+    let supervisor_pid = supervisor.process.id().to_string();
+    for signal in ["-TERM", "-INT", "-HUP"] {
+        Command::new("kill").args([signal, &supervisor_pid]).status().unwrap();
+    }
+    let (_, completion) = session.run("exit 0");
+    assert_eq!(completion.exit_code, Some(0));
+    assert!(supervisor.process.try_wait().unwrap().is_none());
+    Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    let completion = session.end(key);
+    assert_eq!((completion.cause, completion.signal), (Cause::Signaled, Some(15)));
+}
+
+#[test]
+fn a_superseded_attempt_is_killed_and_forgotten_in_silence() {
+    let mut supervisor = Supervisor::start();
+    let mut session = supervisor.connect();
+    let launch = shell("trap '' TERM; echo ready; sleep 600");
+    let key = launch.key;
+    session.send(&Request::Launch(vec![launch]));
+    session.grown(key);
+    session.send(&Request::Kill(key));
+    let (_, other) = session.run("exit 0");
+    assert_eq!(other.exit_code, Some(0));
+    drop(session);
+    // It ends once the killed attempt is forgotten: the other one is still held.
+    let mut session = supervisor.connect();
+    while session.hello.iter().any(|held| held.key == key) {
+        drop(session);
+        session = supervisor.connect();
+    }
+    for held in session.hello.clone() {
+        session.send(&Request::Forget(held.key));
+    }
+    drop(session);
+    assert!(supervisor.process.wait().unwrap().success());
+    assert!(!supervisor.has_folder(key));
+}
+
+#[test]
+fn a_second_supervisor_in_one_folder_is_refused() {
+    let supervisor = Supervisor::start();
+    let _session = supervisor.connect();
+    let output = Command::new(env!("CARGO_BIN_EXE_multiflexi-agent"))
+        .args(["supervisor", "--directory"])
+        .arg(supervisor.folder())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("another supervisor runs in"), "{said}");
+    assert!(matches!(supervisor.connect().hello.as_slice(), []));
+}

@@ -1,0 +1,251 @@
+//! The arguments that all commands share, and the list of commands.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands::{
+        agents, applications, artifacts, companies, completion, demo, dev, jobs, queue,
+        run_templates,
+    },
+    exit_code,
+    output::{Colours, Format},
+};
+
+/// The scheduler that is asked if nobody names another.
+pub const SERVER: &str = "http://127.0.0.1:7780";
+
+/// Runs companies' jobs on many hosts, live.
+#[derive(Debug, Parser)]
+#[command(name = "multiflexi-cli", version, about, after_help = exit_code::HELP)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for all commands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The scheduler
+    #[arg(long, env = "MULTIFLEXI_SERVER", default_value = SERVER, value_name = "URL", global = true)]
+    pub server: String,
+    /// How results are printed
+    #[arg(short, long, default_value = "text", value_name = "FORMAT", global = true)]
+    pub format: Format,
+    /// Reads variables from this file, besides /etc/multiflexi/.env
+    #[arg(long, value_name = "FILE", global = true)]
+    pub environment: Option<PathBuf>,
+    /// When to use colours; NO_COLOR turns them off too
+    #[arg(long, default_value = "auto", value_name = "WHEN", global = true)]
+    pub color: Colours,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a small job through its whole life, on a scheduler and an agent of its own
+    Demo(demo::Demo),
+    /// Run a scheduler and an agent on this host until SIGTERM, for trying things out
+    Dev(dev::Dev),
+    /// List jobs, newest first
+    #[command(name = "job:list")]
+    JobList(jobs::List),
+    /// Show a job and its attempts
+    #[command(name = "job:show", visible_alias = "job:get")]
+    JobShow(ById),
+    /// Create jobs of a run template
+    #[command(name = "job:create")]
+    JobCreate(jobs::Create),
+    /// Run a job at once, show its output live, and exit with its exit code
+    #[command(name = "job:run")]
+    JobRun(jobs::Run),
+    /// Show the output of a job
+    #[command(name = "job:logs")]
+    JobLogs(jobs::Logs),
+    /// Cancel a job: SIGTERM, its grace period, then its whole process tree is killed
+    #[command(name = "job:cancel")]
+    JobCancel(jobs::Cancel),
+    /// Delete a job with its output and artifacts
+    #[command(name = "job:delete")]
+    JobDelete(ById),
+    /// List artifacts
+    #[command(name = "artifact:list")]
+    ArtifactList(artifacts::List),
+    /// Show what is known of an artifact
+    #[command(name = "artifact:show")]
+    ArtifactShow(ById),
+    /// Download an artifact
+    #[command(name = "artifact:get", visible_alias = "artifact:save")]
+    ArtifactGet(artifacts::Get),
+    /// Show how full the queue is
+    #[command(name = "queue:status")]
+    QueueStatus,
+    /// Queue every loaded job and wait until none waits or runs
+    #[command(name = "queue:process")]
+    QueueProcess(queue::Process),
+    /// List companies
+    #[command(name = "company:list")]
+    CompanyList(Paging),
+    /// Show a company
+    #[command(name = "company:show", visible_alias = "company:get")]
+    CompanyShow(ById),
+    /// Create a company
+    #[command(name = "company:create")]
+    CompanyCreate(companies::Create),
+    /// List applications
+    #[command(name = "application:list")]
+    ApplicationList(Paging),
+    /// Show an application
+    #[command(name = "application:show", visible_alias = "application:get")]
+    ApplicationShow(ById),
+    /// Create an application
+    #[command(name = "application:create")]
+    ApplicationCreate(applications::Create),
+    /// List run templates
+    #[command(name = "runtemplate:list", visible_alias = "run-template:list")]
+    RunTemplateList(Paging),
+    /// Show a run template
+    #[command(name = "runtemplate:show", visible_aliases = ["run-template:show", "run-template:get"])]
+    RunTemplateShow(ById),
+    /// Create a run template: an application as it is configured for a company
+    #[command(name = "runtemplate:create", visible_alias = "run-template:create")]
+    RunTemplateCreate(run_templates::Create),
+    /// List agents
+    #[command(name = "agent:list")]
+    AgentList(agents::List),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+    /// Keeps the processes of jobs; `dev` and `demo` start it
+    #[command(hide = true)]
+    Supervisor {
+        /// The agent's folder
+        #[arg(long)]
+        directory: PathBuf,
+    },
+}
+
+/// Names one thing.
+#[derive(Debug, Args)]
+pub struct ById {
+    /// Its id
+    #[arg(value_parser = id, required_unless_present = "named", value_name = "ID")]
+    id: Option<i64>,
+    /// Its id, as the PHP MultiFlexi's command line has it
+    #[arg(
+        long = "id",
+        id = "named",
+        value_parser = id,
+        conflicts_with = "id",
+        value_name = "ID",
+        hide = true
+    )]
+    named: Option<i64>,
+}
+
+impl ById {
+    /// The id.
+    pub fn id(&self) -> i64 {
+        self.id.or(self.named).unwrap_or_default()
+    }
+}
+
+/// Which part of a list is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Paging {
+    /// Most rows to show
+    #[arg(
+        long,
+        default_value_t = 50,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..=1000)
+    )]
+    pub limit: i32,
+    /// Goes on where another list ended: its `next_page_token`
+    #[arg(long, default_value = "", value_name = "TOKEN", hide_default_value = true)]
+    pub page_token: String,
+    /// Show all rows
+    #[arg(long, conflicts_with_all = ["limit", "page_token"])]
+    pub all: bool,
+}
+
+/// Reads an id.
+pub fn id(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(id) if id > 0 => Ok(id),
+        _ => Err("an id is a whole number from 1 on".to_owned()),
+    }
+}
+
+/// Reads a variable.
+pub fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a variable looks like NAME=VALUE".to_owned()),
+    }
+}
+
+/// Reads a duration.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration looks like 30s, 5m or 1h 30m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["multiflexi-cli"].iter().chain(words))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn globals_stand_before_or_after_the_command() {
+        for words in [
+            ["-f", "json", "--server", "http://h:1", "job:show", "5"],
+            ["job:show", "5", "-f", "json", "--server", "http://h:1"],
+        ] {
+            let arguments = parse(&words).unwrap();
+            assert_eq!(arguments.global.server, "http://h:1");
+            assert!(matches!(arguments.global.format, Format::Json));
+            assert!(matches!(arguments.command, Command::JobShow(by) if by.id() == 5));
+        }
+    }
+
+    #[test]
+    fn the_names_of_the_php_command_line_are_taken() {
+        assert!(matches!(parse(&["job:get", "--id", "5"]).unwrap().command,
+            Command::JobShow(by) if by.id() == 5));
+        parse(&["run-template:list"]).unwrap();
+        parse(&["job:create", "--runtemplate_id", "1", "--company_id", "2"]).unwrap();
+        parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"]).unwrap();
+        parse(&["artifact:save", "--id", "1", "--file", "f"]).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for bad in ["0", "-1", "x", "", "1.5", "99999999999999999999"] {
+            assert!(parse(&["job:show", bad]).is_err(), "{bad:?}");
+        }
+        assert!(parse(&["job:show"]).is_err());
+    }
+
+    #[test]
+    fn variables_may_hold_anything_after_the_first_equals_sign() {
+        assert_eq!(variable("A=b=c\n"), Ok(("A".to_owned(), "b=c\n".to_owned())));
+        assert_eq!(variable("A="), Ok(("A".to_owned(), String::new())));
+        assert!(variable("A").is_err());
+        assert!(variable("=b").is_err());
+    }
+}

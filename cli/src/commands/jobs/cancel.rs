@@ -1,0 +1,48 @@
+//! `job:cancel`.
+
+use clap::Args;
+use multiflexi_proto::v1::{CancelJobRequest, Job};
+
+use super::{
+    Follow,
+    show::job_value,
+    sinks::Nothing,
+};
+use crate::{
+    arguments::ById, commands::missing, connect::Server, failure::Failure, output::Output,
+};
+
+/// `job:cancel`.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    by: ById,
+    /// Wait until it has ended
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Cancel {
+    /// Cancels a job.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let job_id = self.by.id();
+        let answer = server.jobs().cancel_job(CancelJobRequest { job_id }).await?;
+        let mut job = answer.into_inner().job.ok_or_else(|| missing("job"))?;
+        if self.wait && !job.state().is_terminal() {
+            let follow = Follow { attempt: job.attempt, ..Follow::new(job_id) };
+            follow.run(server, &mut Nothing, std::future::pending()).await?;
+            let request = multiflexi_proto::v1::GetJobRequest { job_id };
+            let answer = server.reconnect().await?.jobs().get_job(request).await?;
+            job = answer.into_inner().job.ok_or_else(|| missing("job"))?;
+        }
+        output.done(&job_value(&job), &sentence(&job))
+    }
+}
+
+fn sentence(job: &Job) -> String {
+    if job.state().is_terminal() {
+        format!("job {} is {}", job.id, job.state().name())
+    } else {
+        format!("job {} was asked to end; it is {}", job.id, job.state().name())
+    }
+}

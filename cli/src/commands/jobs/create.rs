@@ -1,0 +1,97 @@
+//! `job:create`.
+
+use std::{env, ffi::OsString, fs::OpenOptions, io::Write as _};
+
+use clap::Args;
+use multiflexi_proto::v1::CreateJobsRequest;
+use serde_json::json;
+
+use crate::{
+    arguments,
+    commands::missing,
+    connect::Server,
+    exit_code::Exit,
+    failure::{Failure, is_broken_connection},
+    output::Output,
+};
+
+/// `job:create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The run template
+    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
+    template: i64,
+    /// The company; must be the run template's
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
+    company: Option<i64>,
+    /// A variable for this job, which wins over the run template's; may be given again
+    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
+    env: Vec<(String, String)>,
+    /// How many jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    count: Option<i32>,
+    /// Queue them at once; otherwise they wait for job:run or queue:process
+    #[arg(long)]
+    queue: bool,
+    /// A name for this request: said again, it creates nothing and shows the same jobs
+    #[arg(long, value_name = "NAME")]
+    request_id: Option<String>,
+}
+
+impl Create {
+    /// Creates jobs.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let request = CreateJobsRequest {
+            run_template_id: self.template,
+            company_id: self.company.unwrap_or_default(),
+            environment: self.env.into_iter().collect(),
+            count: self.count.unwrap_or(1),
+            queue: self.queue,
+            request_id: self.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        };
+        let ids = create(server, request).await?;
+        let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+            return Err(missing("job"));
+        };
+        let (value, sentence) = match self.count {
+            None => (json!({ "id": first, "job_id": first }), format!("created job {first}")),
+            Some(count) => (
+                json!({ "id": first, "job_id": first, "job_ids": ids }),
+                format!("created {count} jobs, {first} to {last}"),
+            ),
+        };
+        output.done(&value, &sentence)?;
+        match env::var_os("GITHUB_OUTPUT").filter(|file| !file.is_empty()) {
+            Some(file) => tell_workflow(file, *first),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Creates the jobs once, even if the connection breaks on the way: the request's
+/// name says that it is the same.
+async fn create(server: &Server, request: CreateJobsRequest) -> Result<Vec<i64>, Failure> {
+    let status = match server.jobs().create_jobs(request.clone()).await {
+        Ok(answer) => return Ok(answer.into_inner().job_ids),
+        Err(status) => status,
+    };
+    if !is_broken_connection(&status) {
+        return Err(status.into());
+    }
+    let again = server.reconnect().await?.jobs().create_jobs(request).await?;
+    Ok(again.into_inner().job_ids)
+}
+
+/// Makes the job's id an output of the step of a workflow.
+fn tell_workflow(file: OsString, id: i64) -> Result<(), Failure> {
+    let written = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&file)
+        .and_then(|mut file| writeln!(file, "job_id={id}"));
+    written.map_err(|error| {
+        let file = file.display();
+        let message = format!("job {id} was created, but GITHUB_OUTPUT ({file}) cannot be written: {error}");
+        Failure::new(Exit::CannotWrite, message)
+    })
+}

@@ -1,0 +1,30 @@
+//! The commands about jobs, a file for each that has more than a few lines.
+
+mod cancel;
+mod create;
+mod follow;
+mod list;
+mod logs;
+mod run;
+mod show;
+mod sinks;
+
+use multiflexi_proto::v1::DeleteJobRequest;
+use serde_json::json;
+
+use crate::{connect::Server, failure::Failure, output::Output};
+
+pub use cancel::Cancel;
+pub use create::Create;
+pub use follow::{Follow, Followed};
+pub use list::List;
+pub use logs::Logs;
+pub use run::Run;
+pub use show::show;
+pub use sinks::Raw;
+
+/// Deletes a job.
+pub async fn delete(server: &Server, output: Output, job_id: i64) -> Result<(), Failure> {
+    server.jobs().delete_job(DeleteJobRequest { job_id }).await?;
+    output.done(&json!({ "id": job_id, "deleted": true }), &format!("deleted job {job_id}"))
+}

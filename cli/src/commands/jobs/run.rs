@@ -1,0 +1,103 @@
+//! `job:run`.
+
+use std::{io, process::ExitCode};
+
+use clap::{Args, ValueEnum};
+use multiflexi_proto::v1::{Attempt, CancelJobRequest, JobState, RunJobRequest};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{
+    Follow, Followed,
+    follow::{Sink, detached},
+    show::{attempt_value, outcome},
+    sinks::{Raw, Timestamps},
+};
+use crate::{
+    arguments::ById,
+    connect::Server,
+    exit_code::{self, Exit},
+    failure::Failure,
+    output::{Format, Output},
+};
+
+/// What Ctrl-C does to the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnInterrupt {
+    /// Nothing: it goes on, and nobody watches.
+    Detach,
+    /// It is cancelled; a second Ctrl-C detaches.
+    Cancel,
+}
+
+/// `job:run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    by: ById,
+    /// What Ctrl-C does
+    #[arg(long, default_value = "detach", value_name = "WHAT")]
+    on_interrupt: OnInterrupt,
+    /// Both streams on stdout, in their order, each line with its time
+    #[arg(long)]
+    timestamps: bool,
+}
+
+impl Run {
+    /// Queues a job, follows it, and exits with its exit code.
+    pub async fn run(self, server: &Server, output: Output) -> Result<ExitCode, Failure> {
+        let job = self.by.id();
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let attempt = server.jobs().run_job(RunJobRequest { job_id: job }).await?;
+        let follow = Follow { attempt: attempt.into_inner().attempt, ..Follow::new(job) };
+        let followed = if self.timestamps {
+            self.follow(follow, server, &mut Timestamps::new(io::stdout()), &mut interrupts).await?
+        } else {
+            self.follow(follow, server, &mut Raw, &mut interrupts).await?
+        };
+        match followed {
+            Followed::Ended(attempt) => {
+                report(job, &attempt, output.format);
+                Ok(ExitCode::from(exit_code::of_job(&attempt)))
+            }
+            Followed::NoMore | Followed::Interrupted => Err(detached(job)),
+        }
+    }
+
+    async fn follow(
+        &self,
+        follow: Follow,
+        server: &Server,
+        sink: &mut impl Sink,
+        interrupts: &mut Signal,
+    ) -> Result<Followed, Failure> {
+        let job_id = follow.job;
+        let interrupted = async {
+            interrupts.recv().await;
+            if self.on_interrupt == OnInterrupt::Cancel {
+                eprintln!("cancelling job {job_id}; Ctrl-C again leaves it alone");
+                // One that has ended meanwhile is what was wanted.
+                let _ = server.jobs().cancel_job(CancelJobRequest { job_id }).await;
+                interrupts.recv().await;
+            }
+        };
+        follow.run(server, sink, interrupted).await
+    }
+}
+
+/// Says how the job ended, beside its own stderr: nothing if all is well.
+fn report(job: i64, attempt: &Attempt, format: Format) {
+    if format == Format::Json {
+        eprintln!("{}", attempt_value(attempt));
+        return;
+    }
+    for left in &attempt.leftovers {
+        eprintln!("job {job} left {} ({}) behind; it was killed", left.name, left.pid);
+    }
+    if attempt.state() != JobState::Succeeded {
+        let outcome = outcome(attempt.exit_code, attempt.signal, &attempt.meaning);
+        let parts = [attempt.state().name().replace('_', " "), outcome, attempt.trouble.clone()];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        eprintln!("job {job}: {}", parts.join(": "));
+    }
+}

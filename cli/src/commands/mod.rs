@@ -1,0 +1,107 @@
+//! The commands, a file for each resource.
+
+pub mod agents;
+pub mod applications;
+pub mod artifacts;
+pub mod companies;
+pub mod completion;
+pub mod demo;
+pub mod dev;
+pub mod jobs;
+pub mod queue;
+pub mod run_templates;
+
+use std::process::ExitCode;
+
+use crate::{
+    arguments::{Arguments, Command, Global, Paging},
+    connect::Server,
+    exit_code::Exit,
+    failure::Failure,
+    output::{List, Output},
+};
+
+/// Most rows of one page.
+const MAX_PAGE: i32 = 1000;
+
+/// Runs a command.
+pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments { global, command } = arguments;
+    global.color.choose();
+    let output = Output::new(global.format, global.color);
+    match command {
+        Command::Supervisor { directory } => {
+            multiflexi_agent::supervise(&directory)
+                .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completion(completion) => completion.run(),
+        Command::Demo(demo) => demo.run(output),
+        Command::Dev(dev) => dev.run(),
+        command => runtime()?.block_on(ask(&global, output, command)),
+    }
+}
+
+/// The runtime of a command that asks a scheduler: one thread, made in no time.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Internal, error.to_string()))
+}
+
+async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCode, Failure> {
+    let server = Server::connect(&global.server).await?;
+    match command {
+        Command::JobRun(run) => return run.run(&server, output).await,
+        Command::JobCancel(cancel) => cancel.run(&server, output).await?,
+        Command::JobList(list) => list.run(&server, output).await?,
+        Command::JobShow(by) => jobs::show(&server, output, by.id()).await?,
+        Command::JobCreate(create) => create.run(&server, output).await?,
+        Command::JobLogs(logs) => logs.run(&server, output).await?,
+        Command::JobDelete(by) => jobs::delete(&server, output, by.id()).await?,
+        Command::ArtifactList(list) => list.run(&server, output).await?,
+        Command::ArtifactShow(by) => artifacts::show(&server, output, by.id()).await?,
+        Command::ArtifactGet(get) => get.run(&server, output).await?,
+        Command::QueueStatus => queue::status(&server, output).await?,
+        Command::QueueProcess(process) => process.run(&server, output).await?,
+        Command::CompanyList(paging) => companies::list(&server, output, paging).await?,
+        Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,
+        Command::CompanyCreate(create) => create.run(&server, output).await?,
+        Command::ApplicationList(paging) => applications::list(&server, output, paging).await?,
+        Command::ApplicationShow(by) => applications::show(&server, output, by.id()).await?,
+        Command::ApplicationCreate(create) => create.run(&server, output).await?,
+        Command::RunTemplateList(paging) => run_templates::list(&server, output, paging).await?,
+        Command::RunTemplateShow(by) => run_templates::show(&server, output, by.id()).await?,
+        Command::RunTemplateCreate(create) => create.run(&server, output).await?,
+        Command::AgentList(list) => list.run(&server, output).await?,
+        Command::Demo(_)
+        | Command::Dev(_)
+        | Command::Completion(_)
+        | Command::Supervisor { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fetches the pages of a list that are asked for. `fetch` gets page size and
+/// token, and appends what it finds.
+async fn pages(
+    paging: &Paging,
+    mut fetch: impl AsyncFnMut(i32, String, &mut List) -> Result<(), Failure>,
+) -> Result<List, Failure> {
+    let mut list = List::default();
+    let size = if paging.all { MAX_PAGE } else { paging.limit };
+    let mut token = paging.page_token.clone();
+    loop {
+        fetch(size, token, &mut list).await?;
+        if !paging.all || list.next_page_token.is_empty() {
+            return Ok(list);
+        }
+        token = std::mem::take(&mut list.next_page_token);
+    }
+}
+
+/// What the scheduler answered without.
+fn missing(what: &str) -> Failure {
+    Failure::new(Exit::Internal, format!("the scheduler's answer has no {what}"))
+}

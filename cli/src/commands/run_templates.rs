@@ -1,0 +1,120 @@
+//! `runtemplate:list`, `runtemplate:show`, `runtemplate:create`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use clap::Args;
+use multiflexi_proto::v1::{
+    CreateRunTemplateRequest, GetRunTemplateRequest, ListRunTemplatesRequest, RunTemplate,
+};
+use serde_json::{Value, json};
+
+use super::{missing, pages};
+use crate::{
+    arguments::{self, Paging},
+    connect::Server,
+    failure::Failure,
+    output::{Output, json},
+};
+
+fn value(template: &RunTemplate) -> Value {
+    let environment: BTreeMap<_, _> = template.environment.iter().collect();
+    json!({
+        "id": template.id,
+        "name": template.name,
+        "application_id": template.application_id,
+        "application_name": template.application_name,
+        "company_id": template.company_id,
+        "company_name": template.company_name,
+        "environment": environment,
+        "timeout_seconds": json::seconds(template.timeout.as_ref()),
+        "grace_seconds": json::seconds(template.grace.as_ref()),
+        "created": json::time(template.created.as_ref()),
+    })
+}
+
+/// Lists run templates.
+pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(), Failure> {
+    let mut client = server.run_templates();
+    let list = pages(&paging, async |page_size, page_token, list| {
+        let request = ListRunTemplatesRequest { page_size, page_token };
+        let answer = client.list_run_templates(request).await?.into_inner();
+        for template in answer.run_templates {
+            list.values.push(value(&template));
+            list.rows.push(vec![
+                template.id.to_string(),
+                template.name,
+                template.application_name,
+                template.company_name,
+                json::local(template.created.as_ref()),
+            ]);
+        }
+        list.next_page_token = answer.next_page_token;
+        Ok(())
+    })
+    .await?;
+    output.list("run_templates", &["ID", "NAME", "APPLICATION", "COMPANY", "CREATED"], list)
+}
+
+/// Shows a run template.
+pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Result<(), Failure> {
+    let request = GetRunTemplateRequest { run_template_id };
+    let answer = server.run_templates().get_run_template(request).await?;
+    let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
+    let seconds = |time: Option<&prost_types::Duration>| {
+        time.map(|time| format!("{} s", json::as_seconds(time)))
+    };
+    let mut environment: Vec<String> =
+        template.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    environment.sort_unstable();
+    let fields = [
+        ("id", template.id.to_string()),
+        ("name", template.name.clone()),
+        ("application", format!("{} ({})", template.application_name, template.application_id)),
+        ("company", format!("{} ({})", template.company_name, template.company_id)),
+        ("environment", environment.join("\n")),
+        ("timeout", seconds(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
+        ("grace", seconds(template.grace.as_ref()).unwrap_or_default()),
+        ("created", json::local(template.created.as_ref())),
+    ];
+    output.one(&value(&template), &fields)
+}
+
+/// `runtemplate:create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Its name
+    #[arg(long)]
+    name: String,
+    /// The application
+    #[arg(long, alias = "app_id", value_parser = arguments::id, value_name = "ID")]
+    app: i64,
+    /// The company
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
+    company: i64,
+    /// A variable for the process; may be given again
+    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
+    env: Vec<(String, String)>,
+    /// How long a job may run [default: no limit]
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL [default: 10s]
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    grace: Option<Duration>,
+}
+
+impl Create {
+    /// Creates a run template.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let request = CreateRunTemplateRequest {
+            name: self.name,
+            application_id: self.app,
+            company_id: self.company,
+            environment: self.env.into_iter().collect(),
+            timeout: self.timeout.map(multiflexi_proto::duration),
+            grace: self.grace.map(multiflexi_proto::duration),
+        };
+        let answer = server.run_templates().create_run_template(request).await?;
+        let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
+        output.done(&value(&template), &format!("created run template {}", template.id))
+    }
+}

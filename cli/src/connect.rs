@@ -1,0 +1,109 @@
+//! The connection to the scheduler.
+
+use std::time::Duration;
+
+use multiflexi_proto::{
+    MAX_MESSAGE,
+    v1::{
+        agent_admin_service_client::AgentAdminServiceClient,
+        application_service_client::ApplicationServiceClient,
+        artifact_service_client::ArtifactServiceClient,
+        company_service_client::CompanyServiceClient, job_service_client::JobServiceClient,
+        queue_service_client::QueueServiceClient,
+        run_template_service_client::RunTemplateServiceClient,
+    },
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::failure::Failure;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How much may be on its way to us, in bytes: of a stream, and of the connection.
+const WINDOW: [u32; 2] = [4 * 1024 * 1024, 8 * 1024 * 1024];
+
+/// A connection to the scheduler.
+#[derive(Clone, Debug)]
+pub struct Server {
+    url: String,
+    channel: Channel,
+}
+
+macro_rules! client {
+    ($(#[$doc:meta])* $name:ident: $client:ident) => {
+        $(#[$doc])*
+        pub fn $name(&self) -> $client<Channel> {
+            $client::new(self.channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE)
+        }
+    };
+}
+
+impl Server {
+    /// Connects to the scheduler at `url`.
+    pub async fn connect(url: &str) -> Result<Self, Failure> {
+        let invalid = || {
+            Failure::usage(format!("{url:?} is no URL of a scheduler"))
+                .hint("it looks like http://HOST:7780; it comes from --server or MULTIFLEXI_SERVER")
+        };
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| invalid())?;
+        let has_host = endpoint.uri().host().is_some_and(|host| !host.is_empty());
+        if !has_host || endpoint.uri().scheme_str() != Some("http") {
+            return Err(invalid());
+        }
+        let channel = endpoint
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(WINDOW[0])
+            .initial_connection_window_size(WINDOW[1])
+            .connect()
+            .await
+            .map_err(|error| Failure::unreachable(url, &root_cause(&error)))?;
+        Ok(Self { url: url.to_owned(), channel })
+    }
+
+    /// Connects again.
+    pub async fn reconnect(&self) -> Result<Self, Failure> {
+        Self::connect(&self.url).await
+    }
+
+    client!(
+        /// Jobs.
+        jobs: JobServiceClient
+    );
+    client!(
+        /// The queue.
+        queue: QueueServiceClient
+    );
+    client!(
+        /// Artifacts.
+        artifacts: ArtifactServiceClient
+    );
+    client!(
+        /// Companies.
+        companies: CompanyServiceClient
+    );
+    client!(
+        /// Applications.
+        applications: ApplicationServiceClient
+    );
+    client!(
+        /// Run templates.
+        run_templates: RunTemplateServiceClient
+    );
+    client!(
+        /// Agents.
+        agents: AgentAdminServiceClient
+    );
+}
+
+/// What is at the bottom of an error: `Connection refused`, not `transport error`.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

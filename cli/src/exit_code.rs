@@ -1,0 +1,136 @@
+//! Exit codes. `job:run` exits with the job's own; what is not the job's doing has
+//! codes of its own, those of sysexits.h where one fits.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use multiflexi_proto::v1::{Attempt, JobState};
+
+/// Shown below `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0    success; for job:run, the job's own exit code, or 128+N after signal N
+  64   usage: the arguments cannot be understood
+  65   the scheduler cannot take a value
+  66   there is no such thing
+  69   no scheduler answers
+  70   something failed that should not
+  73   a file cannot be written
+  75   not now, the scheduler has no room: try again later
+  76   the job is lost: its agent did not come back
+  77   it cannot be done in the present state, or the name is taken
+  78   the job's configuration cannot be run
+  108  job:run was interrupted; the job goes on
+  109  the job was cancelled
+  110  the job ran longer than allowed
+With -f json, errors are JSON objects on stderr that name their code.";
+
+/// Why a command did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The arguments cannot be understood.
+    Usage = 64,
+    /// The scheduler cannot take a value.
+    Invalid = 65,
+    /// There is no such thing.
+    NotFound = 66,
+    /// No scheduler answers.
+    Unreachable = 69,
+    /// Something failed that should not.
+    Internal = 70,
+    /// A file cannot be written.
+    CannotWrite = 73,
+    /// The scheduler has no room.
+    Full = 75,
+    /// The job is lost.
+    Lost = 76,
+    /// The state of things does not allow it.
+    Conflict = 77,
+    /// The job's configuration cannot be run.
+    Configuration = 78,
+    /// The follower was interrupted.
+    Detached = 108,
+    /// The job was cancelled.
+    Cancelled = 109,
+    /// The job ran longer than allowed.
+    TimedOut = 110,
+}
+
+impl Exit {
+    /// The name that JSON has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Unreachable => "unreachable",
+            Self::Internal => "internal",
+            Self::CannotWrite => "cannot_write",
+            Self::Full => "full",
+            Self::Lost => "lost",
+            Self::Conflict => "conflict",
+            Self::Configuration => "configuration",
+            Self::Detached => "detached",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The exit code of a job that has ended.
+pub fn of_job(attempt: &Attempt) -> u8 {
+    match attempt.state() {
+        JobState::Succeeded => 0,
+        JobState::Cancelled => Exit::Cancelled as u8,
+        JobState::TimedOut => Exit::TimedOut as u8,
+        JobState::Lost => Exit::Lost as u8,
+        _ => match (attempt.exit_code, attempt.signal) {
+            (_, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            (Some(code), None) => u8::try_from(code).unwrap_or(u8::MAX),
+            (None, None) => Exit::Configuration as u8,
+        },
+    }
+}
+
+/// The exit code after the arguments could not be parsed, or were a wish for help.
+pub fn of_parsing(error: &clap::Error) -> ExitCode {
+    // A closed stdout is nobody's mistake.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => Exit::Usage.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(state: JobState, exit_code: Option<i32>, signal: Option<i32>) -> u8 {
+        of_job(&Attempt { state: state.into(), exit_code, signal, ..Attempt::default() })
+    }
+
+    #[test]
+    fn a_job_has_its_own_exit_code() {
+        assert_eq!(ended(JobState::Succeeded, Some(0), None), 0);
+        for code in [1, 126, 127, 255] {
+            assert_eq!(i32::from(ended(JobState::Failed, Some(code), None)), code);
+        }
+        assert_eq!(ended(JobState::Failed, None, Some(9)), 137);
+        assert_eq!(ended(JobState::Failed, None, None), 78);
+    }
+
+    #[test]
+    fn what_is_not_the_jobs_doing_has_codes_of_its_own() {
+        assert_eq!(ended(JobState::Cancelled, Some(0), None), 109);
+        assert_eq!(ended(JobState::TimedOut, None, Some(15)), 110);
+        assert_eq!(ended(JobState::Lost, None, None), 76);
+    }
+}

@@ -1,0 +1,97 @@
+//! The values that JSON and tables share: times, hashes, sizes.
+
+use chrono::{DateTime, Local, SecondsFormat, Utc};
+use prost_types::{Duration, Timestamp};
+use serde_json::Value;
+
+fn utc(time: &Timestamp) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?)
+}
+
+/// A time for machines: RFC 3339, UTC, microseconds. Null if there is none.
+pub fn time(time: Option<&Timestamp>) -> Value {
+    time.and_then(utc).map(|time| stamp(&time).into()).unwrap_or_default()
+}
+
+/// A time in RFC 3339.
+pub fn stamp(time: &DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// The stamp of a protocol's time.
+pub fn stamp_of(time: Option<&Timestamp>) -> String {
+    time.and_then(utc).map(|time| stamp(&time)).unwrap_or_default()
+}
+
+/// A time for people, where they are.
+pub fn local(time: Option<&Timestamp>) -> String {
+    let local = time.and_then(utc).map(|time| time.with_timezone(&Local));
+    local.map(|time| time.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+}
+
+/// Seconds; null if there is none.
+pub fn seconds(duration: Option<&Duration>) -> Value {
+    duration.map(|time| as_seconds(time).into()).unwrap_or_default()
+}
+
+/// A duration in seconds.
+pub fn as_seconds(duration: &Duration) -> f64 {
+    duration.seconds as f64 + f64::from(duration.nanos) / 1e9
+}
+
+/// Seconds from one time to another.
+pub fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Option<f64> {
+    let (from, to) = (utc(from?)?, utc(to?)?);
+    Some((to - from).num_microseconds()? as f64 / 1e6)
+}
+
+/// A hash in hexadecimal; null if there is none.
+pub fn hash(bytes: &[u8]) -> Value {
+    if bytes.is_empty() { Value::Null } else { hexadecimal(bytes).into() }
+}
+
+/// Bytes in hexadecimal.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Text; null if it is empty.
+pub fn text(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { text.into() }
+}
+
+/// An id; null for none.
+pub fn id(id: i64) -> Value {
+    if id == 0 { Value::Null } else { id.into() }
+}
+
+/// A size for people.
+pub fn size(bytes: i64) -> String {
+    indicatif::BinaryBytes(bytes.unsigned_abs()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_microseconds_and_utc() {
+        let at = Timestamp { seconds: 1_700_000_000, nanos: 123_456_000 };
+        assert_eq!(time(Some(&at)), "2023-11-14T22:13:20.123456Z");
+        assert_eq!(time(None), Value::Null);
+        let later = Timestamp { seconds: 1_700_000_001, nanos: 0 };
+        assert_eq!(between(Some(&at), Some(&later)), Some(0.876_544));
+    }
+
+    #[test]
+    fn what_is_absent_is_null() {
+        assert_eq!(hash(&[]), Value::Null);
+        assert_eq!(hash(&[0, 255]), "00ff");
+        assert_eq!(text(""), Value::Null);
+        assert_eq!(id(0), Value::Null);
+    }
+}
