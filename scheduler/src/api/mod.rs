@@ -84,7 +84,6 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .build_v1()?;
     let [stream, connection] = WINDOW;
     Ok(Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .initial_stream_window_size(stream)
         .initial_connection_window_size(connection)
