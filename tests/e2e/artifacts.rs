@@ -1,0 +1,126 @@
+//! What jobs leave.
+
+use std::fs;
+
+use multiflexi_fixture::Stack;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+fn artifacts(stack: &Stack, job: i64) -> Vec<Value> {
+    let list = stack.cli.json(["artifact:list", "--job", &job.to_string()]);
+    list["artifacts"].as_array().unwrap().clone()
+}
+
+fn named<'a>(artifacts: &'a [Value], filename: &str) -> &'a Value {
+    artifacts
+        .iter()
+        .find(|artifact| artifact["filename"] == filename)
+        .unwrap_or_else(|| panic!("no {filename} in {artifacts:?}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_result_file_is_kept_with_its_type_size_and_hash() {
+    let stack = Stack::start();
+    let script = r#"
+        printf 'a,b\n' > table.csv; printf '{}' > data.json; printf '<?xml version="1.0"?><a/>' > feed.xml
+        printf '%%PDF-1.7\n' > report.pdf; printf 'PK\003\004\024\000\000\000' > all.zip
+        printf '\211PNG\r\n\032\n\000\000\000\rIHDR' > chart.png
+        mkdir -p deep/er; echo deep > deep/er/note.txt; : > empty.csv
+    "#;
+    let (job, answer) = stack.run(script);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let found = artifacts(&stack, job);
+    let types = [
+        ("table.csv", "text/csv"),
+        ("data.json", "application/json"),
+        ("feed.xml", "text/xml"),
+        ("report.pdf", "application/pdf"),
+        ("all.zip", "application/zip"),
+        ("chart.png", "image/png"),
+        ("deep/er/note.txt", "text/plain"),
+        ("empty.csv", "text/csv"),
+        ("stdout.txt", "text/plain; charset=utf-8"),
+        ("stderr.txt", "text/plain; charset=utf-8"),
+    ];
+    assert_eq!(found.len(), types.len(), "{found:?}");
+    for (filename, content_type) in types {
+        assert_eq!(named(&found, filename)["content_type"], content_type, "{filename}");
+    }
+    let table = named(&found, "table.csv");
+    assert_eq!(table["size_bytes"], 4);
+    assert_eq!(table["sha256"], hex(&Sha256::digest(b"a,b\n")));
+    assert!(table["created"].is_string());
+
+    let file = stack.folder().join("got.csv");
+    let id = table["id"].to_string();
+    let got = stack.cli.run(["artifact:get", &id, "--output", file.to_str().unwrap()]);
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    assert_eq!(fs::read(&file).unwrap(), b"a,b\n");
+    assert_eq!(stack.cli.json(["artifact:show", &id])["filename"], "table.csv");
+}
+
+#[test]
+fn a_large_artifact_returns_unchanged() {
+    let stack = Stack::start();
+    let (job, answer) = stack.run("seq 1 3000000 > large; sha256sum < large");
+    let expected = answer.text().split_whitespace().next().unwrap().to_owned();
+    let found = artifacts(&stack, job);
+    let large = named(&found, "large");
+    assert_eq!(large["sha256"], expected);
+    let got = stack.cli.run(["artifact:get", &large["id"].to_string(), "--output", "-"]);
+    assert_eq!(hex(&Sha256::digest(&got.stdout)), expected);
+}
+
+#[test]
+fn one_artifact_that_fails_leaves_the_others_and_itself_on_record() {
+    let stack = Stack::start();
+    let (job, answer) =
+        stack.run("echo good > good.txt; ln -s /etc/passwd link.txt; mkfifo pipe.txt; echo ok");
+    assert_eq!((answer.code, answer.text().as_str()), (0, "ok\n"));
+    let found = artifacts(&stack, job);
+    assert_eq!(named(&found, "good.txt")["failed"], false);
+    for (name, why) in [("link.txt", "symbolic link"), ("pipe.txt", "named pipe")] {
+        let failed = named(&found, name);
+        assert_eq!(failed["failed"], true);
+        assert!(failed["note"].as_str().unwrap().contains(why), "{failed}");
+        let got = stack.cli.run(["artifact:get", &failed["id"].to_string(), "--output", "-"]);
+        assert_eq!(got.code, 77, "{}", got.stderr);
+        assert!(got.stderr.contains(why), "{}", got.stderr);
+    }
+}
+
+#[test]
+fn stdout_txt_is_the_output_itself() {
+    let stack = Stack::start();
+    let (job, answer) = stack.run("seq 1 200000; echo error >&2");
+    let found = artifacts(&stack, job);
+    let stdout = named(&found, "stdout.txt");
+    assert_eq!(stdout["sha256"], hex(&Sha256::digest(&answer.stdout)));
+    let got = stack.cli.run(["artifact:get", &stdout["id"].to_string(), "--output", "-"]);
+    assert!(got.stdout == answer.stdout);
+    assert_eq!(named(&found, "stderr.txt")["size_bytes"], 6);
+}
+
+#[test]
+fn deleting_a_job_deletes_its_artifacts_and_their_files() {
+    let stack = Stack::start();
+    let (job, _) = stack.run("seq 1 300000 > large; seq 1 300000");
+    let objects = stack.folder().join("data/objects");
+    assert!(count_files(&objects) >= 2);
+    let id = named(&artifacts(&stack, job), "large")["id"].to_string();
+    assert_eq!(stack.cli.run(["job:delete", &job.to_string()]).code, 0);
+    assert_eq!(stack.cli.run(["job:show", &job.to_string()]).code, 66);
+    assert_eq!(stack.cli.run(["artifact:show", &id]).code, 66);
+    assert_eq!(count_files(&objects), 0);
+}
+
+fn count_files(folder: &std::path::Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| if entry.path().is_dir() { count_files(&entry.path()) } else { 1 })
+        .sum()
+}

@@ -1,0 +1,178 @@
+//! Bad input and bad surroundings: a clear sentence, an exit code, nothing lost.
+
+use std::{fs, net::TcpListener, path::Path, process::Command};
+
+use multiflexi_fixture::{Answer, Stack, programs};
+
+fn refused(answer: &Answer, code: i32, words: &[&str]) {
+    assert_eq!(answer.code, code, "{}{}", answer.text(), answer.stderr);
+    assert!(answer.stdout.is_empty(), "{}", answer.text());
+    for word in words {
+        assert!(answer.stderr.contains(word), "{word:?} is not in: {}", answer.stderr);
+    }
+    assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
+}
+
+#[test]
+fn unknown_ids_are_named_and_never_an_empty_success() {
+    let stack = Stack::start();
+    for command in ["job:show", "job:run", "job:logs", "job:cancel", "job:delete"] {
+        refused(&stack.cli.run([command, "4711"]), 66, &["job 4711"]);
+    }
+    for (command, what) in [
+        ("artifact:show", "artifact 4711"),
+        ("artifact:get", "artifact 4711"),
+        ("company:show", "company 4711"),
+        ("application:show", "application 4711"),
+        ("runtemplate:show", "run template 4711"),
+    ] {
+        refused(&stack.cli.run([command, "4711"]), 66, &[what]);
+    }
+    let list = stack.cli.run(["artifact:list", "--job", "4711"]);
+    refused(&list, 66, &["job 4711"]);
+    let create = ["job:create", "--template", "4711"];
+    refused(&stack.cli.run(create), 66, &["run template 4711"]);
+    let create = ["runtemplate:create", "--name", "n", "--app", "4711", "--company", "1"];
+    refused(&stack.cli.run(create), 66, &["application 4711"]);
+    let job = stack.job(stack.script("exit 0", &[]));
+    let attempt = stack.cli.run(["job:logs", &job.to_string(), "--attempt", "9"]);
+    refused(&attempt, 66, &["attempt 9"]);
+    for filter in ["--template", "--company"] {
+        refused(&stack.cli.run(["job:list", filter, "4711"]), 66, &["4711"]);
+    }
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_with_the_value() {
+    let stack = Stack::start();
+    let company = stack.company.to_string();
+    refused(&stack.cli.run(["company:create", "--name", ""]), 65, &["name is empty"]);
+    refused(&stack.cli.run(["company:create", "--name", "Acme"]), 77, &["already", "Acme"]);
+    let long = "x".repeat(129);
+    refused(&stack.cli.run(["company:create", "--name", &long]), 65, &["129 characters"]);
+    let create = ["application:create", "--name", "n", "--executable", ""];
+    refused(&stack.cli.run(create), 65, &["executable"]);
+    let create = ["application:create", "--name", "n", "--executable", "x", "--cmdparams", "'"];
+    refused(&stack.cli.run(create), 65, &["quote"]);
+    let without = ["runtemplate:create", "--name", "n", "--company", &company];
+    refused(&stack.cli.run(without), 64, &["--app"]);
+    let template = stack.script("exit 0", &[]).to_string();
+    let create = ["job:create", "--template", &template, "--env"];
+    let with = |variable: &str| stack.cli.run(create.iter().chain(&[variable]));
+    refused(&with("no-equals-sign"), 64, &["NAME=VALUE"]);
+    refused(&with("1A=x"), 65, &["\"1A\""]);
+    refused(&stack.cli.run(["job:create", "--template", &template, "--count", "0"]), 64, &["0"]);
+    let other = stack.cli.create(["company:create", "--name", "Other"]).to_string();
+    let create = ["job:create", "--template", &template, "--company", &other];
+    refused(&stack.cli.run(create), 65, &["company"]);
+    assert_eq!(stack.cli.json(["job:list"])["jobs"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn empty_and_huge_arguments_reach_the_process_or_are_refused() {
+    let stack = Stack::start();
+    let job = stack.job(stack.template("printf", "'[%s]' '' a\\ b", &[]));
+    assert_eq!(stack.cli.run(["job:run", &job.to_string()]).text(), "[][a b]");
+
+    // One argument of 1 MiB is more than Linux allows: it is refused, not lost.
+    let huge = stack.folder().join("huge.sh");
+    fs::write(&huge, format!("exec \"$@\" --env A={}", "x".repeat(1024 * 1024))).unwrap();
+    let template = stack.script("echo ${#A}", &[]).to_string();
+    let answer = Command::new("sh")
+        .arg(&huge)
+        .arg(programs::cli())
+        .args(["--server", &stack.scheduler.url(), "job:create", "--template", &template])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert!(!answer.status.success() && said.contains("long"), "{said}");
+
+    // Through a file it can be said, and the scheduler names the limit.
+    let params = format!("x{}", "y".repeat(200 * 1024));
+    let file = stack.folder().join("big.env");
+    fs::write(&file, format!("BIG={params}\n")).unwrap();
+    let big = "x".repeat(127 * 1024);
+    let create = ["job:create", "--template", &template, "--env", &format!("A={big}")];
+    let job = stack.cli.create(create);
+    assert_eq!(stack.cli.run(["job:run", &job.to_string()]).text(), format!("{}\n", big.len()));
+}
+
+#[test]
+fn an_unreachable_scheduler_is_named_with_its_address() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let cli = multiflexi_fixture::Cli::new(&url);
+    refused(&cli.run(["job:list"]), 69, &[&url, "hint"]);
+    let json = cli.run(["job:list", "-f", "json"]);
+    let error: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
+    assert_eq!(error["error"]["exit_code"], 69);
+    refused(&multiflexi_fixture::Cli::new("nonsense").run(["job:list"]), 64, &["nonsense"]);
+}
+
+fn scheduler(data: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(programs::scheduler())
+        .arg("--data-dir")
+        .arg(data)
+        .args(["--listen", "127.0.0.1:0"])
+        .args(more)
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let stack = Stack::start();
+    let address = stack.scheduler.address.to_string();
+    let data = tempfile::tempdir().unwrap();
+    let (code, said) = scheduler(data.path(), &["--listen", &address]);
+    assert_eq!(code, Some(2), "two --listen are a usage error: {said}");
+    let output = Command::new(programs::scheduler())
+        .args(["--listen", &address, "--data-dir"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&address) && said.contains("in use"), "{said}");
+    assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "nothing was touched");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_untouched() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("multiflexi.db");
+    let content = "this is a letter, not a database\n".repeat(100);
+    fs::write(&file, &content).unwrap();
+    let (code, said) = scheduler(data.path(), &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is not a database") && said.contains("multiflexi.db"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), content);
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (code, said) = scheduler(&file.join("data"), &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("file/data"), "{said}");
+}
+
+#[test]
+fn listening_beyond_this_host_is_warned_about() {
+    let warning = "no credentials yet";
+    let stack = Stack::start();
+    assert!(stack.scheduler.address.ip().is_loopback());
+    assert!(!stack.scheduler.log.so_far().iter().any(|line| line.contains(warning)));
+    let data = tempfile::tempdir().unwrap();
+    let open = multiflexi_fixture::Scheduler::start(
+        data.path(),
+        multiflexi_fixture::SchedulerOptions {
+            listen: Some(([0, 0, 0, 0], 0).into()),
+            ..Default::default()
+        },
+    );
+    open.log.find("warning", |line| line.contains(warning).then_some(()));
+}

@@ -1,0 +1,126 @@
+//! Timeout, cancel, and nothing left behind.
+
+use std::fs;
+
+use multiflexi_fixture::{Lines, Stack, eventually, processes};
+use rustix::process::Signal;
+
+/// A job that runs; its id and its follower's lines, once it has said `ready`.
+fn running(stack: &Stack, script: &str, more: &[&str]) -> (i64, std::process::Child, Lines) {
+    let job = stack.job(stack.script(script, more));
+    let mut run = stack.cli.start(["job:run", &job.to_string()]);
+    let lines = Lines::of(run.stdout.take().unwrap());
+    lines.find("ready", |line| (line == "ready").then_some(()));
+    (job, run, lines)
+}
+
+#[test]
+fn cancel_asks_first() {
+    let stack = Stack::start();
+    let script = "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+    let (job, mut run, lines) = running(&stack, script, &[]);
+    let answer = stack.cli.run(["job:cancel", &job.to_string(), "--wait"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(run.wait().unwrap().code(), Some(109));
+    assert_eq!(lines.at_least(2), ["ready", "bye"]);
+    let shown = stack.show(job);
+    assert_eq!((&shown["state"], &shown["exit_code"]), (&"cancelled".into(), &7.into()));
+}
+
+#[test]
+fn a_daemon_that_hides_and_ignores_sigterm_is_gone_after_the_grace_period() {
+    let stack = Stack::start();
+    let pid_file = stack.folder().join("daemon");
+    // It leaves the process group and the session, is orphaned, ignores SIGTERM and
+    // holds the job's stdout open.
+    let script = format!(
+        "setsid sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; while :; do sleep 1; done' & \
+         until [ -e {0} ]; do sleep 0.02; done; echo ready; sleep 600",
+        pid_file.display()
+    );
+    let (job, mut run, _) = running(&stack, &script, &["--grace", "300ms"]);
+    let daemon: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    assert!(processes::is_alive(daemon));
+    stack.cli.run(["job:cancel", &job.to_string()]);
+    assert_eq!(run.wait().unwrap().code(), Some(109));
+    assert!(!processes::is_alive(daemon));
+    assert_eq!(processes::of_jobs(stack.agent.folder()), [0; 0]);
+    let leftovers = &stack.show(job)["attempts"][0]["leftovers"];
+    let named = leftovers.as_array().unwrap().iter().any(|left| left["pid"] == daemon);
+    assert!(named, "the daemon is named: {leftovers}");
+}
+
+#[test]
+fn a_daemon_that_outlives_its_job_does_not_hang_it_and_is_named() {
+    let stack = Stack::start();
+    let (job, answer) = stack.run("setsid sleep 600 & echo done");
+    assert_eq!((answer.code, answer.text().as_str()), (0, "done\n"));
+    assert_eq!(processes::of_jobs(stack.agent.folder()), [0; 0]);
+    let leftovers = &stack.show(job)["attempts"][0]["leftovers"];
+    assert_eq!(leftovers[0]["name"], "sleep", "{leftovers}");
+    assert!(answer.stderr.contains("left sleep"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_timeout_is_an_end_of_its_own() {
+    let stack = Stack::start();
+    let job = stack.job(stack.script("echo begun; sleep 600", &["--timeout", "200ms"]));
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!((answer.code, answer.text().as_str()), (110, "begun\n"));
+    let shown = stack.show(job);
+    assert_eq!((&shown["state"], &shown["signal"]), (&"timed_out".into(), &15.into()));
+    assert_eq!(processes::of_jobs(stack.agent.folder()), [0; 0]);
+}
+
+#[test]
+fn a_waiting_job_is_cancelled_at_once() {
+    let mut stack = Stack::start();
+    stack.agent.terminate();
+    let job = stack.queued(stack.script("echo never", &[]));
+    stack.cli.run(["job:cancel", &job.to_string()]);
+    let shown = stack.show(job);
+    assert_eq!((&shown["state"], &shown["attempt"]), (&"cancelled".into(), &0.into()));
+    let again = stack.cli.run(["job:cancel", &job.to_string()]);
+    assert_eq!(again.code, 77, "{}", again.stderr);
+}
+
+#[test]
+fn ctrl_c_detaches_or_cancels_as_the_user_says() {
+    let stack = Stack::start();
+    let interrupt = |what: &str| {
+        let job = stack.job(stack.script("echo ready; sleep 600", &[]));
+        let mut run = stack.cli.start(["job:run", &job.to_string(), "--on-interrupt", what]);
+        let lines = Lines::of(run.stdout.take().unwrap());
+        assert_eq!(lines.at_least(1), ["ready"]);
+        processes::signal(i32::try_from(run.id()).unwrap(), Signal::INT);
+        (job, run.wait().unwrap().code())
+    };
+    let (job, code) = interrupt("detach");
+    assert_eq!((code, &stack.show(job)["state"]), (Some(108), &"running".into()));
+    stack.cli.run(["job:cancel", &job.to_string(), "--wait"]);
+    let (job, code) = interrupt("cancel");
+    assert_eq!((code, &stack.show(job)["state"]), (Some(109), &"cancelled".into()));
+}
+
+#[test]
+fn more_jobs_than_slots_wait_for_their_turn() {
+    let stack = Stack::with(Default::default(), multiflexi_fixture::AgentOptions {
+        slots: 2,
+        ..Default::default()
+    });
+    let go = stack.folder().join("go");
+    let template =
+        stack.script(&format!("until [ -e '{}' ]; do sleep 0.02; done", go.display()), &[]);
+    let words = ["job:create", "--template", &template.to_string(), "--count", "6", "--queue"];
+    let jobs = stack.cli.json(words);
+    let jobs: Vec<i64> =
+        jobs["job_ids"].as_array().unwrap().iter().filter_map(|id| id.as_i64()).collect();
+    eventually("two jobs run", || {
+        (stack.cli.json(["queue:status"])["jobs"]["running"] == 2).then_some(())
+    });
+    assert_eq!(stack.cli.json(["queue:status"])["waiting"], 4);
+    fs::File::create(go).unwrap();
+    for job in jobs {
+        assert_eq!(stack.ended(job)["state"], "succeeded");
+    }
+}

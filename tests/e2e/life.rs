@@ -1,0 +1,92 @@
+//! The life of a job, from its creation to its artifacts, and again.
+
+use std::{fs, io::Write as _};
+
+use multiflexi_fixture::{Lines, Stack, eventually};
+
+#[test]
+fn a_job_runs_and_everything_about_it_is_on_record() {
+    let stack = Stack::start();
+    let template = stack.script("echo hello $WHO; echo oops >&2; echo 1,2 > table.csv", &[
+        "--env", "WHO=world",
+    ]);
+    let job = stack.job(template);
+    assert_eq!(stack.show(job)["state"], "loaded");
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!((answer.code, answer.text().as_str()), (0, "hello world\n"));
+    assert_eq!(answer.stderr, "oops\n");
+
+    let shown = stack.show(job);
+    assert_eq!(shown["state"], "succeeded");
+    assert_eq!(shown["exit_code"], 0);
+    assert_eq!(shown["meaning"], "success");
+    assert_eq!(shown["company_name"], "Acme");
+    let attempt = &shown["attempts"][0];
+    assert_eq!(attempt["number"], 1);
+    assert_eq!(attempt["command"][0], "sh");
+    assert!(attempt["pid"].as_i64().unwrap() > 1, "{attempt}");
+    assert!(attempt["peak_memory_bytes"].as_i64().unwrap() > 0, "{attempt}");
+    assert!(attempt["user_cpu_seconds"].is_number(), "{attempt}");
+    assert_eq!(attempt["stdout"]["size_bytes"], 12);
+    for time in ["created", "queued", "started", "ended"] {
+        assert!(shown[time].as_str().unwrap().ends_with('Z'), "{time}: {shown}");
+    }
+}
+
+#[test]
+fn the_jobs_variables_win_and_the_systems_win_over_them() {
+    let stack = Stack::start();
+    let template = stack.script(
+        "echo $A $B $MULTIFLEXI_JOB_ID $MULTIFLEXI_COMPANY_NAME; cd \"$MULTIFLEXI_TMP\" && ls | wc -l",
+        &["--env", "A=template", "--env", "B=template"],
+    );
+    let create = ["job:create", "--template", &template.to_string(), "--env", "B=job", "--env"];
+    let job = stack.cli.create(create.into_iter().chain(["MULTIFLEXI_JOB_ID=99"]));
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!(answer.text(), format!("template job {job} Acme\n0\n"));
+}
+
+#[test]
+fn running_a_finished_job_again_makes_its_second_attempt() {
+    let stack = Stack::start();
+    let (job, first) = stack.run("echo attempt $MULTIFLEXI_ATTEMPT; echo $MULTIFLEXI_ATTEMPT > n");
+    let second = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!(first.text() + &second.text(), "attempt 1\nattempt 2\n");
+    let shown = stack.show(job);
+    assert_eq!(shown["attempt"], 2);
+    assert_eq!(shown["attempts"].as_array().unwrap().len(), 2);
+    for number in ["1", "2"] {
+        let logs = stack.cli.run(["job:logs", &job.to_string(), "--attempt", number]);
+        assert_eq!(logs.text(), format!("attempt {number}\n"));
+        let job = job.to_string();
+        let list = stack.cli.json(["artifact:list", "--job", &job, "--attempt", number]);
+        assert_eq!(list["artifacts"].as_array().unwrap().len(), 3, "{list}");
+    }
+}
+
+#[test]
+fn a_job_that_runs_already_is_followed_and_not_run_twice() {
+    let stack = Stack::start();
+    let go = stack.folder().join("go");
+    let script =
+        format!("echo once; until [ -e '{}' ]; do sleep 0.02; done; echo end", go.display());
+    let job = stack.queued(stack.script(&script, &[]));
+    eventually("the job runs", || (stack.show(job)["state"] == "running").then_some(()));
+    let mut follower = stack.cli.start(["job:run", &job.to_string()]);
+    let lines = Lines::of(follower.stdout.take().unwrap());
+    assert_eq!(lines.at_least(1), ["once"]);
+    fs::File::create(&go).unwrap().flush().unwrap();
+    assert!(follower.wait().unwrap().success());
+    assert_eq!(lines.at_least(2), ["once", "end"]);
+    assert_eq!(stack.show(job)["attempts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_job_waits_for_an_agent_that_comes_later() {
+    let mut stack = Stack::start();
+    stack.agent.terminate();
+    let job = stack.queued(stack.script("echo at last", &[]));
+    assert_eq!(stack.show(job)["state"], "queued");
+    stack.agent.start_again();
+    assert_eq!(stack.ended(job)["state"], "succeeded");
+}

@@ -1,0 +1,16 @@
+//! What users see, over real processes: scheduler, agent and command line. Each
+//! file is a part of a user's world; each test is named after what it promises.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod artifacts;
+mod bad_input;
+mod commands;
+mod control;
+mod exit_codes;
+mod followers;
+mod life;
+mod one_command;
+mod output;
+mod restarts;
+mod volume;

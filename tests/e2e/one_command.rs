@@ -1,0 +1,46 @@
+//! `demo` and `dev`: the whole system in one command.
+
+use std::process::{Command, Stdio};
+
+use multiflexi_fixture::{Cli, Lines, processes, programs};
+use rustix::process::Signal;
+
+#[test]
+fn the_demo_takes_a_job_through_its_life_and_says_what_to_type_next() {
+    let output = Command::new(programs::cli()).arg("demo").output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    for word in ["invoice 3: 333 EUR", "succeeded", "invoices.csv", "text/csv", "stdout.txt"] {
+        assert!(stdout.contains(word), "{word:?} is not in {stdout}");
+    }
+    assert!(stderr.contains("multiflexi-cli job:create"), "{stderr}");
+}
+
+#[test]
+fn dev_says_where_it_listens_and_stays_until_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Command::new(programs::cli())
+        .args(["dev", "--listen", "127.0.0.1:0", "--slots", "3", "--data-dir"])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = Lines::of(dev.stdout.take().unwrap());
+    let url = lines.find("endpoint", |line| {
+        line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    });
+    let cli = Cli::new(&url);
+    assert_eq!(cli.json(["agent:list"])["agents"][0]["slots"], 3);
+    cli.create(["company:create", "--name", "Acme"]);
+    cli.create(["application:create", "--name", "a", "--executable", "sleep", "--cmdparams", "600"]);
+    cli.create(["runtemplate:create", "--name", "t", "--app", "1", "--company", "1"]);
+    cli.create(["job:create", "--template", "1", "--queue"]);
+    multiflexi_fixture::eventually("the job runs", || {
+        (cli.json(["job:show", "1"])["state"] == "running").then_some(())
+    });
+    processes::signal(i32::try_from(dev.id()).unwrap(), Signal::TERM);
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    assert_eq!(lines.so_far().len(), 1, "one line, and no more");
+    assert_eq!(processes::of_jobs(&folder.path().join("agent")), [0; 0]);
+}
