@@ -104,9 +104,10 @@ pub struct Held {
 }
 
 /// Why an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The process exited by itself.
+    #[default]
     Exited,
     /// A signal ended it that neither a cancel nor a timeout sent.
     Signaled,
@@ -116,10 +117,12 @@ pub enum Cause {
     Cancelled,
     /// It ran longer than allowed.
     TimedOut,
+    /// The supervisor that had it is gone, and its processes with it.
+    Lost,
 }
 
 /// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
     /// Why.
     pub cause: Cause,
@@ -137,8 +140,8 @@ pub struct Completion {
     pub system_cpu_us: u64,
     /// Largest resident set of one process, in bytes.
     pub peak_memory_bytes: u64,
-    /// What it wrote to stdout and to stderr.
-    pub streams: [Stream; 2],
+    /// What it wrote to stdout and to stderr; none if nobody has counted.
+    pub streams: Option<[Stream; 2]>,
     /// Length of its log, in bytes with framing.
     pub log_length: u64,
     /// Processes that were killed after the main one had ended.

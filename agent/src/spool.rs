@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! supervisor.sock   supervisor.lock   supervisor.log   session.lock   instance
-//! attempts/<job>-<attempt>-<fence>/log     the framed output
-//! attempts/<job>-<attempt>-<fence>/work/   the working directory
+//! attempts/<job>-<attempt>-<fence>/   there from before the launch until it is forgotten
+//!     log       the framed output
+//!     durable   how much of the log the disk was given back
+//!     ended     how it ended, as JSON
+//!     work/     the working directory
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -64,6 +67,17 @@ pub fn attempt(folder: &Path, key: AttemptKey) -> PathBuf {
 /// An attempt's log; it is not there before the first output.
 pub fn log(attempt: &Path) -> PathBuf {
     attempt.join("log")
+}
+
+/// Holds how much of the beginning of an attempt's log was given back to the disk,
+/// as a number; not there while all of it is.
+pub fn durable(attempt: &Path) -> PathBuf {
+    attempt.join("durable")
+}
+
+/// How an attempt ended, as JSON; not there before.
+pub fn ended(attempt: &Path) -> PathBuf {
+    attempt.join("ended")
 }
 
 /// An attempt's working directory.

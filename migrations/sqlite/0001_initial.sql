@@ -40,6 +40,7 @@ CREATE TABLE agent (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL UNIQUE,
     instance  TEXT NOT NULL,
+    boot      TEXT NOT NULL,
     slots     INTEGER NOT NULL,
     version   TEXT NOT NULL,
     labels    TEXT NOT NULL,

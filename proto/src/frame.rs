@@ -94,6 +94,12 @@ fn parse(header: &[u8; HEADER]) -> Option<(Stream, i64, usize)> {
     (len <= MAX_DATA).then_some((stream, i64::from_le_bytes(time), len))
 }
 
+/// Size of the record that this header begins, with the header; none if no writer
+/// makes such a header.
+pub fn record_size(header: &[u8; HEADER]) -> Option<usize> {
+    parse(header).map(|(_, _, len)| HEADER + len)
+}
+
 /// How many of `bytes` are whole records.
 pub fn whole_records(bytes: &[u8]) -> Result<usize, FrameError> {
     let mut at = 0;

@@ -172,6 +172,7 @@ impl<'a> Connection<'a> {
             slots: i32::try_from(self.config.slots).unwrap_or(i32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
+            boot: self.identity.boot.clone(),
             labels: [].into(),
             held: held.collect(),
         }

@@ -19,6 +19,8 @@ use crate::spool;
 pub(super) struct Identity {
     pub(super) name: String,
     pub(super) instance: String,
+    /// Changes when the host boots.
+    pub(super) boot: String,
     _lock: File,
 }
 
@@ -34,12 +36,18 @@ impl Identity {
             .map_err(|_| Error::Taken(folder.display().to_string()))?;
         let instance = instance(folder).map_err(unusable)?;
         let name = config.name.clone().unwrap_or_else(host_name);
-        Ok(Self { name, instance, _lock: lock })
+        Ok(Self { name, instance, boot: boot(), _lock: lock })
     }
 }
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The kernel's name for the time since it was booted.
+fn boot() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    boot.trim().to_owned()
 }
 
 /// The folder's random name, made at its first use.

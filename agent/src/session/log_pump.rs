@@ -285,12 +285,29 @@ impl Log {
     /// Frees the disk of what is durable elsewhere.
     fn give_back(&mut self, key: AttemptKey) {
         let Some(file) = &self.file else { return };
+        // First it is written down: who reads the spool later must not take the hole
+        // for records.
+        let noted = self.path.parent().map(spool::durable).map_or_else(
+            || Err(io::ErrorKind::NotFound.into()),
+            |note| replace(&note, &self.durable.to_string()),
+        );
+        if let Err(error) = noted {
+            tracing::debug!(%key, %error, "the spool stays whole until its end");
+            return;
+        }
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if let Err(error) = fallocate(file, hole, self.given_back, self.durable - self.given_back) {
             tracing::debug!(%key, %error, "this filesystem keeps spools whole until their end");
         }
         self.given_back = self.durable;
     }
+}
+
+/// Writes a small file whole or not at all.
+fn replace(path: &Path, content: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content)?;
+    std::fs::rename(new, path)
 }
 
 fn open(path: &Path) -> io::Result<File> {

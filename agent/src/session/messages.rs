@@ -52,13 +52,17 @@ pub(super) fn completion(
         Cause::LaunchFailed => v1::EndCause::LaunchFailed,
         Cause::Cancelled => v1::EndCause::Cancelled,
         Cause::TimedOut => v1::EndCause::TimedOut,
+        Cause::Lost => v1::EndCause::Lost,
     };
     let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let time = |us: u64| Some(duration(Duration::from_micros(us)));
-    let [stdout, stderr] = said.streams.each_ref().map(|stream| v1::StreamSummary {
-        size_bytes: size(stream.bytes),
-        sha256: stream.sha256.to_vec(),
-    });
+    let stream = |index: usize| {
+        let stream = &said.streams.as_ref()?[index];
+        Some(v1::StreamSummary {
+            size_bytes: size(stream.bytes),
+            sha256: stream.sha256.to_vec(),
+        })
+    };
     v1::Completion {
         key: Some(to_key(key)),
         cause: cause.into(),
@@ -72,8 +76,8 @@ pub(super) fn completion(
             system_cpu: time(said.system_cpu_us),
             peak_memory_bytes: size(said.peak_memory_bytes),
         }),
-        stdout: Some(stdout),
-        stderr: Some(stderr),
+        stdout: stream(0),
+        stderr: stream(1),
         log_length: size(said.log_length),
         leftovers: said
             .leftovers

@@ -16,6 +16,7 @@ use super::{
     hub::Hub,
     program::{self, NotLaunched},
     recorder::{self, Recorder},
+    recover,
     tree::Tree,
 };
 use crate::{
@@ -32,6 +33,7 @@ pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
         nothing_ran(recorder, Cause::Cancelled)
     };
     let completion = Box::new(completion);
+    recover::remember(attempt, attempt.key(), &completion);
     attempt.set_ended(completion.clone());
     if attempt.wish() != Wish::Kill {
         hub.tell(&Event::Ended(attempt.key(), completion));
@@ -97,7 +99,7 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
         user_cpu_us: ended.map_or(0, |ended| micros(ended.user_cpu)),
         system_cpu_us: ended.map_or(0, |ended| micros(ended.system_cpu)),
         peak_memory_bytes: ended.map_or(0, |ended| ended.peak_memory_bytes),
-        streams: captured.recorder.summary(),
+        streams: Some(captured.recorder.summary()),
         log_length,
         leftovers: captured.killed.leftovers,
         trouble: trouble.join("; "),
@@ -107,7 +109,7 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
 
 /// Whether the job left files. An empty working directory is removed on the way,
 /// which is the cheapest question.
-fn has_files(attempt: &Attempt) -> bool {
+pub(super) fn has_files(attempt: &Attempt) -> bool {
     match fs::remove_dir(spool::work(&attempt.folder)) {
         Ok(()) => false,
         Err(error) => error.kind() != io::ErrorKind::NotFound,
@@ -117,21 +119,7 @@ fn has_files(attempt: &Attempt) -> bool {
 /// The end of an attempt of which no process ran.
 fn nothing_ran(recorder: Recorder, cause: Cause) -> Completion {
     let log_length = recorder.length();
-    Completion {
-        cause,
-        exit_code: None,
-        signal: None,
-        started: None,
-        elapsed_us: 0,
-        user_cpu_us: 0,
-        system_cpu_us: 0,
-        peak_memory_bytes: 0,
-        streams: recorder.summary(),
-        log_length,
-        leftovers: Vec::new(),
-        trouble: String::new(),
-        has_files: false,
-    }
+    Completion { cause, streams: Some(recorder.summary()), log_length, ..Completion::default() }
 }
 
 /// The end of an attempt that this host could not run.

@@ -7,6 +7,7 @@
 //! server (main thread) ─ Request ─► attempts ─► workers ─► launch_job
 //!        ▲                                        program   (find it)
 //!        └──── Event ◄── hub ◄────────────────    capture   (pipes ─► spool)
+//!                          ▲ recover (what an earlier one left)
 //!                                                 tree      (nothing stays behind)
 //! ```
 
@@ -16,6 +17,7 @@ mod hub;
 mod launch_job;
 mod program;
 mod recorder;
+mod recover;
 mod server;
 mod sys;
 mod tree;
@@ -70,10 +72,10 @@ pub fn run(folder: &Path) -> Result<(), SupervisorError> {
     let _ = setsid();
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
     sys::outlive_signals()?;
-    tree::clear(folder).map_err(unusable)?;
+    let hub = Arc::new(hub::Hub::default());
+    recover::recover(folder, &hub).map_err(unusable)?;
     let listener = link::listen(folder).map_err(unusable)?;
     tell_ready()?;
-    let hub = Arc::new(hub::Hub::default());
     server::serve(folder, &listener, &hub)?;
     Ok(())
 }

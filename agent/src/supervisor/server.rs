@@ -73,6 +73,8 @@ pub(super) fn serve(folder: &Path, listener: &UnixListener, hub: &Arc<Hub>) -> i
             }
         }
         if waited && session.is_none() && hub.is_idle() {
+            // What was forgotten a moment ago may still be there.
+            workers.finish();
             return Ok(());
         }
     }
@@ -230,8 +232,9 @@ fn forget(hub: &Hub, workers: &Workers, key: AttemptKey) {
 }
 
 fn remove_folder(folder: &Path) {
-    // Nearly always there is nothing in it, or only the log.
+    // Nearly always there is nothing else in it.
     let _ = std::fs::remove_file(spool::log(folder));
+    let _ = std::fs::remove_file(spool::ended(folder));
     if std::fs::remove_dir(folder).is_ok() {
         return;
     }

@@ -91,13 +91,18 @@ impl Tree<'_> {
 
     /// Sends a signal to the group and to everything outside of it.
     pub(super) fn signal(&self, signal: Signal) {
-        // Outside first: parents in the group know them while they live.
-        for pid in self.others() {
-            if let Some(process) = open(pid) {
-                let _ = pidfd_send_signal(&process, signal);
-            }
-        }
+        // Those outside are looked for first, as their parents in the group know them
+        // while they live. The group gets it at once and before them: a shell whose
+        // child was asked to end before it was would take that for the child's wish.
+        let group = self.main.as_raw_pid();
+        let outside = self.others().into_iter().filter(|pid| {
+            stat(*pid).is_none_or(|stat| stat.group != group)
+        });
+        let outside: Vec<OwnedFd> = outside.filter_map(open).collect();
         let _ = kill_process_group(self.main, signal);
+        for process in outside {
+            let _ = pidfd_send_signal(&process, signal);
+        }
     }
 
     /// Kills everything but the main process, until nothing is left.
@@ -219,31 +224,32 @@ fn owner(pid: i32, folder: &Path) -> Option<AttemptKey> {
     })
 }
 
-/// Clears what an earlier supervisor left: nobody can adopt its attempts any more,
-/// so their processes are killed and their folders removed.
-pub(super) fn clear(agent: &Path) -> io::Result<()> {
-    let attempts = spool::attempts(agent);
-    let left: BTreeSet<String> = fs::read_dir(&attempts)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    if left.is_empty() {
-        return Ok(());
-    }
-    let processes = fs::read_dir("/proc")?.flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+/// Kills the processes of attempts that an earlier supervisor left, and waits until
+/// they are gone.
+pub(super) fn kill_left(agent: &Path, left: &[AttemptKey]) -> io::Result<()> {
+    let probe = spool::attempts(agent).join("any");
     let own = getpid().as_raw_pid();
-    for pid in pids.filter(|pid| *pid != own) {
-        let probe = attempts.join("any");
-        let is_left = owner(pid, &probe).is_some_and(|key| left.contains(&spool::name(key)));
-        if is_left && fs::read_link(format!("/proc/{pid}/cwd")).is_ok() {
-            eprintln!("killing {} ({pid}), which an earlier supervisor left", name(pid));
-            if let Some(process) = open(pid) {
-                let _ = pidfd_send_signal(&process, Signal::KILL);
-            }
+    let deadline = Instant::now() + GONE;
+    loop {
+        let processes = fs::read_dir("/proc")?.flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let found: Vec<i32> = pids
+            .filter(|pid| *pid != own && is_alive(*pid))
+            .filter(|pid| owner(*pid, &probe).is_some_and(|key| left.contains(&key)))
+            .collect();
+        if found.is_empty() {
+            return Ok(());
         }
+        if Instant::now() >= deadline {
+            return Err(io::Error::other(format!(
+                "processes {found:?}, which an earlier supervisor left, cannot be killed"
+            )));
+        }
+        let open: Vec<OwnedFd> = found.iter().filter_map(|pid| open(*pid)).collect();
+        for (pid, process) in found.iter().zip(&open) {
+            eprintln!("killing {} ({pid}), which an earlier supervisor left", name(*pid));
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+        wait_for_all(&open, deadline);
     }
-    for folder in left {
-        fs::remove_dir_all(attempts.join(folder))?;
-    }
-    Ok(())
 }

@@ -19,12 +19,15 @@ type Work = Box<dyn FnOnce() + Send>;
 struct State {
     waiting: VecDeque<Work>,
     idle: usize,
+    /// Work that is waiting or being done.
+    unfinished: usize,
 }
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
+    finished: Condvar,
 }
 
 /// The threads.
@@ -34,6 +37,14 @@ pub(super) struct Workers(Arc<Shared>);
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done(&self) {
+        let mut state = self.lock();
+        state.unfinished -= 1;
+        if state.unfinished == 0 {
+            self.finished.notify_all();
+        }
     }
 
     fn next(&self) -> Option<Work> {
@@ -55,10 +66,19 @@ impl Shared {
 }
 
 impl Workers {
+    /// Waits until all work is done.
+    pub(super) fn finish(&self) {
+        let mut state = self.0.lock();
+        while state.unfinished > 0 {
+            state = self.0.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Runs `work` on a thread that has nothing to do, or on a new one.
     pub(super) fn run(&self, work: Work) {
         let mut state = self.0.lock();
         state.waiting.push_back(work);
+        state.unfinished += 1;
         if state.idle >= state.waiting.len() {
             drop(state);
             self.0.arrived.notify_one();
@@ -70,6 +90,7 @@ impl Workers {
             move || {
                 while let Some(work) = shared.next() {
                     work();
+                    shared.done();
                 }
             },
         );

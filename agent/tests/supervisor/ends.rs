@@ -51,7 +51,7 @@ fn what_cannot_be_launched_says_so_on_stderr() {
         assert_eq!((completion.exit_code, completion.started), (Some(code), None), "{program}");
         let said = String::from_utf8(supervisor.text(key, Stream::Stderr)).unwrap();
         assert!(said.starts_with("multiflexi: ") && said.contains(sentence), "{said}");
-        assert_eq!(completion.streams[1].bytes, said.len() as u64);
+        assert_eq!(completion.streams.as_ref().unwrap()[1].bytes, said.len() as u64);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -20,17 +20,18 @@ pub struct Supervisor {
 impl Supervisor {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_multiflexi-agent"))
-            .args(["supervisor", "--directory"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        assert_eq!(ready, "\n");
-        Self { process, folder }
+        Self { process: spawn(folder.path()), folder }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Another supervisor in the same folder.
+    pub fn start_again(&mut self) {
+        self.process = spawn(self.folder.path());
     }
 
     pub fn connect(&self) -> Session {
@@ -43,7 +44,7 @@ impl Supervisor {
         session
     }
 
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -71,6 +72,20 @@ impl Supervisor {
     pub fn has_folder(&self, key: AttemptKey) -> bool {
         self.attempt(key).exists()
     }
+}
+
+fn spawn(folder: &Path) -> Child {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_multiflexi-agent"))
+        .args(["supervisor", "--directory"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "\n");
+    process
 }
 
 impl Drop for Supervisor {
@@ -176,5 +191,11 @@ pub fn shell(script: &str) -> Launch {
 
 /// Whether a process is there, be it as a zombie.
 pub fn exists(pid: &str) -> bool {
-    std::path::Path::new("/proc").join(pid.trim()).exists()
+    Path::new("/proc").join(pid.trim()).exists()
+}
+
+/// Whether a process runs.
+pub fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
 }

@@ -17,7 +17,7 @@ fn both_streams_are_kept_apart_and_in_order() {
         log.iter().map(|record| String::from_utf8_lossy(&record.data).into_owned()).collect();
     assert_eq!(text, ["out 1\n", "err 1\n", "out 2\n", "err 2\n", "out 3\n", "err 3\n"]);
     assert!(log.is_sorted_by_key(|record| record.time));
-    assert_eq!(completion.streams[0].bytes, 18);
+    assert_eq!(completion.streams.as_ref().unwrap()[0].bytes, 18);
     assert_eq!(completion.log_length, log.iter().map(|r| 16 + r.data.len() as u64).sum::<u64>());
 }
 
@@ -29,7 +29,7 @@ fn binary_output_is_kept_byte_for_byte() {
     let copy = std::fs::read(supervisor.work(key).join("copy")).unwrap();
     assert_eq!(copy.len(), 10_000_000);
     assert!(supervisor.text(key, Stream::Stdout) == copy, "the log is not what was written");
-    assert_eq!(completion.streams[0].sha256, <[u8; 32]>::from(Sha256::digest(&copy)));
+    assert_eq!(completion.streams.as_ref().unwrap()[0].sha256, <[u8; 32]>::from(Sha256::digest(&copy)));
     assert_eq!(supervisor.text(key, Stream::Stderr), b"done\n");
     assert!(completion.has_files);
 }

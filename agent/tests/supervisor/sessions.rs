@@ -4,7 +4,7 @@ use std::process::Command;
 
 use multiflexi_agent::link::{Cause, Request};
 
-use crate::harness::{Supervisor, shell};
+use crate::harness::{Supervisor, runs, shell};
 
 #[test]
 fn the_next_session_adopts_what_runs_and_what_has_ended() {
@@ -126,4 +126,40 @@ fn a_second_supervisor_in_one_folder_is_refused() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("another supervisor runs in"), "{said}");
     assert!(matches!(supervisor.connect().hello.as_slice(), []));
+}
+
+#[test]
+fn the_next_supervisor_kills_what_is_left_and_knows_how_it_was() {
+    let mut supervisor = Supervisor::start();
+    let mut session = supervisor.connect();
+    let (ended, completion) = session.run("echo over; exit 4");
+    let launch = shell("setsid sleep 600 & echo $! > pid; echo kept; touch ready; exec sleep 600");
+    let running = launch.key;
+    session.send(&Request::Launch(vec![launch]));
+    session.grown(running);
+    let pid_file = supervisor.work(running).join("pid");
+    while !supervisor.work(running).join("ready").exists() {
+        std::thread::yield_now();
+    }
+    let pid = std::fs::read_to_string(pid_file).unwrap();
+    // A record that was being written when the supervisor was killed.
+    let log = supervisor.work(running).with_file_name("log");
+    supervisor.kill();
+    let whole = std::fs::read(&log).unwrap();
+    std::fs::write(&log, [whole.as_slice(), &whole[..10]].concat()).unwrap();
+
+    supervisor.start_again();
+    assert!(!runs(&pid), "the job's processes are gone before anybody can connect");
+    let session = supervisor.connect();
+    assert_eq!(session.hello.len(), 2);
+    for held in &session.hello {
+        let end = held.ended.as_deref().unwrap();
+        if held.key == ended {
+            assert_eq!(end, &completion);
+        } else {
+            assert_eq!((held.key, end.cause, end.streams.as_ref()), (running, Cause::Lost, None));
+            assert_eq!((end.log_length, end.has_files), (whole.len() as u64, true));
+        }
+    }
+    assert_eq!(supervisor.text(running, multiflexi_proto::frame::Stream::Stdout), b"kept\n");
 }

@@ -198,6 +198,15 @@ impl JobService for Services {
                 .map(CompanyId),
         };
         let rows = self.store.jobs(&filter, page).await?;
+        if rows.is_empty() {
+            // An id that is not there is a mistake, not an empty list.
+            if let Some(template) = filter.run_template {
+                self.store.run_template(template).await?;
+            }
+            if let Some(company) = filter.company {
+                self.store.company(company).await?;
+            }
+        }
         let next_page_token = page.next(&rows, |row| row.id.0);
         let jobs = rows.into_iter().map(job).collect();
         Ok(Response::new(ListJobsResponse { jobs, next_page_token }))

@@ -91,7 +91,7 @@ pub(super) fn completion(said: v1::Completion) -> Option<Completion> {
             system_cpu: time(usage.system_cpu.as_ref()),
             peak_memory_bytes: usage.peak_memory_bytes,
         },
-        streams: [stream(said.stdout), stream(said.stderr)],
+        streams: stream(said.stdout).and_then(|stdout| Some([stdout, stream(said.stderr)?])),
         log_length: said.log_length,
         leftovers: said
             .leftovers
@@ -107,14 +107,7 @@ pub(super) fn completion(said: v1::Completion) -> Option<Completion> {
     })
 }
 
-/// SHA-256 of nothing.
-const EMPTY: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
-    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
-];
-
-fn stream(said: Option<v1::StreamSummary>) -> StreamSummary {
-    let said = said.unwrap_or_default();
-    let sha256 = said.sha256.try_into().unwrap_or(EMPTY);
-    StreamSummary { bytes: said.size_bytes, sha256 }
+fn stream(said: Option<v1::StreamSummary>) -> Option<StreamSummary> {
+    let said = said?;
+    Some(StreamSummary { bytes: said.size_bytes, sha256: said.sha256.try_into().ok()? })
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::ids::AttemptKey,
     logs::LogError,
-    store::{Reconcile, StoreError},
+    store::{Missing, Reconcile, StoreError},
 };
 
 /// Why an agent's attempts cannot be reconciled.
@@ -31,11 +31,11 @@ impl Dispatch {
         &self,
         agent: &Arc<Connected>,
         held: &[HeldAttempt],
-        exhaustive: bool,
+        missing: Missing,
     ) -> Result<(), ReconcileError> {
         let keys: Vec<AttemptKey> =
             held.iter().filter_map(|held| convert::key(held.key.as_ref())).collect();
-        let change = Reconcile { agent: agent.id, held: keys, exhaustive };
+        let change = Reconcile { agent: agent.id, held: keys, missing };
         let outcome = self.shared.store.change(change).await?;
         let mut resumed = Vec::with_capacity(outcome.resumed.len());
         for held in &outcome.resumed {
@@ -65,11 +65,16 @@ impl Dispatch {
             let reason = "the attempt is over: it was given up or superseded";
             agent.send(convert::withdraw(&superseded, reason)).await;
         }
-        for key in &outcome.lost {
-            tracing::warn!(job = key.job.0, agent = agent.name, "lost: its agent came back without it");
+        if !outcome.returned.is_empty() {
+            tracing::info!(
+                agent = agent.name,
+                attempts = outcome.returned.len(),
+                "accepted and not launched: back in the queue"
+            );
+            self.shared.logs.close(&outcome.returned);
+            self.notify(&outcome.returned);
         }
-        self.shared.logs.close(&outcome.lost);
-        self.notify(&outcome.lost);
+        self.lose(agent, outcome.gone);
         self.notify(&outcome.resumed.iter().map(|held| held.key).collect::<Vec<_>>());
         Ok(())
     }

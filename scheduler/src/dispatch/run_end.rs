@@ -8,10 +8,10 @@ use super::{Dispatch, agents::Connected, convert};
 use crate::{
     domain::{
         ids::AttemptKey,
-        job::{self, Completion},
+        job::{self, Completion, StreamSummary},
     },
     logs::LiveLog,
-    store::{Ended, Finish, FinishingAttempts},
+    store::{Ended, Finish, FinishingAttempts, StoredChunk},
 };
 
 /// Pauses between tries when an end cannot be stored: doubled up to the second.
@@ -36,13 +36,15 @@ impl Dispatch {
 
     /// The end of an attempt whose whole output is here and small.
     fn ended_if_whole(&self, completion: &Arc<Completion>) -> Option<Ended> {
-        let (chunk, trouble) = match self.shared.logs.get(completion.key) {
-            None if completion.log_length == 0 => (None, String::new()),
-            None => return None,
-            Some(log) if log.received() < completion.log_length => return None,
-            Some(log) => (self.shared.logs.small_rest(&log).ok()?, log.check(completion)),
-        };
-        Some(ended(completion, chunk, trouble))
+        match self.shared.logs.get(completion.key) {
+            None if completion.log_length == 0 => Some(ended(completion, NOTHING, None)),
+            None => None,
+            Some(log) if log.received() < completion.log_length => None,
+            Some(log) => {
+                let rest = self.shared.logs.small_rest(&log).ok()?;
+                Some(ended(completion, log.summary(), rest))
+            }
+        }
     }
 
     fn complete_later(&self, agent: &Arc<Connected>, completion: Arc<Completion>) {
@@ -64,7 +66,9 @@ impl Dispatch {
             Err(error) => {
                 // Its stored part is unreadable: the end is recorded all the same.
                 tracing::error!(attempt = %key, %error, "stored output cannot be read");
-                self.finish(agent, vec![ended(completion, None, error.to_string())]).await;
+                let mut ended = ended(completion, NOTHING, None);
+                ended.trouble = error.to_string();
+                self.finish(agent, vec![ended]).await;
                 return;
             }
         };
@@ -77,11 +81,11 @@ impl Dispatch {
             }
         }
         let chunk = self.store_rest(&log).await;
-        self.finish(agent, vec![ended(completion, chunk, log.check(completion))]).await;
+        self.finish(agent, vec![ended(completion, log.summary(), chunk)]).await;
     }
 
     /// Stores all of a log but a small rest, for as long as it takes.
-    async fn store_rest(&self, log: &LiveLog) -> Option<crate::store::StoredChunk> {
+    pub(super) async fn store_rest(&self, log: &LiveLog) -> Option<StoredChunk> {
         let mut pause = RETRY[0];
         loop {
             match self.shared.logs.last_chunk(log).await {
@@ -98,7 +102,7 @@ impl Dispatch {
     }
 
     /// Records ends, for as long as it takes, and acknowledges them.
-    async fn finish(&self, agent: &Arc<Connected>, ended: Vec<Ended>) {
+    pub(super) async fn finish(&self, agent: &Arc<Connected>, ended: Vec<Ended>) {
         if ended.is_empty() {
             return;
         }
@@ -142,14 +146,19 @@ impl Dispatch {
     }
 }
 
-fn ended(
+/// The streams of an attempt without output.
+pub(super) const NOTHING: [StreamSummary; 2] = [StreamSummary::EMPTY, StreamSummary::EMPTY];
+
+/// What is to be stored of an end, with the `streams` that have arrived.
+pub(super) fn ended(
     completion: &Arc<Completion>,
-    chunk: Option<crate::store::StoredChunk>,
-    trouble: String,
+    streams: [StreamSummary; 2],
+    chunk: Option<StoredChunk>,
 ) -> Ended {
-    let outcome = job::run_end(completion);
+    let trouble = completion.difference(&streams);
     if !trouble.is_empty() {
         tracing::error!(attempt = %completion.key, trouble, "output is not whole");
     }
-    Ended { completion: Arc::clone(completion), outcome, chunk, trouble }
+    let outcome = job::run_end(completion);
+    Ended { completion: Arc::clone(completion), outcome, streams, chunk, trouble }
 }

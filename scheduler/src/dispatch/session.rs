@@ -42,6 +42,7 @@ impl Dispatch {
         let register = RegisterAgent {
             name: hello.name.clone(),
             instance: hello.instance.clone(),
+            boot: hello.boot.clone(),
             slots: hello.slots,
             version: hello.version.clone(),
             labels: hello.labels.clone().into_iter().collect(),
@@ -57,7 +58,7 @@ impl Dispatch {
             replaced.stop.cancel();
             replaced.fail(Status::aborted("the agent has connected again")).await;
         }
-        if let Err(error) = self.reconcile(&agent, &hello.held, registered.returned).await {
+        if let Err(error) = self.reconcile(&agent, &hello.held, registered.missing).await {
             self.gone(&agent).await;
             return Err(unavailable(&error));
         }
@@ -168,8 +169,10 @@ fn check(hello: &Hello) -> Result<usize, Status> {
     if hello.name.is_empty() || hello.name.chars().count() > 128 {
         return Err(Status::invalid_argument("an agent's name has 1 to 128 characters"));
     }
-    if hello.instance.is_empty() || hello.instance.len() > 64 {
-        return Err(Status::invalid_argument("an agent's instance has 1 to 64 bytes"));
+    for (what, value) in [("instance", &hello.instance), ("boot", &hello.boot)] {
+        if value.is_empty() || value.len() > 64 {
+            return Err(Status::invalid_argument(format!("an agent's {what} has 1 to 64 bytes")));
+        }
     }
     if !(1..=MAX_SLOTS).contains(&hello.slots) {
         return Err(Status::invalid_argument(format!(

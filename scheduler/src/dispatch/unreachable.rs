@@ -1,10 +1,18 @@
 //! Attempts whose agent is away: waited for until their run template's
-//! `lost_after` has passed, then given up.
+//! `lost_after` has passed, then given up. And those that an agent came back
+//! without. What had arrived of their output is kept like any other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::Dispatch;
-use crate::store::GiveUp;
+use super::{Dispatch, agents::Connected, run_end::ended};
+use crate::{
+    domain::{
+        ids::AttemptKey,
+        job::{Completion, StreamSummary},
+    },
+    logs::LogError,
+    store::{Ended, GiveUp, StoreError, StoredChunk},
+};
 
 /// When the database fails, it is asked again after this time.
 const RETRY: Duration = Duration::from_secs(5);
@@ -12,7 +20,10 @@ const RETRY: Duration = Duration::from_secs(5);
 impl Dispatch {
     pub(super) async fn give_up_unreachable(self) {
         loop {
-            let next = self.give_up_due().await;
+            let next = self.give_up_due().await.unwrap_or_else(|error| {
+                tracing::error!(%error, "unreachable attempts cannot be looked at");
+                Some(RETRY)
+            });
             let due = async {
                 match next {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -28,20 +39,57 @@ impl Dispatch {
     }
 
     /// Gives up what is due; says when to look again.
-    async fn give_up_due(&self) -> Option<Duration> {
-        match self.shared.store.change(GiveUp).await {
-            Ok((lost, next)) => {
-                for key in &lost {
-                    tracing::warn!(job = key.job.0, attempt = key.number, "lost: its agent did not come back");
-                }
-                self.shared.logs.close(&lost);
-                self.notify(&lost);
-                next.map(|wait| Duration::from_micros(wait.unsigned_abs()))
+    async fn give_up_due(&self) -> Result<Option<Duration>, StoreError> {
+        let overdue = self.shared.store.overdue().await?;
+        let mut ended = Vec::with_capacity(overdue.due.len());
+        for key in overdue.due {
+            ended.push(self.lost(key, "its agent did not come back in time").await);
+        }
+        if !ended.is_empty() {
+            let lost = self.shared.store.change(GiveUp(ended)).await?;
+            for key in &lost {
+                tracing::warn!(job = key.job.0, attempt = key.number, "lost: its agent did not come back");
+            }
+            self.shared.logs.close(&lost);
+            self.notify(&lost);
+        }
+        Ok(overdue.next.map(|wait| Duration::from_micros(wait.unsigned_abs())))
+    }
+
+    /// Ends attempts that their agent came back without.
+    pub(super) fn lose(&self, agent: &Arc<Connected>, keys: Vec<AttemptKey>) {
+        for key in keys {
+            tracing::warn!(job = key.job.0, agent = agent.name, "lost: its agent came back without it");
+            let (dispatch, agent) = (self.clone(), Arc::clone(agent));
+            self.shared.tasks.spawn(async move {
+                let ended = dispatch.lost(key, "its agent came back without it").await;
+                dispatch.finish(&agent, vec![ended]).await;
+            });
+        }
+    }
+
+    /// The end of an attempt that is lost, with what is here of its output.
+    async fn lost(&self, key: AttemptKey, trouble: &str) -> Ended {
+        match self.output(key).await {
+            Ok((length, streams, chunk)) => {
+                let completion = Completion::lost(key, length, trouble.to_owned());
+                ended(&Arc::new(completion), streams, chunk)
             }
             Err(error) => {
-                tracing::error!(%error, "unreachable attempts cannot be looked at");
-                Some(RETRY)
+                let trouble = format!("{trouble}; its stored output cannot be read: {error}");
+                let completion = Completion::lost(key, 0, trouble);
+                ended(&Arc::new(completion), super::run_end::NOTHING, None)
             }
         }
+    }
+
+    /// All that has arrived of an attempt's output.
+    async fn output(
+        &self,
+        key: AttemptKey,
+    ) -> Result<(i64, [StreamSummary; 2], Option<StoredChunk>), LogError> {
+        let log = self.shared.logs.resume(key).await?;
+        let chunk = self.store_rest(&log).await;
+        Ok((log.received(), log.summary(), chunk))
     }
 }

@@ -12,10 +12,7 @@ use multiflexi_proto::frame::{self, FrameError};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use crate::domain::{
-    ids::AttemptKey,
-    job::{Completion, StreamSummary},
-};
+use crate::domain::{ids::AttemptKey, job::StreamSummary};
 
 /// What became of a piece that an agent sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,28 +235,12 @@ impl LiveLog {
         self.lock().trouble = Some(trouble);
     }
 
-    /// Compares what was taken in with what the agent's final record says: empty
-    /// if they agree, else a sentence.
-    pub fn check(&self, completion: &Completion) -> String {
-        let state = self.lock();
-        let mut faults = Vec::new();
-        for ((name, taken), said) in
-            ["stdout", "stderr"].into_iter().zip(&state.streams).zip(&completion.streams)
-        {
-            let taken = StreamSummary {
-                bytes: taken.bytes,
-                sha256: taken.hash.clone().finalize().into(),
-            };
-            if taken.bytes != said.bytes {
-                faults.push(format!(
-                    "{name} has {} bytes here and had {} on the agent",
-                    taken.bytes, said.bytes
-                ));
-            } else if taken.sha256 != said.sha256 {
-                faults.push(format!("{name} is not the same here as on the agent"));
-            }
-        }
-        faults.join("; ")
+    /// Size and hash of both streams as they were taken in.
+    pub fn summary(&self) -> [StreamSummary; 2] {
+        self.lock().streams.each_ref().map(|stream| StreamSummary {
+            bytes: stream.bytes,
+            sha256: stream.hash.clone().finalize().into(),
+        })
     }
 
     /// Tells followers that nothing more comes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 
-use super::{Change, Page, Store, StoreError, Tx};
+use super::{Change, Missing, Page, Store, StoreError, Tx};
 use crate::domain::ids::AgentId;
 
 /// An agent.
@@ -29,6 +29,8 @@ pub struct RegisterAgent {
     pub name: String,
     /// Tells it from another agent that was given the same name.
     pub instance: String,
+    /// Tells the time since its host was booted from the time before.
+    pub boot: String,
     /// How many jobs it runs at once.
     pub slots: i32,
     /// Version of its program.
@@ -42,36 +44,40 @@ pub struct RegisterAgent {
 pub struct Registered {
     /// Its id.
     pub id: AgentId,
-    /// It is the one that had the name last: what it does not hold, nobody holds.
-    pub returned: bool,
+    /// What it means that it does not hold an attempt that it should.
+    pub missing: Missing,
 }
 
 impl Change for RegisterAgent {
     type Output = Registered;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Registered, StoreError> {
-        let before: Option<String> =
-            sqlx::query_scalar("SELECT instance FROM agent WHERE name = $1")
-                .bind(self.name.clone())
-                .fetch_optional(&mut *tx.conn)
-                .await?;
+        let before = sqlx::query("SELECT instance, boot FROM agent WHERE name = $1")
+            .bind(self.name.clone())
+            .fetch_optional(&mut *tx.conn)
+            .await?;
+        let missing = match before {
+            Some(row) if row.try_get::<String, _>(0)? != self.instance => Missing::Unknown,
+            Some(row) if row.try_get::<String, _>(1)? != self.boot => Missing::Gone,
+            _ => Missing::NeverLaunched,
+        };
         let id = sqlx::query_scalar(
-            "INSERT INTO agent (name, instance, slots, version, labels, last_seen) \
-             VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO agent (name, instance, boot, slots, version, labels, last_seen) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, \
-             slots = excluded.slots, version = excluded.version, labels = excluded.labels, \
+             boot = excluded.boot, slots = excluded.slots, version = excluded.version, labels = excluded.labels, \
              last_seen = excluded.last_seen RETURNING id",
         )
         .bind(self.name.clone())
         .bind(self.instance.clone())
+        .bind(self.boot.clone())
         .bind(i64::from(self.slots))
         .bind(self.version.clone())
         .bind(serde_json::json!(self.labels).to_string())
         .bind(tx.now)
         .fetch_one(&mut *tx.conn)
         .await?;
-        let returned = before.as_ref() == Some(&self.instance);
-        Ok(Registered { id: AgentId(id), returned })
+        Ok(Registered { id: AgentId(id), missing })
     }
 }
 

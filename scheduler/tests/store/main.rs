@@ -51,6 +51,8 @@ suite! {
         an_offer_that_is_withdrawn_costs_no_attempt,
         cancelling_ends_what_waits_and_marks_what_runs,
         agents_that_come_back_are_reconciled,
+        what_was_accepted_and_never_launched_is_queued_again,
+        an_agents_memory_is_told_from_anothers,
         what_stays_away_is_lost_only_after_its_time,
         a_job_that_cannot_begin_fails_with_its_reason,
     }

@@ -68,17 +68,25 @@ impl World {
     /// Ends an attempt; says whether it was still open.
     pub async fn end(&self, completion: Completion, chunk: Option<StoredChunk>) -> bool {
         let key = completion.key;
-        let ended = Ended {
-            outcome: job::run_end(&completion),
-            completion: Arc::new(completion),
-            chunk,
-            trouble: String::new(),
-        };
-        self.store.change(Finish(vec![ended])).await.unwrap() == [key]
+        self.store.change(Finish(vec![ended(completion, chunk)])).await.unwrap() == [key]
     }
 
     pub async fn state(&self, job: JobId) -> State {
         self.store.job(job).await.unwrap().state
+    }
+}
+
+/// What is stored of an end.
+pub fn ended(completion: Completion, chunk: Option<StoredChunk>) -> Ended {
+    Ended {
+        outcome: job::run_end(&completion),
+        streams: completion
+            .streams
+            .clone()
+            .unwrap_or([StreamSummary::EMPTY, StreamSummary::EMPTY]),
+        completion: Arc::new(completion),
+        chunk,
+        trouble: String::new(),
     }
 }
 
@@ -96,10 +104,10 @@ pub fn exited(key: AttemptKey, code: i32) -> Completion {
             system_cpu: Duration::from_micros(700),
             peak_memory_bytes: 1 << 20,
         },
-        streams: [
+        streams: Some([
             StreamSummary { bytes: 3, sha256: [1; 32] },
             StreamSummary { bytes: 0, sha256: [2; 32] },
-        ],
+        ]),
         log_length: 19,
         leftovers: Vec::new(),
         failed_artifacts: Vec::new(),
@@ -111,6 +119,7 @@ pub async fn agent(store: &Store, name: &str) -> AgentId {
     let register = RegisterAgent {
         name: name.to_owned(),
         instance: "first".to_owned(),
+        boot: "monday".to_owned(),
         slots: 4,
         version: "1".to_owned(),
         labels: [].into(),

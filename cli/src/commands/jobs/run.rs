@@ -95,8 +95,11 @@ fn report(job: i64, attempt: &Attempt, format: Format) {
         eprintln!("job {job} left {} ({}) behind; it was killed", left.name, left.pid);
     }
     if attempt.state() != JobState::Succeeded {
+        let state = attempt.state().name().replace('_', " ");
         let outcome = outcome(attempt.exit_code, attempt.signal, &attempt.meaning);
-        let parts = [attempt.state().name().replace('_', " "), outcome, attempt.trouble.clone()];
+        // `cancelled, ended by SIGTERM` says the state already.
+        let state = if outcome.starts_with(&state) { String::new() } else { state };
+        let parts = [state, outcome, attempt.trouble.clone()];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         eprintln!("job {job}: {}", parts.join(": "));
     }

@@ -33,12 +33,24 @@ pub struct Usage {
 }
 
 /// Size and hash of one output stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSummary {
     /// Bytes written.
     pub bytes: i64,
     /// SHA-256 of them.
     pub sha256: [u8; 32],
+}
+
+impl StreamSummary {
+    /// A stream to which nothing was written.
+    pub const EMPTY: Self = Self {
+        bytes: 0,
+        sha256: [
+            0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f,
+            0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b,
+            0x78, 0x52, 0xb8, 0x55,
+        ],
+    };
 }
 
 /// A process that outlived the attempt's main process and was killed.
@@ -76,8 +88,8 @@ pub struct Completion {
     pub elapsed: Duration,
     /// What it used.
     pub usage: Usage,
-    /// What it wrote to stdout and to stderr.
-    pub streams: [StreamSummary; 2],
+    /// What it wrote to stdout and to stderr; none if the agent does not know.
+    pub streams: Option<[StreamSummary; 2]>,
     /// Length of its whole log, in bytes with framing.
     pub log_length: i64,
     /// Processes that were killed after the main one had ended.
@@ -86,4 +98,67 @@ pub struct Completion {
     pub failed_artifacts: Vec<FailedArtifact>,
     /// What went wrong on the agent; empty if nothing did.
     pub trouble: String,
+}
+
+impl Completion {
+    /// The final record of an attempt of which nobody knows how it ended.
+    pub fn lost(key: AttemptKey, log_length: i64, trouble: String) -> Self {
+        Self {
+            key,
+            cause: EndCause::Lost,
+            exit_code: None,
+            signal: None,
+            pid: None,
+            elapsed: Duration::ZERO,
+            usage: Usage::default(),
+            streams: None,
+            log_length,
+            leftovers: Vec::new(),
+            failed_artifacts: Vec::new(),
+            trouble,
+        }
+    }
+
+    /// Compares what the agent counted with what has arrived: empty if they agree
+    /// or the agent does not know, else a sentence.
+    pub fn difference(&self, arrived: &[StreamSummary; 2]) -> String {
+        let Some(said) = &self.streams else { return String::new() };
+        let mut faults = Vec::new();
+        for ((name, here), said) in ["stdout", "stderr"].into_iter().zip(arrived).zip(said) {
+            if here.bytes != said.bytes {
+                faults.push(format!(
+                    "{name} has {} bytes here and had {} on the agent",
+                    here.bytes, said.bytes
+                ));
+            } else if here.sha256 != said.sha256 {
+                faults.push(format!("{name} is not the same here as on the agent"));
+            }
+        }
+        faults.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{Fence, JobId};
+
+    #[test]
+    fn what_differs_is_named() {
+        let key = AttemptKey { job: JobId(1), number: 1, fence: Fence(1) };
+        let mut completion = Completion::lost(key, 0, String::new());
+        let arrived = [StreamSummary::EMPTY, StreamSummary { bytes: 3, sha256: [1; 32] }];
+        assert_eq!(completion.difference(&arrived), "", "an agent that does not know is believed");
+        completion.streams = Some(arrived.clone());
+        assert_eq!(completion.difference(&arrived), "");
+        completion.streams = Some([
+            StreamSummary { bytes: 1, sha256: [0; 32] },
+            StreamSummary { bytes: 3, sha256: [2; 32] },
+        ]);
+        assert_eq!(
+            completion.difference(&arrived),
+            "stdout has 0 bytes here and had 1 on the agent; \
+             stderr is not the same here as on the agent"
+        );
+    }
 }

@@ -107,6 +107,8 @@ pub enum Transition {
     Withdraw,
     /// The agent accepted the offer.
     Start,
+    /// The agent is back and has not launched what it accepted: back to the queue.
+    Return,
     /// The agent's connection is gone.
     LoseContact,
     /// The agent is back and still has it.
@@ -117,7 +119,7 @@ pub enum Transition {
     End(Outcome),
     /// It is cancelled while no agent has accepted it.
     CancelWaiting,
-    /// The agent did not come back in time, or came back without it.
+    /// The agent did not come back in time.
     GiveUp,
 }
 
@@ -134,19 +136,19 @@ impl Transition {
             Self::Queue => &[Loaded, Succeeded, Failed, Cancelled, TimedOut, Lost],
             Self::Offer => &[Queued],
             Self::Withdraw | Self::Start => &[Offered],
+            Self::Return => &[Running, Unreachable],
             Self::LoseContact => &[Running, Finishing],
-            Self::Regain => &[Unreachable],
+            Self::Regain | Self::GiveUp => &[Unreachable],
             Self::Finish => &[Running, Unreachable],
             Self::End(_) => &[Running, Unreachable, Finishing],
             Self::CancelWaiting => &[Loaded, Queued, Offered],
-            Self::GiveUp => &[Running, Unreachable, Finishing],
         }
     }
 
     /// The state that follows.
     pub fn to(self) -> State {
         match self {
-            Self::Queue | Self::Withdraw => State::Queued,
+            Self::Queue | Self::Withdraw | Self::Return => State::Queued,
             Self::Offer => State::Offered,
             Self::Start | Self::Regain => State::Running,
             Self::LoseContact => State::Unreachable,
@@ -179,6 +181,7 @@ mod tests {
             Just(Transition::Offer),
             Just(Transition::Withdraw),
             Just(Transition::Start),
+            Just(Transition::Return),
             Just(Transition::LoseContact),
             Just(Transition::Regain),
             Just(Transition::Finish),

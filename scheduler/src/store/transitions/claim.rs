@@ -155,24 +155,26 @@ impl Change for Withdraw {
     type Output = Vec<AttemptKey>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
-        withdraw(tx, &self.0).await
+        take_back(tx, Transition::Withdraw, &self.0).await
     }
 }
 
-pub(super) async fn withdraw(
+/// Takes attempts of which nothing ran back into the queue, by `transition`.
+pub(super) async fn take_back(
     tx: &mut Tx<'_>,
+    transition: Transition,
     keys: &[AttemptKey],
 ) -> Result<Vec<AttemptKey>, StoreError> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let rows = tx.dialect.rows("$1", &KEY);
-    let from = list(Transition::Withdraw.from());
+    let from = list(transition.from());
     let sql = format!(
         "UPDATE job SET state = '{}', attempt = attempt - 1 FROM {rows} \
          WHERE {JOB_IS_KEY} AND job.state IN {from} \
          RETURNING job.id, job.attempt + 1, job.fence",
-        Transition::Withdraw.to()
+        transition.to()
     );
     let withdrawn = sqlx::query(AssertSqlSafe(sql))
         .bind(keys_json(keys))

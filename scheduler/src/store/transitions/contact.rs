@@ -1,16 +1,16 @@
-//! Agents that go and come back: unreachable, regained, lost.
+//! Agents that go and come back: unreachable, regained, returned, given up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{claim::withdraw, key, transition};
+use super::{CancelJob, Ended, claim::take_back, finish::end, key, transition};
 use crate::{
     domain::{
-        ids::{AgentId, AttemptKey},
+        ids::{AgentId, AttemptKey, JobId},
         job::{State, Transition},
     },
-    store::{Change, StoreError, Tx, jobs},
+    store::{Change, Store, StoreError, Tx, jobs},
 };
 
 /// Takes back what an agent was offered and marks what it runs as unreachable.
@@ -28,26 +28,49 @@ impl Change for LoseContact {
         let agent = self.agent.map_or(0, |agent| agent.0);
         let mut offered = Vec::new();
         let mut held = Vec::new();
-        for (key, state) in on_agent(tx, agent).await? {
-            if state == State::Offered { &mut offered } else { &mut held }.push(key);
+        for open in on_agent(tx, agent).await? {
+            if open.state == State::Offered { &mut offered } else { &mut held }.push(open.key);
         }
-        withdraw(tx, &offered).await?;
+        take_back(tx, Transition::Withdraw, &offered).await?;
         transition(tx, Transition::LoseContact, &held, "", ", unreachable = $2").await
     }
 }
 
+/// An open attempt.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    key: AttemptKey,
+    state: State,
+    /// Its process id is on record.
+    launched: bool,
+}
+
 /// The open attempts of an agent; of all agents for 0.
-async fn on_agent(tx: &mut Tx<'_>, agent: i64) -> Result<Vec<(AttemptKey, State)>, StoreError> {
+async fn on_agent(tx: &mut Tx<'_>, agent: i64) -> Result<Vec<Open>, StoreError> {
     let rows = sqlx::query(
-        "SELECT job_id, number, fence, state FROM attempt \
+        "SELECT job_id, number, fence, state, pid FROM attempt \
          WHERE ($1 = 0 OR agent_id = $1) \
          AND state IN ('offered', 'running', 'unreachable', 'finishing')",
     )
     .bind(agent)
     .fetch_all(&mut *tx.conn)
     .await?;
-    let read = |row| Ok::<_, sqlx::Error>((key(row)?, jobs::state(row, 3)?));
-    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    let open = |row: &AnyRow| {
+        let launched = row.try_get::<Option<i64>, _>(4)?.is_some();
+        Ok::<_, sqlx::Error>(Open { key: key(row)?, state: jobs::state(row, 3)?, launched })
+    };
+    Ok(rows.iter().map(open).collect::<Result<_, _>>()?)
+}
+
+/// What it means that an agent does not hold an attempt that it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It has not launched it: it would know.
+    NeverLaunched,
+    /// Its host was booted: no process of before is left.
+    Gone,
+    /// Nothing: it is another agent, which was given the same name.
+    Unknown,
 }
 
 /// Compares what an agent says that it holds with what it should hold.
@@ -57,8 +80,8 @@ pub struct Reconcile {
     pub agent: AgentId,
     /// What it holds.
     pub held: Vec<AttemptKey>,
-    /// Nobody holds what it does not: the agent is the one that had it.
-    pub exhaustive: bool,
+    /// What it means that it does not hold an attempt.
+    pub missing: Missing,
 }
 
 /// An attempt that goes on.
@@ -77,75 +100,121 @@ pub struct Reconciled {
     pub resumed: Vec<HeldRow>,
     /// Attempts that the agent holds and that are over: ended or superseded.
     pub over: Vec<AttemptKey>,
-    /// Attempts that should have been there and are not: they are lost.
-    pub lost: Vec<AttemptKey>,
+    /// Attempts that were not launched: they are in the queue again, or cancelled if
+    /// somebody asked for that.
+    pub returned: Vec<AttemptKey>,
+    /// Attempts that should have been there and are not. They are still open: who
+    /// asked has to end them, with what is there of their output.
+    pub gone: Vec<AttemptKey>,
 }
 
 impl Change for Reconcile {
     type Output = Reconciled;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Reconciled, StoreError> {
-        let expected: HashMap<AttemptKey, State> =
-            on_agent(tx, self.agent.0).await?.into_iter().collect();
+        let expected = on_agent(tx, self.agent.0).await?;
+        let (offered, open): (Vec<Open>, Vec<Open>) =
+            expected.into_iter().partition(|open| open.state == State::Offered);
+        let offered: Vec<AttemptKey> = offered.iter().map(|open| open.key).collect();
+        take_back(tx, Transition::Withdraw, &offered).await?;
+
         let held: HashSet<AttemptKey> = self.held.iter().copied().collect();
-
-        let missing = |state_is: fn(State) -> bool| -> Vec<AttemptKey> {
-            let missing = expected.iter().filter(|(key, state)| {
-                state_is(**state) && (**state == State::Offered || !held.contains(key))
-            });
-            missing.map(|(key, _)| *key).collect()
-        };
-        withdraw(tx, &missing(|state| state == State::Offered)).await?;
-        // Another agent under the same name knows nothing of what the first one has.
-        let gone = if self.exhaustive { missing(|state| state != State::Offered) } else { vec![] };
-        let lost = transition(tx, Transition::GiveUp, &gone, ", ended = $2", ", ended = $2").await?;
-
-        let (known, over): (Vec<AttemptKey>, Vec<AttemptKey>) = self.held.iter().partition(|key| {
-            expected.get(key).is_some_and(|state| *state != State::Offered)
-        });
+        let missing = || open.iter().filter(|open| !held.contains(&open.key));
+        let mut gone: Vec<AttemptKey> = Vec::new();
+        let mut returned = Vec::new();
+        match self.missing {
+            Missing::Unknown => {}
+            Missing::Gone => gone.extend(missing().map(|open| open.key)),
+            Missing::NeverLaunched => {
+                let never = missing().filter(|open| !open.launched).map(|open| open.key);
+                let never: Vec<AttemptKey> = never.collect();
+                returned = take_back(tx, Transition::Return, &never).await?;
+                for key in &returned {
+                    cancel_if_asked(tx, key.job).await?;
+                }
+                gone.extend(missing().map(|open| open.key).filter(|key| !returned.contains(key)));
+            }
+        }
+        let open: HashSet<AttemptKey> = open.iter().map(|open| open.key).collect();
+        let (known, over): (Vec<AttemptKey>, Vec<AttemptKey>) =
+            self.held.iter().partition(|key| open.contains(key));
         transition(tx, Transition::Regain, &known, "", ", unreachable = NULL").await?;
         let mut resumed = Vec::with_capacity(known.len());
         for key in known {
-            let cancel: Option<Option<i64>> =
-                sqlx::query_scalar("SELECT cancel_requested FROM job WHERE id = $1")
-                    .bind(key.job.0)
-                    .fetch_optional(&mut *tx.conn)
-                    .await?;
-            resumed.push(HeldRow { key, cancel: cancel.flatten().is_some() });
+            resumed.push(HeldRow { key, cancel: cancel_is_asked(tx, key.job).await? });
         }
-        Ok(Reconciled { resumed, over, lost })
+        Ok(Reconciled { resumed, over, returned, gone })
     }
 }
 
-/// Gives up unreachable attempts whose run template's `lost_after` has passed.
-#[derive(Clone, Copy, Debug)]
-pub struct GiveUp;
+async fn cancel_is_asked(tx: &mut Tx<'_>, job: JobId) -> Result<bool, StoreError> {
+    let asked: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT cancel_requested FROM job WHERE id = $1")
+            .bind(job.0)
+            .fetch_optional(&mut *tx.conn)
+            .await?;
+    Ok(asked.flatten().is_some())
+}
+
+/// Somebody asked for a job to be cancelled while it was thought to run.
+async fn cancel_if_asked(tx: &mut Tx<'_>, job: JobId) -> Result<(), StoreError> {
+    if cancel_is_asked(tx, job).await? {
+        CancelJob(job).apply(tx).await?;
+    }
+    Ok(())
+}
+
+/// Attempts whose agent is away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// Those whose run template's `lost_after` has passed.
+    pub due: Vec<AttemptKey>,
+    /// In how many microseconds the next is due.
+    pub next: Option<i64>,
+}
+
+async fn overdue(conn: &mut AnyConnection, now: i64) -> Result<Overdue, StoreError> {
+    let rows = sqlx::query(
+        "SELECT n.job_id, n.number, n.fence, n.unreachable + t.lost_after_ms * 1000 \
+         FROM attempt n JOIN job j ON j.id = n.job_id \
+         JOIN runtemplate t ON t.id = j.runtemplate_id WHERE n.state = 'unreachable' \
+         AND n.state IN ('offered', 'running', 'unreachable', 'finishing')",
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut overdue = Overdue::default();
+    for row in &rows {
+        let left = row.try_get::<i64, _>(3)?.saturating_sub(now);
+        if left <= 0 {
+            overdue.due.push(key(row)?);
+        } else {
+            overdue.next = Some(overdue.next.map_or(left, |next| next.min(left)));
+        }
+    }
+    Ok(overdue)
+}
+
+impl Store {
+    /// Which attempts are to be given up now, and when to ask again.
+    pub async fn overdue(&self) -> Result<Overdue, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        let now = sqlx::query_scalar(self.dialect.now()).fetch_one(&mut *conn).await?;
+        overdue(&mut conn, now).await
+    }
+}
+
+/// Gives up attempts that are overdue: whoever is back by now is not.
+#[derive(Clone, Debug)]
+pub struct GiveUp(pub Vec<Ended>);
 
 impl Change for GiveUp {
-    /// The attempts that are lost now, and in how many microseconds the next may be.
-    type Output = (Vec<AttemptKey>, Option<i64>);
+    /// The attempts that are lost now.
+    type Output = Vec<AttemptKey>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let rows = sqlx::query(AssertSqlSafe(
-            "SELECT n.job_id, n.number, n.fence, n.unreachable + t.lost_after_ms * 1000 \
-             FROM attempt n JOIN job j ON j.id = n.job_id \
-             JOIN runtemplate t ON t.id = j.runtemplate_id WHERE n.state = 'unreachable' \
-             AND n.state IN ('offered', 'running', 'unreachable', 'finishing')",
-        ))
-        .fetch_all(&mut *tx.conn)
-        .await?;
-        let mut due = Vec::new();
-        let mut next: Option<i64> = None;
-        for row in &rows {
-            let left = row.try_get::<i64, _>(3)?.saturating_sub(tx.now);
-            if left <= 0 {
-                due.push(key(row)?);
-            } else {
-                next = Some(next.map_or(left, |next| next.min(left)));
-            }
-        }
-        let lost =
-            transition(tx, Transition::GiveUp, &due, ", ended = $2", ", ended = $2").await?;
-        Ok((lost, next))
+        let due = overdue(&mut *tx.conn, tx.now).await?.due;
+        let due: Vec<&Ended> =
+            self.0.iter().filter(|ended| due.contains(&ended.completion.key)).collect();
+        end(tx, &due, Transition::GiveUp.from()).await
     }
 }

@@ -1,7 +1,7 @@
 //! The end of an attempt: its outcome, the rest of its log and its stdout.txt and
 //! stderr.txt, in one transaction.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use sqlx::AssertSqlSafe;
 
@@ -9,7 +9,7 @@ use super::{ATTEMPT_IS_KEY, JOB_IS_KEY, KEY, key, list, transition};
 use crate::{
     domain::{
         ids::AttemptKey,
-        job::{Completion, Outcome, Transition},
+        job::{Completion, Outcome, State, StreamSummary, Transition},
     },
     store::{
         Change, PutChunk, StoreError, StoredChunk, Tx,
@@ -25,6 +25,8 @@ pub struct Ended {
     pub completion: Arc<Completion>,
     /// What that means.
     pub outcome: Outcome,
+    /// What is here of stdout and stderr.
+    pub streams: [StreamSummary; 2],
     /// The rest of its log, if it is not stored yet.
     pub chunk: Option<StoredChunk>,
     /// What is wrong with what was stored; empty if nothing is.
@@ -41,50 +43,60 @@ impl Change for Finish {
     type Output = Vec<AttemptKey>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
-        let from = list(Transition::End(Outcome::Succeeded).from());
-        let [job, number, fence] = KEY;
-        let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_state", Kind::Text)]);
-        let sql = format!(
-            "UPDATE job SET state = r.k_state, ended = $2, cancel_requested = NULL FROM {rows} \
-             WHERE {JOB_IS_KEY} AND job.state IN {from} RETURNING job.id, job.attempt, job.fence"
-        );
-        let states: Vec<_> = self
-            .0
-            .iter()
-            .map(|ended| {
-                let key = ended.completion.key;
-                (key.job.0, key.number, key.fence.0, ended.outcome.state().name())
-            })
-            .collect();
-        let won = sqlx::query(AssertSqlSafe(sql))
-            .bind(serde_json::json!(states).to_string())
-            .bind(tx.now)
-            .fetch_all(&mut *tx.conn)
-            .await?;
-        let won: Vec<AttemptKey> = won.iter().map(key).collect::<Result<_, _>>()?;
-        let ended: Vec<&Ended> =
-            self.0.iter().filter(|ended| won.contains(&ended.completion.key)).collect();
-        if ended.is_empty() {
-            return Ok(won);
-        }
-        end_attempts(tx, &ended, &from).await?;
-        for ended in &ended {
-            if let Some(chunk) = &ended.chunk {
-                PutChunk { key: ended.completion.key, chunk: chunk.clone() }.apply(tx).await?;
-            }
-        }
-        let files: Vec<NewArtifact> = ended.iter().flat_map(|ended| artifacts_of(ended)).collect();
-        artifacts::insert(tx, &files).await?;
-        Ok(won)
+        let ended: Vec<&Ended> = self.0.iter().collect();
+        end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await
     }
+}
+
+/// Ends the attempts that are in one of the states `from`; says which were.
+pub(super) async fn end(
+    tx: &mut Tx<'_>,
+    all: &[&Ended],
+    from: &[State],
+) -> Result<Vec<AttemptKey>, StoreError> {
+    let from = list(from);
+    let [job, number, fence] = KEY;
+    let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_state", Kind::Text)]);
+    let sql = format!(
+        "UPDATE job SET state = r.k_state, ended = $2, cancel_requested = NULL FROM {rows} \
+         WHERE {JOB_IS_KEY} AND job.state IN {from} RETURNING job.id, job.attempt, job.fence"
+    );
+    let states: Vec<_> = all
+        .iter()
+        .map(|ended| {
+            let key = ended.completion.key;
+            (key.job.0, key.number, key.fence.0, ended.outcome.state().name())
+        })
+        .collect();
+    let won = sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::json!(states).to_string())
+        .bind(tx.now)
+        .fetch_all(&mut *tx.conn)
+        .await?;
+    let won: Vec<AttemptKey> = won.iter().map(key).collect::<Result<_, _>>()?;
+    let won_keys: HashSet<&AttemptKey> = won.iter().collect();
+    let ended: Vec<&Ended> =
+        all.iter().copied().filter(|ended| won_keys.contains(&ended.completion.key)).collect();
+    if ended.is_empty() {
+        return Ok(won);
+    }
+    end_attempts(tx, &ended, &from).await?;
+    for ended in &ended {
+        if let Some(chunk) = &ended.chunk {
+            PutChunk { key: ended.completion.key, chunk: chunk.clone() }.apply(tx).await?;
+        }
+    }
+    let files: Vec<NewArtifact> = ended.iter().flat_map(|ended| artifacts_of(ended)).collect();
+    artifacts::insert(tx, &files).await?;
+    Ok(won)
 }
 
 /// stdout.txt, stderr.txt, and the files that could not be kept.
 fn artifacts_of(ended: &Ended) -> Vec<NewArtifact> {
     let completion = &ended.completion;
     let key = completion.key;
-    let [stdout, stderr] = &completion.streams;
-    let stream = |source: Source, summary: &crate::domain::job::StreamSummary| NewArtifact {
+    let [stdout, stderr] = &ended.streams;
+    let stream = |source: Source, summary: &StreamSummary| NewArtifact {
         key,
         source,
         filename: format!("{}.txt", source.name()),
@@ -152,7 +164,7 @@ async fn end_attempts(tx: &mut Tx<'_>, ended: &[&Ended], from: &str) -> Result<(
 fn row(ended: &Ended) -> serde_json::Value {
     let completion = &ended.completion;
     let key = completion.key;
-    let [stdout, stderr] = &completion.streams;
+    let [stdout, stderr] = &ended.streams;
     let microseconds = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     let leftovers = (!completion.leftovers.is_empty())
         .then(|| serde_json::json!(completion.leftovers).to_string());

@@ -18,7 +18,7 @@ use crate::domain::{
 
 pub use cancel::{CancelJob, Cancelled};
 pub use claim::{Accept, Claim, Claimed, Started, StartedRow, Withdraw};
-pub use contact::{GiveUp, HeldRow, LoseContact, Reconcile, Reconciled};
+pub use contact::{GiveUp, HeldRow, LoseContact, Missing, Overdue, Reconcile, Reconciled};
 pub use finish::{Ended, Finish, FinishingAttempts};
 pub use queue::{Queued, QueueJob};
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 use multiflexi_scheduler::{
     domain::{
         ids::{AttemptKey, Fence},
-        job::State,
+        job::{Completion, State},
     },
     store::{
-        Accept, CancelJob, Cancelled, CreateJobs, FinishingAttempts, GiveUp, LoseContact, NewJobs,
-        QueueJob, Reconcile, Started, StartedRow, Withdraw,
+        Accept, CancelJob, Cancelled, CreateJobs, FinishingAttempts, GiveUp, LoseContact, Missing,
+        NewJobs, Page, QueueJob, Reconcile, RegisterAgent, Started, StartedRow, Withdraw,
     },
 };
 
 use crate::{
     databases::Database,
-    world::{World, exited, template},
+    world::{World, ended, exited, template},
 };
 
 pub async fn a_job_goes_through_its_life(database: Box<dyn Database>) {
@@ -125,30 +125,89 @@ pub async fn agents_that_come_back_are_reconciled(database: Box<dyn Database>) {
     assert_eq!(unreachable, [held, missing]);
     assert_eq!(world.state(offered.job).await, State::Queued);
     world.store.change(CancelJob(held.job)).await.unwrap();
-    let mut reconcile = Reconcile { agent: world.agent, held: vec![], exhaustive: false };
+    let mut reconcile = Reconcile { agent: world.agent, held: vec![], missing: Missing::Unknown };
     let outcome = world.store.change(reconcile.clone()).await.unwrap();
-    assert_eq!(outcome.lost, [], "another agent of the same name loses nothing");
-    reconcile = Reconcile { held: vec![held, ended], exhaustive: true, ..reconcile };
+    assert!(outcome.gone.is_empty(), "another agent of the same name loses nothing");
+    reconcile = Reconcile { held: vec![held, ended], missing: Missing::Gone, ..reconcile };
     let outcome = world.store.change(reconcile).await.unwrap();
     assert_eq!(outcome.resumed.len(), 1);
     assert!(outcome.resumed[0].key == held && outcome.resumed[0].cancel);
-    assert_eq!((outcome.over, outcome.lost), (vec![ended], vec![missing]));
+    assert_eq!((outcome.over, outcome.gone), (vec![ended], vec![missing]));
     assert_eq!(world.state(held.job).await, State::Running);
-    assert_eq!(world.state(missing.job).await, State::Lost);
-    assert!(!world.end(exited(missing, 0), None).await);
+    assert_eq!(world.state(missing.job).await, State::Unreachable);
+}
+
+pub async fn what_was_accepted_and_never_launched_is_queued_again(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let (never, started, cancelled, finishing) = (
+        world.running().await,
+        world.running().await,
+        world.running().await,
+        world.running().await,
+    );
+    world.store.change(Started(vec![StartedRow { key: started, pid: 7 }])).await.unwrap();
+    world.store.change(CancelJob(cancelled.job)).await.unwrap();
+    world.store.change(FinishingAttempts(vec![finishing])).await.unwrap();
+    let missing = Missing::NeverLaunched;
+    let reconcile = Reconcile { agent: world.agent, held: vec![], missing };
+    let mut outcome = world.store.change(reconcile).await.unwrap();
+    outcome.returned.sort_unstable();
+    outcome.gone.sort_unstable();
+    assert_eq!(outcome.returned, [never, cancelled]);
+    assert_eq!(outcome.gone, [started, finishing], "what is known to have run is not run again");
+    assert_eq!(world.state(never.job).await, State::Queued);
+    assert_eq!(world.state(cancelled.job).await, State::Cancelled);
+    let again = world.claim(1).await.launches[0].key;
+    assert_eq!((again.job, again.number), (never.job, 1));
+    assert!(again.fence > never.fence);
+    assert!(!world.end(exited(never, 0), None).await);
+}
+
+pub async fn an_agents_memory_is_told_from_anothers(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let register = |instance: &str, boot: &str| RegisterAgent {
+        name: "agent".to_owned(),
+        instance: instance.to_owned(),
+        boot: boot.to_owned(),
+        slots: 1,
+        version: "1".to_owned(),
+        labels: [].into(),
+    };
+    for (instance, boot, missing) in [
+        ("first", "monday", Missing::NeverLaunched),
+        ("first", "tuesday", Missing::Gone),
+        ("second", "tuesday", Missing::Unknown),
+        ("second", "tuesday", Missing::NeverLaunched),
+    ] {
+        let registered = world.store.change(register(instance, boot)).await.unwrap();
+        assert_eq!((registered.id, registered.missing), (world.agent, missing));
+    }
 }
 
 pub async fn what_stays_away_is_lost_only_after_its_time(database: Box<dyn Database>) {
     let mut world = World::new(database).await;
     let patient = world.running().await;
     world.template = template(&world.store, "impatient", "", Duration::ZERO).await;
-    let impatient = world.running().await;
+    let (impatient, back) = (world.running().await, world.running().await);
     world.store.change(LoseContact { agent: None }).await.unwrap();
-    let (lost, next) = world.store.change(GiveUp).await.unwrap();
-    assert_eq!(lost, [impatient]);
-    assert!(next.is_some_and(|left| (1..=600_000_000).contains(&left)), "{next:?}");
+    let overdue = world.store.overdue().await.unwrap();
+    assert_eq!(overdue.due, [impatient, back]);
+    assert!(overdue.next.is_some_and(|left| (1..=600_000_000).contains(&left)), "{overdue:?}");
+    let missing = Missing::Unknown;
+    let reconcile = Reconcile { agent: world.agent, held: vec![back], missing };
+    world.store.change(reconcile).await.unwrap();
+    let lost = [patient, impatient, back]
+        .map(|key| ended(Completion::lost(key, 0, "gone".to_owned()), None));
+    assert_eq!(world.store.change(GiveUp(lost.to_vec())).await.unwrap(), [impatient]);
     assert_eq!(world.state(patient.job).await, State::Unreachable);
     assert_eq!(world.state(impatient.job).await, State::Lost);
+    assert_eq!(world.state(back.job).await, State::Running, "who is back is not given up");
+    let kept = world.store.artifacts(Some(impatient.job), None, all()).await.unwrap();
+    assert_eq!(kept.len(), 2, "stdout.txt and stderr.txt of what had arrived");
+}
+
+fn all() -> Page {
+    Page::parse(0, "").unwrap()
 }
 
 pub async fn a_job_that_cannot_begin_fails_with_its_reason(database: Box<dyn Database>) {
