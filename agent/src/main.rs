@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use multiflexi_agent::Config;
-use multiflexi_program::{environment_files, log, shutdown};
+use multiflexi_program::{environment_files, log, memory, shutdown};
 
 /// The agent: takes jobs from a scheduler and runs them on this host.
 #[derive(Debug, Parser)]
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    memory::keep_small();
     environment_files::load(std::env::args_os())?;
     let arguments = Arguments::parse();
     if let Some(Command::Supervisor { directory }) = &arguments.command {

@@ -229,7 +229,8 @@ mod tests {
             Command::JobShow(by) if by.id() == 5));
         parse(&["run-template:list"]).unwrap();
         parse(&["job:create", "--runtemplate_id", "1", "--company_id", "2"]).unwrap();
-        parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"]).unwrap();
+        parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"])
+            .unwrap();
         parse(&["artifact:save", "--id", "1", "--file", "f"]).unwrap();
     }
 

@@ -87,7 +87,11 @@ impl Failure {
 pub fn is_broken_connection(status: &Status) -> bool {
     matches!(
         status.code(),
-        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Aborted | Code::DeadlineExceeded
+        Code::Unavailable
+            | Code::Unknown
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::DeadlineExceeded
     ) || (status.code() == Code::Internal && std::error::Error::source(status).is_some())
 }
 

@@ -11,12 +11,13 @@ mod output;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use multiflexi_program::environment_files;
+use multiflexi_program::{environment_files, memory};
 
 use arguments::Arguments;
 use failure::Failure;
 
 fn main() -> ExitCode {
+    memory::keep_small();
     if let Err(error) = environment_files::load(std::env::args_os()) {
         return Failure::usage(error.to_string()).report(output::Format::Text);
     }

@@ -1,6 +1,8 @@
 //! What each of our programs does before and around its work: it reads
-//! environment files, writes logs to stderr, and stops when it is told to.
+//! environment files, writes logs to stderr, stops when it is told to, and takes no
+//! more memory than it uses.
 
 pub mod environment_files;
 pub mod log;
+pub mod memory;
 pub mod shutdown;

@@ -117,8 +117,8 @@ fn postgres(arguments: &Arguments, password: Option<&str>) -> Result<Location, C
     let unusable = |what: &str, value: &str| {
         ConfigError(format!("{what} is {value:?}, which no database URL can hold"))
     };
-    let mut url = url::Url::parse("postgres://localhost")
-        .map_err(|error| ConfigError(error.to_string()))?;
+    let mut url =
+        url::Url::parse("postgres://localhost").map_err(|error| ConfigError(error.to_string()))?;
     let host = &arguments.db_host;
     if host.starts_with('/') {
         // A folder is that of the server's Unix socket.
@@ -130,10 +130,7 @@ fn postgres(arguments: &Arguments, password: Option<&str>) -> Result<Location, C
     if let Some(user) = &arguments.db_username {
         url.set_username(user).map_err(|()| unusable("DB_USERNAME", user))?;
     }
-    url.path_segments_mut()
-        .map_err(|()| unusable("DB_DATABASE", database))?
-        .clear()
-        .push(database);
+    url.path_segments_mut().map_err(|()| unusable("DB_DATABASE", database))?.clear().push(database);
     let name = url.to_string();
     url.set_password(password).map_err(|()| ConfigError("DB_PASSWORD cannot be used".into()))?;
     Ok(Location { url: url.into(), name })

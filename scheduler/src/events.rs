@@ -25,10 +25,10 @@ impl Events {
     /// Says that something about a job has changed.
     pub fn notify(&self, job: JobId) {
         let mut bells = self.lock();
-        if let Some(bell) = bells.get(&job) {
-            if bell.send(()).is_err() {
-                bells.remove(&job);
-            }
+        if let Some(bell) = bells.get(&job)
+            && bell.send(()).is_err()
+        {
+            bells.remove(&job);
         }
     }
 

@@ -53,7 +53,9 @@ pub enum Error {
         reason: io::Error,
     },
     /// The address.
-    #[error("the scheduler cannot listen on {address}: {reason}; name another address with --listen")]
+    #[error(
+        "the scheduler cannot listen on {address}: {reason}; name another address with --listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -93,10 +95,8 @@ impl Scheduler {
             );
         }
         for folder in &config.folders {
-            std::fs::create_dir_all(folder).map_err(|reason| Error::Folder {
-                folder: folder.display().to_string(),
-                reason,
-            })?;
+            std::fs::create_dir_all(folder)
+                .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
         }
         let objects = Objects::local(&config.objects)?;
         let store = Store::open(&config.database).await?;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use multiflexi_program::{environment_files, log, shutdown};
+use multiflexi_program::{environment_files, log, memory, shutdown};
 use multiflexi_scheduler::{
     Scheduler,
     config::{Arguments, Config},
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    memory::keep_small();
     environment_files::load(std::env::args_os())?;
     let arguments = Arguments::parse();
     log::start(arguments.log_format, "info");

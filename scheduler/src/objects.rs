@@ -27,13 +27,13 @@ impl From<object_store::Error> for ObjectError {
     fn from(error: object_store::Error) -> Self {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(inner) = cause {
-            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-                if matches!(
+            if let Some(io) = inner.downcast_ref::<std::io::Error>()
+                && matches!(
                     io.kind(),
                     std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                ) {
-                    return Self::Full;
-                }
+                )
+            {
+                return Self::Full;
             }
             cause = inner.source();
         }

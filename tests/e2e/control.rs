@@ -104,10 +104,10 @@ fn ctrl_c_detaches_or_cancels_as_the_user_says() {
 
 #[test]
 fn more_jobs_than_slots_wait_for_their_turn() {
-    let stack = Stack::with(Default::default(), multiflexi_fixture::AgentOptions {
-        slots: 2,
-        ..Default::default()
-    });
+    let stack = Stack::with(
+        Default::default(),
+        multiflexi_fixture::AgentOptions { slots: 2, ..Default::default() },
+    );
     let go = stack.folder().join("go");
     let template =
         stack.script(&format!("until [ -e '{}' ]; do sleep 0.02; done", go.display()), &[]);

@@ -10,10 +10,8 @@ fn a_follower_that_stands_still_delays_nobody_and_misses_nothing() {
     let stack = Stack::start();
     let go = stack.folder().join("go");
     // 30 MB: far more than all buffers between the job and a stopped follower.
-    let script = format!(
-        "echo begun; until [ -e '{}' ]; do sleep 0.02; done; seq 1 4000000",
-        go.display()
-    );
+    let script =
+        format!("echo begun; until [ -e '{}' ]; do sleep 0.02; done; seq 1 4000000", go.display());
     let job = stack.queued(stack.script(&script, &[]));
     let follow = || {
         let mut follower = stack.cli.start(["job:logs", &job.to_string(), "--follow"]);

@@ -7,9 +7,8 @@ use multiflexi_fixture::{Lines, Stack, eventually};
 #[test]
 fn a_job_runs_and_everything_about_it_is_on_record() {
     let stack = Stack::start();
-    let template = stack.script("echo hello $WHO; echo oops >&2; echo 1,2 > table.csv", &[
-        "--env", "WHO=world",
-    ]);
+    let template = stack
+        .script("echo hello $WHO; echo oops >&2; echo 1,2 > table.csv", &["--env", "WHO=world"]);
     let job = stack.job(template);
     assert_eq!(stack.show(job)["state"], "loaded");
     let answer = stack.cli.run(["job:run", &job.to_string()]);

@@ -33,7 +33,15 @@ fn dev_says_where_it_listens_and_stays_until_sigterm() {
     let cli = Cli::new(&url);
     assert_eq!(cli.json(["agent:list"])["agents"][0]["slots"], 3);
     cli.create(["company:create", "--name", "Acme"]);
-    cli.create(["application:create", "--name", "a", "--executable", "sleep", "--cmdparams", "600"]);
+    cli.create([
+        "application:create",
+        "--name",
+        "a",
+        "--executable",
+        "sleep",
+        "--cmdparams",
+        "600",
+    ]);
     cli.create(["runtemplate:create", "--name", "t", "--app", "1", "--company", "1"]);
     cli.create(["job:create", "--template", "1", "--queue"]);
     multiflexi_fixture::eventually("the job runs", || {
@@ -43,4 +51,7 @@ fn dev_says_where_it_listens_and_stays_until_sigterm() {
     assert_eq!(dev.wait().unwrap().code(), Some(0));
     assert_eq!(lines.so_far().len(), 1, "one line, and no more");
     assert_eq!(processes::of_jobs(&folder.path().join("agent")), [0; 0]);
+    multiflexi_fixture::eventually("the supervisor has gone too", || {
+        multiflexi_fixture::supervisor(&folder.path().join("agent")).is_none().then_some(())
+    });
 }

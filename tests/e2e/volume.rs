@@ -1,9 +1,9 @@
 //! Much of everything. Marked as ignored: `just volume` runs them, on the release
 //! build, as an unoptimised one takes minutes.
 
-use std::io::Read as _;
+use std::{io::Read as _, process::Command};
 
-use multiflexi_fixture::{Stack, processes};
+use multiflexi_fixture::{Agent, Cli, Scheduler, Stack, eventually, processes};
 use sha2::{Digest as _, Sha256};
 
 /// Largest resident memory that output may cost a process.
@@ -35,11 +35,11 @@ fn a_gibibyte_of_output_arrives_whole_and_costs_no_memory() {
     let (bytes, hash) = hash_of(run.stdout.take().unwrap());
     assert!(run.wait().unwrap().success());
     assert_eq!(bytes, 1 << 30);
-    let mut expected =
-        std::process::Command::new("sh").args(["-c", GIBIBYTE])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+    let mut expected = Command::new("sh")
+        .args(["-c", GIBIBYTE])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     assert_eq!(hash, hash_of(expected.stdout.take().unwrap()).1);
     expected.wait().unwrap();
     let mut logs = stack.cli.start(["job:logs", &job.to_string()]);
@@ -86,4 +86,77 @@ fn ten_thousand_jobs_all_succeed_with_both_output_artifacts() {
     assert_eq!(names.len(), 20_000);
     assert!(names.values().all(|count| *count == 1));
     assert!(names.keys().all(|(_, name)| name == "stdout.txt" || name == "stderr.txt"));
+}
+
+/// A filesystem of so many MiB; unmounted when this is dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(mebibytes: u32) -> Self {
+        let folder = tempfile::Builder::new().prefix("mf-disk-").tempdir().unwrap();
+        let size = format!("size={mebibytes}M");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(mounted.is_ok_and(|status| status.success()), "it needs root to mount a tmpfs");
+        Self(folder)
+    }
+
+    fn resize(&self, mebibytes: u32) {
+        let size = format!("remount,size={mebibytes}M");
+        let resized = Command::new("mount").args(["-o", &size]).arg(self.0.path()).status();
+        assert!(resized.is_ok_and(|status| status.success()));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[ignore = "mounts a small tmpfs: run it as root with `just volume`"]
+fn a_full_disk_under_the_scheduler_stops_only_what_needs_room_and_loses_nothing() {
+    let disk = SmallDisk::new(24);
+    let folder = tempfile::tempdir().unwrap();
+    let scheduler = Scheduler::start(&disk.0.path().join("data"), Default::default());
+    let _agent = Agent::start(folder.path(), &scheduler.url(), Default::default());
+    let cli = Cli::new(&scheduler.url());
+    cli.create(["company:create", "--name", "Acme"]);
+    cli.create([
+        "application:create",
+        "--name",
+        "sh",
+        "--executable",
+        "sh",
+        "--cmdparams",
+        "-c {S}",
+    ]);
+    let template = |script: &str| {
+        let variable = format!("S={script}");
+        let words = ["runtemplate:create", "--name", "t", "--app", "1", "--company", "1", "--env"];
+        cli.create(words.into_iter().chain([variable.as_str()])).to_string()
+    };
+    // 40 MB of output that cannot be compressed, on a disk of 24.
+    let large = template("head -c 40000000 /dev/urandom > f; tee g < f | sha256sum >&2; cat f");
+    let small = template("echo small");
+    let job = cli.create(["job:create", "--template", &large, "--queue"]).to_string();
+    eventually("the job says what it waits for", || {
+        let trouble = cli.json(["job:show", &job])["trouble"].as_str().map(str::to_owned);
+        trouble.filter(|trouble| trouble.contains("no room left"))
+    });
+    let other = cli.create(["job:create", "--template", &small]).to_string();
+    let answer = cli.run(["job:run", &other]);
+    assert_eq!((answer.code, answer.text().as_str()), (0, "small\n"), "{}", answer.stderr);
+
+    disk.resize(300);
+    let hash = cli.run(["job:logs", &job, "--follow", "--stream", "stderr"]).stderr;
+    assert_eq!(cli.json(["job:show", &job])["state"], "succeeded");
+    let output = cli.run(["job:logs", &job, "--stream", "stdout"]).stdout;
+    let found: String = Sha256::digest(&output).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash.split_whitespace().next(), Some(found.as_str()));
+    let artifacts = cli.json(["artifact:list", "--job", &job]);
+    assert_eq!(artifacts["artifacts"].as_array().unwrap().len(), 4, "{artifacts}");
 }

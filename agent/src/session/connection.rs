@@ -356,7 +356,12 @@ impl Session<'_> {
         }
         let Some(holding) = self.holdings.remove(key) else { return };
         if !matches!(holding.phase, Phase::Accepted(_)) {
-            tracing::warn!(job = key.job_id, attempt = key.attempt, reason, "killing a withdrawn attempt");
+            tracing::warn!(
+                job = key.job_id,
+                attempt = key.attempt,
+                reason,
+                "killing a withdrawn attempt"
+            );
             self.pump.send(Command::Forget(key)).await;
             self.supervisor.ask(Request::Kill(key)).await;
         }
@@ -394,9 +399,8 @@ impl Session<'_> {
         self.outbox.finishing.push(messages::to_key(key));
         let work = spool::work(&spool::attempt(&self.config.directory, key));
         let (client, at_once) = (self.client.clone(), Arc::clone(&self.at_once));
-        self.uploads.spawn(async move {
-            (key, create_job_artifacts(client, key, work, at_once).await)
-        });
+        self.uploads
+            .spawn(async move { (key, create_job_artifacts(client, key, work, at_once).await) });
     }
 
     fn uploaded(

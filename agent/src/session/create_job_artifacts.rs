@@ -117,7 +117,8 @@ fn add(folder: &Path, prefix: &str, found: &mut Found) {
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let filename = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}/{name}") };
+        let filename =
+            if prefix.is_empty() { name.into_owned() } else { format!("{prefix}/{name}") };
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
             add(&entry.path(), &filename, found);
@@ -174,9 +175,9 @@ async fn try_upload(
 ) -> Result<(), Trouble> {
     let opened = path.to_owned();
     let hashed = tokio::task::spawn_blocking(move || hash(&opened));
-    let (file, size, sha256) =
-        hashed.await.map_err(|error| Trouble::File(error.to_string()))??;
-    let asked = GetUploadRequest { key: Some(messages::to_key(key)), filename: filename.to_owned() };
+    let (file, size, sha256) = hashed.await.map_err(|error| Trouble::File(error.to_string()))??;
+    let asked =
+        GetUploadRequest { key: Some(messages::to_key(key)), filename: filename.to_owned() };
     let offset =
         client.get_upload(asked).await.map_err(Trouble::Connection)?.into_inner().committed_bytes;
     let begin = BeginArtifact {

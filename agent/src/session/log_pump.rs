@@ -38,7 +38,7 @@ const COMMANDS: usize = 1024;
 
 /// Bytes that may be on the way and not durable: of one attempt, and of all. It
 /// bounds what the scheduler holds in memory for this agent.
-const WINDOW: [u64; 2] = [16 * 1024 * 1024, 48 * 1024 * 1024];
+const WINDOW: [u64; 2] = [8 * 1024 * 1024, 32 * 1024 * 1024];
 
 /// The disk gets back what is durable in steps of so many bytes.
 const GIVE_BACK: u64 = 8 * 1024 * 1024;
@@ -138,7 +138,7 @@ impl Pump {
                 room = pieces.reserve(), if sends => Input::Room(room.is_ok()),
             };
             match input {
-                Input::Command(Some(command)) => self.obey(command),
+                Input::Command(Some(command)) => self.obey(&command),
                 Input::Command(None) => return "the session is over".to_owned(),
                 Input::Answer(Ok(Some(answer))) => self.answered(&answer).await,
                 Input::Answer(Ok(None)) | Input::Room(false) => {
@@ -173,27 +173,31 @@ impl Pump {
     }
 
     fn queue(&mut self, key: AttemptKey) {
-        if let Some(log) = self.logs.get_mut(&key) {
-            if !log.queued && log.can_send() {
-                log.queued = true;
-                self.ready.push_back(key);
-            }
+        if let Some(log) = self.logs.get_mut(&key)
+            && !log.queued
+            && log.can_send()
+        {
+            log.queued = true;
+            self.ready.push_back(key);
         }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
+    fn obey(&mut self, command: &Command) {
+        match *command {
             Command::Begin { key, durable, length } => {
                 let path = spool::log(&spool::attempt(&self.folder, key));
-                self.logs.insert(key, Log {
-                    path,
-                    file: None,
-                    length,
-                    sent: durable,
-                    durable,
-                    given_back: durable,
-                    queued: false,
-                });
+                self.logs.insert(
+                    key,
+                    Log {
+                        path,
+                        file: None,
+                        length,
+                        sent: durable,
+                        durable,
+                        given_back: durable,
+                        queued: false,
+                    },
+                );
                 self.queue(key);
             }
             Command::Grew(key, length) => {
@@ -229,9 +233,10 @@ impl Pump {
         let Some(log) = self.logs.get_mut(&key) else { return Ok(()) };
         log.queued = false;
         let offset = log.sent;
-        let frames = log.read().await.map_err(|error| {
-            format!("the spool {} cannot be read: {error}", log.path.display())
-        })?;
+        let frames = log
+            .read()
+            .await
+            .map_err(|error| format!("the spool {} cannot be read: {error}", log.path.display()))?;
         log.sent += frames.len() as u64;
         if log.sent == log.length {
             let _ = self.supervisor.send(Request::Seen(key, log.length)).await;

@@ -58,10 +58,7 @@ pub(super) fn completion(
     let time = |us: u64| Some(duration(Duration::from_micros(us)));
     let stream = |index: usize| {
         let stream = &said.streams.as_ref()?[index];
-        Some(v1::StreamSummary {
-            size_bytes: size(stream.bytes),
-            sha256: stream.sha256.to_vec(),
-        })
+        Some(v1::StreamSummary { size_bytes: size(stream.bytes), sha256: stream.sha256.to_vec() })
     };
     v1::Completion {
         key: Some(to_key(key)),

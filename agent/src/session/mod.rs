@@ -116,7 +116,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
             connected.send_replace(false);
         }
         match over {
-            Over::Done => return Ok(()),
+            Over::Done => {
+                supervisor.close().await;
+                return Ok(());
+            }
             Over::Refused(status) => return Err(Error::Refused(status.message().to_owned())),
             Over::SupervisorGone => {
                 tracing::error!("the supervisor is gone, and its jobs with it; starting another");
@@ -126,17 +129,28 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
             }
             Over::Lost(reason) if said => tracing::debug!(reason, "still no scheduler"),
             Over::Lost(reason) => {
-                tracing::warn!(server = config.server, reason, "no connection to the scheduler; trying on");
+                tracing::warn!(
+                    server = config.server,
+                    reason,
+                    "no connection to the scheduler; trying on"
+                );
                 said = true;
             }
             Over::Dropped(reason) => {
-                tracing::warn!(server = config.server, reason, "the connection to the scheduler is gone; connecting again");
+                tracing::warn!(
+                    server = config.server,
+                    reason,
+                    "the connection to the scheduler is gone; connecting again"
+                );
                 said = false;
                 backoff = BACKOFF[0];
             }
         }
         tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => {
+                supervisor.close().await;
+                return Ok(());
+            }
             () = tokio::time::sleep(jittered(backoff)) => {}
             () = supervisor.keep_up(&mut holdings) => {}
         }
@@ -153,8 +167,8 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 fn endpoint(server: &str) -> Result<Endpoint, Error> {
-    let endpoint = Endpoint::from_shared(server.to_owned())
-        .map_err(|_| Error::Endpoint(server.to_owned()))?;
+    let endpoint =
+        Endpoint::from_shared(server.to_owned()).map_err(|_| Error::Endpoint(server.to_owned()))?;
     let has_host = endpoint.uri().host().is_some_and(|host| !host.is_empty());
     if !has_host || endpoint.uri().scheme_str() != Some("http") {
         return Err(Error::Endpoint(server.to_owned()));
@@ -186,7 +200,10 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 fn is_refusal(status: &Status) -> bool {
     matches!(
         status.code(),
-        Code::FailedPrecondition | Code::InvalidArgument | Code::AlreadyExists | Code::Unimplemented
+        Code::FailedPrecondition
+            | Code::InvalidArgument
+            | Code::AlreadyExists
+            | Code::Unimplemented
     )
 }
 

@@ -5,6 +5,7 @@ use std::{
     fs::OpenOptions,
     io::{self, Read as _},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use tokio::{
@@ -26,12 +27,16 @@ use crate::{
 /// Messages in either direction that may wait; beyond that the sender waits.
 const WAITING: usize = 1024;
 
+/// How long the supervisor may take to read what it was asked at the end.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// A connection to the supervisor.
 #[derive(Debug)]
 pub(super) struct SupervisorLink {
     requests: mpsc::Sender<Request>,
     events: mpsc::Receiver<Event>,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    writing: AbortOnDropHandle<()>,
+    _reading: AbortOnDropHandle<()>,
 }
 
 impl SupervisorLink {
@@ -49,11 +54,17 @@ impl SupervisorLink {
         let (reads, writes) = UnixStream::from_std(stream).map_err(failed)?.into_split();
         let (requests, outgoing) = mpsc::channel(WAITING);
         let (incoming, events) = mpsc::channel(WAITING);
-        let tasks = [
-            AbortOnDropHandle::new(tokio::spawn(write(writes, outgoing))),
-            AbortOnDropHandle::new(tokio::spawn(read(reads, incoming))),
-        ];
-        Ok(Self { requests, events, _tasks: tasks })
+        let writing = AbortOnDropHandle::new(tokio::spawn(write(writes, outgoing)));
+        let reading = AbortOnDropHandle::new(tokio::spawn(read(reads, incoming)));
+        Ok(Self { requests, events, writing, _reading: reading })
+    }
+
+    /// Disconnects once everything that was asked has been written: what a session
+    /// that ends has seen acknowledged must not stay with the supervisor.
+    pub(super) async fn close(self) {
+        drop(self.requests);
+        // A supervisor that reads nothing is not waited for.
+        let _ = tokio::time::timeout(CLOSE, self.writing).await;
     }
 
     /// What the supervisor says next; none if it is gone.

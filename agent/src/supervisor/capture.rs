@@ -127,8 +127,7 @@ impl<'a> Capture<'a> {
         let ended = sys::reap(self.tree.main);
         let elapsed = started.elapsed();
         self.drain();
-        let killed =
-            if self.tree.is_alone() { Killed::default() } else { self.tree.kill_others() };
+        let killed = if self.tree.is_alone() { Killed::default() } else { self.tree.kill_others() };
         self.read_what_is_there();
         self.write_what_is_stuck();
         let cause = self.ending.map(|ending| ending.cause);
@@ -294,11 +293,9 @@ impl<'a> Capture<'a> {
     fn read_what_is_there(&mut self) {
         for index in 0..self.pipes.len() {
             while let Some(file) = &self.pipes[index].file {
-                let mut fds = [PollFd::new(file, PollFlags::IN)];
                 let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-                let readable = poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0);
-                drop(fds);
-                if !readable {
+                let readable = poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&now));
+                if !readable.is_ok_and(|count| count > 0) {
                     break;
                 }
                 self.write_what_is_stuck();

@@ -42,7 +42,11 @@ pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
 
 fn run(attempt: &Attempt, hub: &Hub, recorder: Recorder) -> Completion {
     if let Err(error) = make_folder(attempt) {
-        return failed(attempt, recorder, &format!("its working directory cannot be made: {error}"));
+        return failed(
+            attempt,
+            recorder,
+            &format!("its working directory cannot be made: {error}"),
+        );
     }
     let launched = Instant::now();
     let mut child = match program::spawn(&attempt.launch, &attempt.folder) {

@@ -148,7 +148,8 @@ fn executable(file: &Path) -> Result<(), Refused> {
     let kind = found.file_type();
     if kind.is_dir() {
         Err(Refused::Folder)
-    } else if kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device() {
+    } else if kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device()
+    {
         Err(Refused::Special)
     } else if found.permissions().mode() & 0o111 == 0 {
         Err(Refused::Permission)

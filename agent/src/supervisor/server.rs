@@ -61,15 +61,15 @@ pub(super) fn serve(folder: &Path, listener: &UnixListener, hub: &Arc<Hub>) -> i
         if ready.connection {
             let (stream, _) = listener.accept()?;
             session = Some(connect(stream, session.take(), hub)?);
-        } else if ready.request {
-            if let Some(connected) = &mut session {
-                let open = read(connected, &mut |request| {
-                    handle(folder, hub, &workers, &forgotten, request);
-                });
-                if !open {
-                    hub.disconnect();
-                    session = None;
-                }
+        } else if ready.request
+            && let Some(connected) = &mut session
+        {
+            let open = read(connected, &mut |request| {
+                handle(folder, hub, &workers, &forgotten, request);
+            });
+            if !open {
+                hub.disconnect();
+                session = None;
             }
         }
         if waited && session.is_none() && hub.is_idle() {
@@ -223,11 +223,11 @@ fn start(attempt: Attempt, hub: &Arc<Hub>, workers: &Workers, forgotten: &Arc<Wa
 
 /// Forgets an attempt that has ended.
 fn forget(hub: &Hub, workers: &Workers, key: AttemptKey) {
-    if hub.get(key).is_some_and(|attempt| attempt.has_ended()) {
-        if let Some(attempt) = hub.remove(key) {
-            // Its files may be many: the server does not wait for them.
-            workers.run(Box::new(move || remove_folder(&attempt.folder)));
-        }
+    if hub.get(key).is_some_and(|attempt| attempt.has_ended())
+        && let Some(attempt) = hub.remove(key)
+    {
+        // Its files may be many: the server does not wait for them.
+        workers.run(Box::new(move || remove_folder(&attempt.folder)));
     }
 }
 
@@ -238,10 +238,9 @@ fn remove_folder(folder: &Path) {
     if std::fs::remove_dir(folder).is_ok() {
         return;
     }
-    if let Err(error) = std::fs::remove_dir_all(folder) {
-        if error.kind() != io::ErrorKind::NotFound {
-            eprintln!("{} stays behind: {error}", folder.display());
-        }
+    if let Err(error) = std::fs::remove_dir_all(folder)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        eprintln!("{} stays behind: {error}", folder.display());
     }
 }
-

@@ -81,9 +81,7 @@ impl Tree<'_> {
     fn owns(&self, pid: i32) -> bool {
         match owner(pid, self.folder) {
             // What another attempt's end has overlooked is nobody's: it goes with ours.
-            Some(key) => {
-                key == self.key || self.hub.get(key).is_none_or(|other| other.has_ended())
-            }
+            Some(key) => key == self.key || self.hub.get(key).is_none_or(|other| other.has_ended()),
             // It wiped its traces: it is ours if it can be nobody else's.
             None => self.hub.is_alone(self.key),
         }
@@ -95,9 +93,10 @@ impl Tree<'_> {
         // while they live. The group gets it at once and before them: a shell whose
         // child was asked to end before it was would take that for the child's wish.
         let group = self.main.as_raw_pid();
-        let outside = self.others().into_iter().filter(|pid| {
-            stat(*pid).is_none_or(|stat| stat.group != group)
-        });
+        let outside = self
+            .others()
+            .into_iter()
+            .filter(|pid| stat(*pid).is_none_or(|stat| stat.group != group));
         let outside: Vec<OwnedFd> = outside.filter_map(open).collect();
         let _ = kill_process_group(self.main, signal);
         for process in outside {

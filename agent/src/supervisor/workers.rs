@@ -86,14 +86,13 @@ impl Workers {
         }
         drop(state);
         let shared = Arc::clone(&self.0);
-        let started = thread::Builder::new().name("attempt".into()).stack_size(STACK).spawn(
-            move || {
+        let started =
+            thread::Builder::new().name("attempt".into()).stack_size(STACK).spawn(move || {
                 while let Some(work) = shared.next() {
                     work();
                     shared.done();
                 }
-            },
-        );
+            });
         if let Err(error) = started {
             // It waits for a thread that becomes free.
             eprintln!("no more threads can be started: {error}");

@@ -29,7 +29,10 @@ fn binary_output_is_kept_byte_for_byte() {
     let copy = std::fs::read(supervisor.work(key).join("copy")).unwrap();
     assert_eq!(copy.len(), 10_000_000);
     assert!(supervisor.text(key, Stream::Stdout) == copy, "the log is not what was written");
-    assert_eq!(completion.streams.as_ref().unwrap()[0].sha256, <[u8; 32]>::from(Sha256::digest(&copy)));
+    assert_eq!(
+        completion.streams.as_ref().unwrap()[0].sha256,
+        <[u8; 32]>::from(Sha256::digest(&copy))
+    );
     assert_eq!(supervisor.text(key, Stream::Stderr), b"done\n");
     assert!(completion.has_files);
 }

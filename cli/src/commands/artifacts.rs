@@ -139,7 +139,10 @@ impl Get {
         }
         let path = self.output.unwrap_or_else(|| own_name(&artifact));
         let failed = |error: io::Error| {
-            Failure::new(Exit::CannotWrite, format!("{} cannot be written: {error}", path.display()))
+            Failure::new(
+                Exit::CannotWrite,
+                format!("{} cannot be written: {error}", path.display()),
+            )
         };
         if path.is_dir() {
             return Err(failed(io::Error::other("it is a folder")));
@@ -156,7 +159,10 @@ impl Get {
             value["file"] = path.to_string_lossy().into();
             return output.done(&value, "");
         }
-        output.done(&Value::Null, &format!("{} ({})", path.display(), json::size(artifact.size_bytes)))
+        output.done(
+            &Value::Null,
+            &format!("{} ({})", path.display(), json::size(artifact.size_bytes)),
+        )
     }
 }
 

@@ -65,7 +65,10 @@ async fn run(output: Output) -> Result<ExitCode, Failure> {
     say("A scheduler and an agent start, with SQLite in a temporary folder");
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let pair = Pair::start(folder.path(), anywhere, None).await?;
-    say(&format!("Ready at {}; a company, an application and a run template are created", pair.url));
+    say(&format!(
+        "Ready at {}; a company, an application and a run template are created",
+        pair.url
+    ));
     let outcome = sample(&pair.url, output).await;
     pair.stop().await?;
     let code = outcome?;

@@ -52,9 +52,10 @@ fn waiting(status: &GetQueueStatusResponse) -> i64 {
 
 /// Jobs that wait or run.
 fn unfinished(status: &GetQueueStatusResponse) -> i64 {
-    let open = status.counts.iter().filter(|count| {
-        !count.state().is_terminal() && count.state() != JobState::Loaded
-    });
+    let open = status
+        .counts
+        .iter()
+        .filter(|count| !count.state().is_terminal() && count.state() != JobState::Loaded);
     open.map(|count| count.count).sum()
 }
 

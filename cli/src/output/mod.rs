@@ -96,7 +96,9 @@ impl Output {
                 print(&table::rows(header, list.rows, self.colours))?;
                 if !list.next_page_token.is_empty() {
                     let token = list.next_page_token;
-                    eprintln!("there are more: --page-token {token} shows the next, --all shows all");
+                    eprintln!(
+                        "there are more: --page-token {token} shows the next, --all shows all"
+                    );
                 }
                 Ok(())
             }

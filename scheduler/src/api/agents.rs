@@ -5,8 +5,9 @@ use multiflexi_proto::{
     v1::{
         self, AppendLogRequest, AppendLogResponse, ConnectRequest, ConnectResponse,
         GetUploadRequest, GetUploadResponse, ListAgentsRequest, ListAgentsResponse,
-        UploadArtifactRequest, UploadArtifactResponse, agent_admin_service_server::AgentAdminService,
-        agent_service_server::AgentService, upload_artifact_request::Part,
+        UploadArtifactRequest, UploadArtifactResponse,
+        agent_admin_service_server::AgentAdminService, agent_service_server::AgentService,
+        upload_artifact_request::Part,
     },
 };
 use tokio::sync::mpsc;
@@ -108,7 +109,7 @@ async fn append(
             }
         };
         let answer = match piece {
-            Ok(Some(piece)) => take(&logs, piece, &durable),
+            Ok(Some(piece)) => take(&logs, &piece, &durable),
             Ok(None) | Err(_) => return,
         };
         if let Some(answer) = answer {
@@ -123,14 +124,14 @@ async fn append(
 /// Takes in one piece; the answer, if it needs one at once.
 fn take(
     logs: &Logs,
-    piece: AppendLogRequest,
+    piece: &AppendLogRequest,
     durable: &mpsc::Sender<DurableTo>,
 ) -> Option<Result<AppendLogResponse, Status>> {
     let key = match key(piece.key.as_ref()) {
         Ok(key) => key,
         Err(status) => return Some(Err(status)),
     };
-    match logs.append(key, piece.offset, piece.frames, durable) {
+    match logs.append(key, piece.offset, &piece.frames, durable) {
         // Unknown: the attempt is over, and the agent is told so on its session.
         None | Some(Ok(Appended::Taken { .. })) => None,
         Some(Ok(Appended::Gap(from))) => Some(Ok(AppendLogResponse {

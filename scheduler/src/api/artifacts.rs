@@ -80,10 +80,10 @@ impl ArtifactService for Services {
         let (pieces, arrived) = mpsc::channel(AHEAD);
         let artifacts = self.artifacts.clone();
         let sent = tokio::spawn(async move { artifacts.send(&row, request.offset, &pieces).await });
-        let content = ReceiverStream::new(arrived)
-            .map(|content| Ok(DownloadArtifactResponse { content }));
+        let content =
+            ReceiverStream::new(arrived).map(|content| Ok(DownloadArtifactResponse { content }));
         // What went wrong on the way is the stream's end.
-        let end = tokio_stream::once(sent).then(|sent| async move { sent.await });
+        let end = tokio_stream::once(sent).then(|sent| sent);
         let end = end.filter_map(|result| match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Err(error.into())),

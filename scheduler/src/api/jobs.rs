@@ -81,7 +81,8 @@ fn job(row: JobRow) -> v1::Job {
 
 pub(super) fn attempt(row: AttemptRow) -> v1::Attempt {
     let stream = |stream: Option<(i64, String)>| {
-        stream.map(|(size_bytes, hash)| v1::StreamSummary { size_bytes, sha256: super::hash(&hash) })
+        stream
+            .map(|(size_bytes, hash)| v1::StreamSummary { size_bytes, sha256: super::hash(&hash) })
     };
     let [user, system] = row.cpu_us.map(|us| duration(Duration::from_micros(us.unsigned_abs())));
     let [stdout, stderr] = row.streams;

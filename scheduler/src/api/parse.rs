@@ -60,7 +60,9 @@ pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, St
     if bytes > MAX_VARIABLES_BYTES {
         return Err(invalid(
             "environment",
-            format!("the variables have {bytes} bytes; a process can be given at most {MAX_VARIABLES_BYTES}"),
+            format!(
+                "the variables have {bytes} bytes; a process can be given at most {MAX_VARIABLES_BYTES}"
+            ),
         ));
     }
     Ok(variables)
@@ -78,7 +80,10 @@ pub(super) fn duration(
         return Err(invalid(field, format!("the {field} is longer than ten years")));
     }
     if duration.subsec_nanos() % 1_000_000 != 0 {
-        return Err(invalid(field, format!("the {field} {duration:?} is not in whole milliseconds")));
+        return Err(invalid(
+            field,
+            format!("the {field} {duration:?} is not in whole milliseconds"),
+        ));
     }
     Ok(Some(duration))
 }

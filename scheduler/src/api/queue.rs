@@ -40,6 +40,8 @@ impl QueueService for Services {
     ) -> Result<Response<ProcessQueueResponse>, Status> {
         let queued = self.store.change(ProcessQueue).await?;
         self.dispatch.job_queued();
-        Ok(Response::new(ProcessQueueResponse { queued: i64::try_from(queued).unwrap_or(i64::MAX) }))
+        Ok(Response::new(ProcessQueueResponse {
+            queued: i64::try_from(queued).unwrap_or(i64::MAX),
+        }))
     }
 }

@@ -6,9 +6,7 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{
-    artifacts::ArtifactError, logs::LogError, objects::ObjectError, store::StoreError,
-};
+use crate::{artifacts::ArtifactError, logs::LogError, objects::ObjectError, store::StoreError};
 
 /// When a client may try again after the store was full.
 const RETRY_FULL: Duration = Duration::from_secs(5);

@@ -228,11 +228,7 @@ fn to_record(record: frame::Record) -> v1::LogRecord {
         Stream::Stdout => LogStream::Stdout,
         Stream::Stderr => LogStream::Stderr,
     };
-    v1::LogRecord {
-        stream: stream.into(),
-        time: Some(timestamp(record.time)),
-        data: record.data,
-    }
+    v1::LogRecord { stream: stream.into(), time: Some(timestamp(record.time)), data: record.data }
 }
 
 impl Services {

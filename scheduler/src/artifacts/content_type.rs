@@ -60,8 +60,11 @@ mod tests {
             ("page.html", b"<!DOCTYPE html><html></html>", "text/html"),
             ("report.pdf", b"%PDF-1.7\n", "application/pdf"),
             ("all.zip", b"PK\x03\x04\x14\0\0\0", "application/zip"),
-            ("letter.docx", b"PK\x03\x04\x14\0\0\0",
-                "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (
+                "letter.docx",
+                b"PK\x03\x04\x14\0\0\0",
+                "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            ),
             ("chart.png", png, "image/png"),
             ("chart.csv", png, "image/png"),
             ("notes", b"just words\n", TEXT),

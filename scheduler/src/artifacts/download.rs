@@ -26,7 +26,11 @@ enum Reader {
 
 impl Artifacts {
     /// An artifact that can be read from `offset` on.
-    pub async fn readable(&self, id: ArtifactId, offset: i64) -> Result<ArtifactRow, ArtifactError> {
+    pub async fn readable(
+        &self,
+        id: ArtifactId,
+        offset: i64,
+    ) -> Result<ArtifactRow, ArtifactError> {
         let artifact = self.store.artifact(id).await?;
         if artifact.failed {
             return Err(ArtifactError::NotKept { id: id.0, note: artifact.note });
@@ -115,7 +119,10 @@ impl Artifacts {
         }
         Err(ArtifactError::Log(LogError::Damaged {
             what: format!("job {job} attempt {attempt}"),
-            reason: format!("{} has {at} bytes and should have {}", artifact.filename, artifact.size),
+            reason: format!(
+                "{} has {at} bytes and should have {}",
+                artifact.filename, artifact.size
+            ),
         }))
     }
 }

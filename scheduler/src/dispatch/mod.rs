@@ -85,7 +85,10 @@ impl Dispatch {
     ) -> Result<Self, StoreError> {
         let unreachable = store.change(LoseContact { agent: None }).await?;
         if !unreachable.is_empty() {
-            tracing::warn!(attempts = unreachable.len(), "attempts wait for their agents to return");
+            tracing::warn!(
+                attempts = unreachable.len(),
+                "attempts wait for their agents to return"
+            );
         }
         let shared = Arc::new(Shared {
             store,

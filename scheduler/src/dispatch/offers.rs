@@ -90,7 +90,11 @@ impl Dispatch {
         for (id, key) in open.into_iter().filter(|(_, key)| withdrawn.contains(key)) {
             let Some(agent) = self.shared.agents.get(id) else { continue };
             agent.release(key);
-            tracing::info!(agent = agent.name, job = key.job.0, "an offer was not accepted in time");
+            tracing::info!(
+                agent = agent.name,
+                job = key.job.0,
+                "an offer was not accepted in time"
+            );
             agent.send(convert::withdraw(&[key], "the offer was not accepted in time")).await;
         }
         self.notify(&withdrawn);

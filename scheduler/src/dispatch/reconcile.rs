@@ -50,14 +50,17 @@ impl Dispatch {
         agent
             .send(Message::Welcome(v1::Welcome {
                 agent_id: agent.id.0,
-                heartbeat_interval: Some(multiflexi_proto::duration(self.shared.settings.heartbeat)),
+                heartbeat_interval: Some(multiflexi_proto::duration(
+                    self.shared.settings.heartbeat,
+                )),
                 resumed,
             }))
             .await;
         let has_ended = |key: &AttemptKey| {
             held.iter().any(|held| held.ended && convert::key(held.key.as_ref()) == Some(*key))
         };
-        let (ended, superseded): (Vec<_>, Vec<_>) = outcome.over.iter().partition(|key| has_ended(key));
+        let (ended, superseded): (Vec<_>, Vec<_>) =
+            outcome.over.iter().partition(|key| has_ended(key));
         if !ended.is_empty() {
             agent.send(convert::acknowledge(&ended)).await;
         }

@@ -10,7 +10,7 @@ use crate::{
         ids::AttemptKey,
         job::{self, Completion, StreamSummary},
     },
-    logs::LiveLog,
+    logs::{LiveLog, Rest},
     store::{Ended, Finish, FinishingAttempts, StoredChunk},
 };
 
@@ -41,8 +41,12 @@ impl Dispatch {
             None => None,
             Some(log) if log.received() < completion.log_length => None,
             Some(log) => {
-                let rest = self.shared.logs.small_rest(&log).ok()?;
-                Some(ended(completion, log.summary(), rest))
+                let chunk = match self.shared.logs.rest(&log) {
+                    Rest::Nothing => None,
+                    Rest::Small(chunk) => Some(chunk),
+                    Rest::Large => return None,
+                };
+                Some(ended(completion, log.summary(), chunk))
             }
         }
     }

@@ -109,7 +109,12 @@ impl Dispatch {
             }
             Message::Refuse(refuse) => {
                 let Some(key) = convert::key(refuse.key.as_ref()) else { return };
-                tracing::info!(agent = agent.name, job = key.job.0, reason = refuse.reason, "offer refused");
+                tracing::info!(
+                    agent = agent.name,
+                    job = key.job.0,
+                    reason = refuse.reason,
+                    "offer refused"
+                );
                 work.spawn(async move { dispatch.take_back(&agent, &[key]).await });
             }
             Message::Started(started) => {

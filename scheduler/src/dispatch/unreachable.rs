@@ -48,7 +48,11 @@ impl Dispatch {
         if !ended.is_empty() {
             let lost = self.shared.store.change(GiveUp(ended)).await?;
             for key in &lost {
-                tracing::warn!(job = key.job.0, attempt = key.number, "lost: its agent did not come back");
+                tracing::warn!(
+                    job = key.job.0,
+                    attempt = key.number,
+                    "lost: its agent did not come back"
+                );
             }
             self.shared.logs.close(&lost);
             self.notify(&lost);
@@ -59,7 +63,11 @@ impl Dispatch {
     /// Ends attempts that their agent came back without.
     pub(super) fn lose(&self, agent: &Arc<Connected>, keys: Vec<AttemptKey>) {
         for key in keys {
-            tracing::warn!(job = key.job.0, agent = agent.name, "lost: its agent came back without it");
+            tracing::warn!(
+                job = key.job.0,
+                agent = agent.name,
+                "lost: its agent came back without it"
+            );
             let (dispatch, agent) = (self.clone(), Arc::clone(agent));
             self.shared.tasks.spawn(async move {
                 let ended = dispatch.lost(key, "its agent came back without it").await;

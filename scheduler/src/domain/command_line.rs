@@ -86,35 +86,30 @@ mod tests {
     use proptest::prelude::*;
 
     fn words(parameters: &str, variables: &[(&str, &str)]) -> Vec<String> {
-        let variables =
-            variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         build("prog", parameters, &variables).unwrap().split_off(1)
     }
 
     #[test]
     fn words_are_split_as_a_shell_would() {
-        assert_eq!(words("-c 'for i in 1 2; do echo $i; done'", &[]), [
-            "-c",
-            "for i in 1 2; do echo $i; done"
-        ]);
+        assert_eq!(
+            words("-c 'for i in 1 2; do echo $i; done'", &[]),
+            ["-c", "for i in 1 2; do echo $i; done"]
+        );
         assert_eq!(words("", &[]), [""; 0]);
     }
 
     #[test]
     fn placeholders_take_values_and_unknown_ones_stay() {
         let variables = [("NAME", "a b; rm -rf /"), ("EMPTY", "")];
-        assert_eq!(words("--to={NAME} ${NAME} $NAME {EMPTY}", &variables), [
-            "--to=a b; rm -rf /",
-            "a b; rm -rf /",
-            "$NAME",
-            ""
-        ]);
-        assert_eq!(words("{OTHER} {} { {{NAME}", &variables), [
-            "{OTHER}",
-            "{}",
-            "{",
-            "{a b; rm -rf /"
-        ]);
+        assert_eq!(
+            words("--to={NAME} ${NAME} $NAME {EMPTY}", &variables),
+            ["--to=a b; rm -rf /", "a b; rm -rf /", "$NAME", ""]
+        );
+        assert_eq!(
+            words("{OTHER} {} { {{NAME}", &variables),
+            ["{OTHER}", "{}", "{", "{a b; rm -rf /"]
+        );
     }
 
     #[test]

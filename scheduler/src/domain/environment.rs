@@ -14,9 +14,7 @@ pub const MAX_VALUE: usize = 128 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
     /// The name.
-    #[error(
-        "{0:?} is no name for a variable: use letters, digits and _, and begin with no digit"
-    )]
+    #[error("{0:?} is no name for a variable: use letters, digits and _, and begin with no digit")]
     Name(String),
     /// The value holds a zero byte.
     #[error("the value of {0} holds a zero byte, which no process can be given")]
@@ -90,9 +88,6 @@ mod tests {
             Err(VariableError::ZeroByte("A".to_owned()))
         );
         let long = "x".repeat(MAX_VALUE);
-        assert!(matches!(
-            check(&variables(&[("A", &long)])),
-            Err(VariableError::TooLong { .. })
-        ));
+        assert!(matches!(check(&variables(&[("A", &long)])), Err(VariableError::TooLong { .. })));
     }
 }

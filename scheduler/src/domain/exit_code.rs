@@ -77,10 +77,7 @@ mod tests {
         assert_eq!(meaning(State::Failed, Some(255), None), "critical failure");
         assert_eq!(meaning(State::Failed, None, Some(9)), "killed by SIGKILL (9)");
         assert_eq!(meaning(State::Failed, None, Some(40)), "killed by signal 40");
-        assert_eq!(
-            meaning(State::Cancelled, None, Some(15)),
-            "cancelled, ended by SIGTERM (15)"
-        );
+        assert_eq!(meaning(State::Cancelled, None, Some(15)), "cancelled, ended by SIGTERM (15)");
         assert_eq!(meaning(State::TimedOut, Some(3), None), "timed out, exited with 3");
         assert_eq!(meaning(State::Running, None, None), "");
     }

@@ -22,6 +22,29 @@ use crate::store::{ChunkContent, PutChunk, StoredChunk};
 /// to the second.
 const RETRY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 
+/// What is left to store of a log.
+#[derive(Debug)]
+pub enum Rest {
+    /// All of it is stored.
+    Nothing,
+    /// So little that it goes into the database with the attempt's end.
+    Small(StoredChunk),
+    /// Too much for that: [`Logs::last_chunk`] stores it first.
+    Large,
+}
+
+/// A chunk's row.
+fn row(unsealed: &Unsealed, encoding: &str, content: ChunkContent) -> StoredChunk {
+    StoredChunk {
+        start: unsealed.start,
+        length: unsealed.length,
+        streams_at: unsealed.streams_at,
+        last_time: unsealed.last_time,
+        encoding: encoding.to_owned(),
+        content,
+    }
+}
+
 impl Logs {
     /// Stores everything that `log` has taken in. A small rest goes into the
     /// database, where the next flush replaces it; more becomes a sealed chunk.
@@ -61,14 +84,7 @@ impl Logs {
         } else {
             ChunkContent::Inline(bytes)
         };
-        Ok(StoredChunk {
-            start: unsealed.start,
-            length: unsealed.length,
-            streams_at: unsealed.streams_at,
-            last_time: unsealed.last_time,
-            encoding: encoding.to_owned(),
-            content,
-        })
+        Ok(row(unsealed, encoding, content))
     }
 
     /// What has to be stored with the attempt's final record: a small rest as a
@@ -82,21 +98,18 @@ impl Logs {
         self.chunk(log, &unsealed, false).await.map(Some)
     }
 
-    /// The small rest of a log, if that is all there is to store.
-    pub fn small_rest(&self, log: &LiveLog) -> Result<Option<StoredChunk>, ()> {
-        let Some(unsealed) = log.unsealed() else { return Ok(None) };
+    /// What is left to store of a log whose attempt ends.
+    pub fn rest(&self, log: &LiveLog) -> Rest {
+        let Some(unsealed) = log.unsealed() else { return Rest::Nothing };
         if unsealed.length > INLINE {
-            return Err(());
+            return Rest::Large;
         }
-        let (encoding, bytes) = chunk::encode(&unsealed.segments).map_err(|_| ())?;
-        Ok(Some(StoredChunk {
-            start: unsealed.start,
-            length: unsealed.length,
-            streams_at: unsealed.streams_at,
-            last_time: unsealed.last_time,
-            encoding: encoding.to_owned(),
-            content: ChunkContent::Inline(bytes),
-        }))
+        match chunk::encode(&unsealed.segments) {
+            Ok((encoding, bytes)) => {
+                Rest::Small(row(&unsealed, encoding, ChunkContent::Inline(bytes)))
+            }
+            Err(_) => Rest::Large,
+        }
     }
 
     /// Flushes in the background, again and again until it works or the log is
@@ -161,9 +174,9 @@ pub(super) async fn run(
 }
 
 fn flush_front(logs: &Logs, waiting: &mut VecDeque<(Instant, Weak<LiveLog>)>) {
-    if let Some((_, log)) = waiting.pop_front() {
-        if let Some(log) = log.upgrade() {
-            logs.flush_soon(&log);
-        }
+    if let Some((_, log)) = waiting.pop_front()
+        && let Some(log) = log.upgrade()
+    {
+        logs.flush_soon(&log);
     }
 }

@@ -98,7 +98,7 @@ impl LiveLog {
     }
 
     /// Takes in the records `frames`, which begin at `offset`.
-    pub fn append(&self, offset: i64, frames: Bytes) -> Result<Appended, FrameError> {
+    pub fn append(&self, offset: i64, frames: &Bytes) -> Result<Appended, FrameError> {
         let mut state = self.lock();
         if offset > state.received {
             return Ok(Appended::Gap(state.received));
@@ -132,7 +132,7 @@ impl LiveLog {
 
     /// Puts back what was stored before this process began: called in order, for
     /// each stored chunk. A `sealed` one does not stay in memory.
-    pub(super) fn restore(&self, frames: Bytes, sealed: bool) -> Result<(), FrameError> {
+    pub(super) fn restore(&self, frames: &Bytes, sealed: bool) -> Result<(), FrameError> {
         let at = self.lock().received;
         self.append(at, frames)?;
         let mut state = self.lock();
@@ -270,10 +270,10 @@ mod tests {
         let log = log();
         let (one, two) = (record("one"), record("two"));
         let at = one.len() as i64;
-        assert_eq!(log.append(at, two.clone().into()), Ok(Appended::Gap(0)));
-        log.append(0, one.clone().into()).unwrap();
-        log.append(0, one.clone().into()).unwrap();
-        log.append(0, [one.clone(), two.clone()].concat().into()).unwrap();
+        assert_eq!(log.append(at, &two.clone().into()), Ok(Appended::Gap(0)));
+        log.append(0, &one.clone().into()).unwrap();
+        log.append(0, &one.clone().into()).unwrap();
+        log.append(0, &[one.clone(), two.clone()].concat().into()).unwrap();
         assert_eq!(log.read(0, 1000).unwrap().concat(), [one, two.clone()].concat());
         assert_eq!(log.read(at, 1000).unwrap().concat(), two);
         assert_eq!(log.received(), 2 * at);
@@ -285,7 +285,7 @@ mod tests {
         let log = log();
         let mut frames = record("good");
         frames.extend_from_slice(&[9; 20]);
-        assert!(log.append(0, frames.into()).is_err());
+        assert!(log.append(0, &frames.into()).is_err());
         assert_eq!(log.received(), 0);
         assert_eq!(log.lock().streams[0].bytes, 0);
     }
@@ -293,9 +293,9 @@ mod tests {
     #[test]
     fn sealed_bytes_leave_memory_and_open_ones_stay() {
         let log = log();
-        log.append(0, record("one").into()).unwrap();
+        log.append(0, &record("one").into()).unwrap();
         let stored = log.unsealed().unwrap();
-        log.append(19, record("two").into()).unwrap();
+        log.append(19, &record("two").into()).unwrap();
         log.stored(&stored, true);
         assert_eq!(log.read(0, 1000), None);
         assert_eq!(log.read(19, 1000).unwrap().concat(), record("two"));

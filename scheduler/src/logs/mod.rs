@@ -10,6 +10,7 @@ mod live;
 mod reader;
 mod registry;
 
+pub use flusher::Rest;
 pub use live::{Appended, LiveLog};
 pub use reader::LogReader;
 pub use registry::{DurableTo, LogSettings, Logs};

@@ -66,9 +66,9 @@ impl LogReader {
     }
 
     fn holds(&self, cursor: i64) -> bool {
-        self.chunk.as_ref().is_some_and(|(start, bytes)| {
-            (*start..start + bytes.len() as i64).contains(&cursor)
-        })
+        self.chunk
+            .as_ref()
+            .is_some_and(|(start, bytes)| (*start..start + bytes.len() as i64).contains(&cursor))
     }
 
     /// Loads the chunk that holds `cursor`; false if there is none.

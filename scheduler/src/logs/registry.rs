@@ -107,7 +107,8 @@ impl Logs {
             }
             let sealed = matches!(chunk.content, ChunkContent::Object(_));
             let frames = self.load(key.job, key.number, &chunk).await?;
-            log.restore(frames, sealed).map_err(|error| damaged(key.job, key.number, &chunk, error))?;
+            log.restore(&frames, sealed)
+                .map_err(|error| damaged(key.job, key.number, &chunk, error))?;
         }
         let mut live = self.lock();
         let entry = live.entry(key).or_insert_with(|| Entry { log: Arc::new(log), durable: None });
@@ -136,7 +137,7 @@ impl Logs {
         &self,
         key: AttemptKey,
         offset: i64,
-        frames: Bytes,
+        frames: &Bytes,
         durable: &mpsc::Sender<DurableTo>,
     ) -> Option<Result<Appended, multiflexi_proto::frame::FrameError>> {
         let log = {

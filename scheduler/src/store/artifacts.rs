@@ -160,8 +160,9 @@ async fn put(
     .bind(upload.key.fence.0)
     .fetch_optional(&mut *tx.conn)
     .await?;
-    id.map(ArtifactId)
-        .ok_or_else(|| StoreError::Refused(format!("{} has ended: it takes no artifacts", upload.key)))
+    id.map(ArtifactId).ok_or_else(|| {
+        StoreError::Refused(format!("{} has ended: it takes no artifacts", upload.key))
+    })
 }
 
 impl Change for PutArtifact {

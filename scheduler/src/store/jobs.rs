@@ -75,11 +75,10 @@ impl Change for CreateJobs {
 }
 
 async fn why_not_created(tx: &mut Tx<'_>, new: &NewJobs) -> Result<StoreError, StoreError> {
-    let owner: Option<i64> =
-        sqlx::query_scalar("SELECT company_id FROM runtemplate WHERE id = $1")
-            .bind(new.run_template.0)
-            .fetch_optional(&mut *tx.conn)
-            .await?;
+    let owner: Option<i64> = sqlx::query_scalar("SELECT company_id FROM runtemplate WHERE id = $1")
+        .bind(new.run_template.0)
+        .fetch_optional(&mut *tx.conn)
+        .await?;
     Ok(match (owner, new.company) {
         (Some(owner), Some(company)) => StoreError::Invalid(format!(
             "run template {} is for company {owner}, not for company {company}",
@@ -280,7 +279,8 @@ impl Store {
         }
         let sql =
             format!("{COLUMNS} WHERE {} ORDER BY j.id DESC LIMIT $2", conditions.join(" AND "));
-        let query = values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
+        let query =
+            values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
         let rows = query.fetch_all(&self.readers).await?;
         Ok(rows.iter().map(job).collect::<Result<_, _>>()?)
     }
@@ -288,8 +288,7 @@ impl Store {
     /// The attempts of a job, oldest first.
     pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRow>, StoreError> {
         let sql = format!("{ATTEMPT_COLUMNS} WHERE n.job_id = $1 ORDER BY n.number");
-        let rows =
-            sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(attempt).collect::<Result<_, _>>()?)
     }
 

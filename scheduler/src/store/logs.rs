@@ -82,14 +82,13 @@ impl Change for PutChunk {
 }
 
 async fn is_known(tx: &mut Tx<'_>, key: AttemptKey) -> Result<bool, StoreError> {
-    let found = sqlx::query(
-        "SELECT number FROM attempt WHERE job_id = $1 AND number = $2 AND fence = $3",
-    )
-    .bind(key.job.0)
-    .bind(i64::from(key.number))
-    .bind(key.fence.0)
-    .fetch_optional(&mut *tx.conn)
-    .await?;
+    let found =
+        sqlx::query("SELECT number FROM attempt WHERE job_id = $1 AND number = $2 AND fence = $3")
+            .bind(key.job.0)
+            .bind(i64::from(key.number))
+            .bind(key.fence.0)
+            .fetch_optional(&mut *tx.conn)
+            .await?;
     Ok(found.is_some())
 }
 

@@ -41,7 +41,7 @@ pub use queue::{ProcessQueue, QueueCounts};
 pub use run_templates::{CreateRunTemplate, NewRunTemplate, RunTemplateRow};
 pub use transitions::{
     Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, FinishingAttempts, GiveUp,
-    HeldRow, LoseContact, Missing, Overdue, Queued, QueueJob, Reconcile, Reconciled, Started,
+    HeldRow, LoseContact, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled, Started,
     StartedRow, Withdraw,
 };
 pub use writer::{Change, Tx};

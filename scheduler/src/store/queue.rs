@@ -19,8 +19,7 @@ impl Change for ProcessQueue {
             Transition::Queue.to(),
             list(&[State::Loaded])
         );
-        let queued =
-            sqlx::query(AssertSqlSafe(sql)).bind(tx.now).execute(&mut *tx.conn).await?;
+        let queued = sqlx::query(AssertSqlSafe(sql)).bind(tx.now).execute(&mut *tx.conn).await?;
         Ok(queued.rows_affected())
     }
 }

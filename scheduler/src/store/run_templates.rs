@@ -123,12 +123,11 @@ pub(super) async fn by_ids(
 ) -> Result<HashMap<RunTemplateId, RunTemplateRow>, StoreError> {
     let wanted = serde_json::json!(ids.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
     let chosen = dialect.rows("$1", &[("id", Kind::Int)]);
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "{COLUMNS} WHERE t.id IN (SELECT r.id FROM {chosen})"
-    )))
-    .bind(wanted.clone())
-    .fetch_all(&mut *conn)
-    .await?;
+    let rows =
+        sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE t.id IN (SELECT r.id FROM {chosen})")))
+            .bind(wanted.clone())
+            .fetch_all(&mut *conn)
+            .await?;
     let mut templates = HashMap::with_capacity(rows.len());
     for row in &rows {
         let row = template(row)?;
@@ -168,8 +167,7 @@ impl Store {
                 .bind(page.size)
                 .fetch_all(&mut *conn)
                 .await?;
-        let mut rows: Vec<_> =
-            by_ids(&mut conn, self.dialect, &ids).await?.into_values().collect();
+        let mut rows: Vec<_> = by_ids(&mut conn, self.dialect, &ids).await?.into_values().collect();
         rows.sort_by_key(|row| row.template.id);
         Ok(rows)
     }

@@ -84,10 +84,12 @@ impl<C: Change> Pending for Submitted<C> {
     }
 }
 
+type Queue = mpsc::Sender<Box<dyn Pending>>;
+
 /// A handle on the writer's task.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
-    queue: Arc<std::sync::Mutex<Option<mpsc::Sender<Box<dyn Pending>>>>>,
+    queue: Arc<std::sync::Mutex<Option<Queue>>>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -123,17 +125,17 @@ impl Writer {
         Ok(async move { result.await.unwrap_or(Err(StoreError::Closed)) })
     }
 
-    fn sender(&self) -> Option<mpsc::Sender<Box<dyn Pending>>> {
+    fn sender(&self) -> Option<Queue> {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Lets no change in any more and waits for those that wait.
     pub(super) async fn close(&self) {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(task) = self.task.lock().await.take() {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "the database writer ended badly");
-            }
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the database writer ended badly");
         }
     }
 }
@@ -164,10 +166,10 @@ impl Worker {
                 }
             }
         }
-        if let Some(connection) = self.connection.take() {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "the database connection did not close cleanly");
-            }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the database connection did not close cleanly");
         }
     }
 
@@ -184,11 +186,11 @@ impl Worker {
         };
         let waiting = gather.then_some(&mut self.waiting);
         let result = apply_all(connection, self.dialect, batch, waiting).await;
-        if let Err(StoreError::Database(error)) = &result {
-            if error.as_database_error().is_none() {
-                // Not the database's own word: the connection is not to be trusted.
-                self.connection = None;
-            }
+        if let Err(StoreError::Database(error)) = &result
+            && error.as_database_error().is_none()
+        {
+            // Not the database's own word: the connection is not to be trusted.
+            self.connection = None;
         }
         result
     }

@@ -14,7 +14,7 @@ pub struct Sqlite(TempDir);
 
 impl Sqlite {
     /// A new one.
-    pub fn new() -> Box<dyn Database> {
+    pub fn boxed() -> Box<dyn Database> {
         Box::new(Self(tempfile::tempdir().unwrap()))
     }
 }

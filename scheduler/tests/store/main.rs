@@ -1,6 +1,8 @@
 //! The store's conformance suite: what every database must do. It runs on SQLite
 //! everywhere, and on a PostgreSQL server of its own where one is installed.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 mod cases;
 mod databases;
 mod world;
@@ -13,7 +15,7 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    super::databases::block_on(super::cases::$group::$case(super::Sqlite::new()));
+                    super::databases::block_on(super::cases::$group::$case(super::Sqlite::boxed()));
                 }
             )+)+
         }

@@ -34,7 +34,10 @@ impl World {
 
     /// Jobs that are queued.
     pub async fn queued(&self, count: u32) -> Vec<JobId> {
-        self.store.change(CreateJobs(NewJobs { queue: true, ..self.new_jobs(count) })).await.unwrap()
+        self.store
+            .change(CreateJobs(NewJobs { queue: true, ..self.new_jobs(count) }))
+            .await
+            .unwrap()
     }
 
     pub fn new_jobs(&self, count: u32) -> NewJobs {
@@ -80,10 +83,7 @@ impl World {
 pub fn ended(completion: Completion, chunk: Option<StoredChunk>) -> Ended {
     Ended {
         outcome: job::run_end(&completion),
-        streams: completion
-            .streams
-            .clone()
-            .unwrap_or([StreamSummary::EMPTY, StreamSummary::EMPTY]),
+        streams: completion.streams.clone().unwrap_or([StreamSummary::EMPTY, StreamSummary::EMPTY]),
         completion: Arc::new(completion),
         chunk,
         trouble: String::new(),

@@ -3,11 +3,7 @@
 use clap::Args;
 use multiflexi_proto::v1::{CancelJobRequest, Job};
 
-use super::{
-    Follow,
-    show::job_value,
-    sinks::Nothing,
-};
+use super::{Follow, show::job_value, sinks::Nothing};
 use crate::{
     arguments::ById, commands::missing, connect::Server, failure::Failure, output::Output,
 };

@@ -1,6 +1,6 @@
 //! `job:create`.
 
-use std::{env, ffi::OsString, fs::OpenOptions, io::Write as _};
+use std::{env, ffi::OsStr, fs::OpenOptions, io::Write as _};
 
 use clap::Args;
 use multiflexi_proto::v1::CreateJobsRequest;
@@ -62,7 +62,7 @@ impl Create {
         };
         output.done(&value, &sentence)?;
         match env::var_os("GITHUB_OUTPUT").filter(|file| !file.is_empty()) {
-            Some(file) => tell_workflow(file, *first),
+            Some(file) => tell_workflow(&file, *first),
             None => Ok(()),
         }
     }
@@ -83,15 +83,16 @@ async fn create(server: &Server, request: CreateJobsRequest) -> Result<Vec<i64>,
 }
 
 /// Makes the job's id an output of the step of a workflow.
-fn tell_workflow(file: OsString, id: i64) -> Result<(), Failure> {
+fn tell_workflow(file: &OsStr, id: i64) -> Result<(), Failure> {
     let written = OpenOptions::new()
         .create(true)
         .append(true)
-        .open(&file)
+        .open(file)
         .and_then(|mut file| writeln!(file, "job_id={id}"));
     written.map_err(|error| {
         let file = file.display();
-        let message = format!("job {id} was created, but GITHUB_OUTPUT ({file}) cannot be written: {error}");
+        let message =
+            format!("job {id} was created, but GITHUB_OUTPUT ({file}) cannot be written: {error}");
         Failure::new(Exit::CannotWrite, message)
     })
 }

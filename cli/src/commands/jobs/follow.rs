@@ -70,7 +70,8 @@ impl Follow {
         sink: &mut impl Sink,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Followed, Failure> {
-        let mut reading = Reading { follow: self, server: server.clone(), cursor: 0, answers: None };
+        let mut reading =
+            Reading { follow: self, server: server.clone(), cursor: 0, answers: None };
         tokio::select! {
             followed = reading.run(sink) => followed,
             () = interrupted => Ok(Followed::Interrupted),

@@ -42,9 +42,7 @@ pub(super) fn job_value(job: &Job) -> Value {
 pub fn attempt_value(attempt: &Attempt) -> Value {
     let usage = attempt.usage.as_ref();
     let stream = |stream: Option<&StreamSummary>| {
-        let found = |stream: &StreamSummary| {
-            json!({ "size_bytes": stream.size_bytes, "sha256": json::hash(&stream.sha256) })
-        };
+        let found = |stream: &StreamSummary| json!({ "size_bytes": stream.size_bytes, "sha256": json::hash(&stream.sha256) });
         stream.map(found).unwrap_or_default()
     };
     let leftovers = attempt.leftovers.iter();
@@ -108,9 +106,19 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
     output.one(&value, &fields)?;
     if output.format == Format::Text && !answer.attempts.is_empty() {
         crate::output::print("\n")?;
-        let header =
-            ["ATTEMPT", "STATE", "AGENT", "PID", "SECONDS", "CPU", "MEMORY", "STDOUT", "STDERR",
-                "OUTCOME", "LEFTOVERS"];
+        let header = [
+            "ATTEMPT",
+            "STATE",
+            "AGENT",
+            "PID",
+            "SECONDS",
+            "CPU",
+            "MEMORY",
+            "STDOUT",
+            "STDERR",
+            "OUTCOME",
+            "LEFTOVERS",
+        ];
         output.part(&header, answer.attempts.iter().map(attempt_row).collect())?;
     }
     Ok(())

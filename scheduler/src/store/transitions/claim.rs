@@ -43,14 +43,12 @@ impl Change for Claim {
             skip = tx.dialect.skip_locked(),
         );
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        let mut rows =
-            sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *tx.conn).await?;
+        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *tx.conn).await?;
         if rows.is_empty() {
             return Ok(Claimed::default());
         }
         rows.sort_by_key(|row| row.try_get::<i64, _>(0).unwrap_or_default());
-        let mut ids: Vec<i64> =
-            rows.iter().map(|row| row.try_get(3)).collect::<Result<_, _>>()?;
+        let mut ids: Vec<i64> = rows.iter().map(|row| row.try_get(3)).collect::<Result<_, _>>()?;
         ids.dedup();
         let templates = run_templates::by_ids(&mut *tx.conn, tx.dialect, &ids).await?;
 
@@ -68,7 +66,8 @@ impl Change for Claim {
                 .get(&RunTemplateId(template))
                 .ok_or(StoreError::NotFound { what: "run template", id: template })?;
             let begun = run_begin(key, &template.template, &own);
-            let command = begun.as_ref().map_or_else(|_| Vec::new(), |launch| launch.command.clone());
+            let command =
+                begun.as_ref().map_or_else(|_| Vec::new(), |launch| launch.command.clone());
             let command = serde_json::json!(command).to_string();
             attempts.push((key.job.0, key.number, key.fence.0, command));
             match begun {
@@ -176,10 +175,8 @@ pub(super) async fn take_back(
          RETURNING job.id, job.attempt + 1, job.fence",
         transition.to()
     );
-    let withdrawn = sqlx::query(AssertSqlSafe(sql))
-        .bind(keys_json(keys))
-        .fetch_all(&mut *tx.conn)
-        .await?;
+    let withdrawn =
+        sqlx::query(AssertSqlSafe(sql)).bind(keys_json(keys)).fetch_all(&mut *tx.conn).await?;
     let withdrawn: Vec<AttemptKey> = withdrawn.iter().map(key).collect::<Result<_, _>>()?;
     let sql = format!(
         "DELETE FROM attempt WHERE state IN {from} \

@@ -165,7 +165,8 @@ fn row(ended: &Ended) -> serde_json::Value {
     let completion = &ended.completion;
     let key = completion.key;
     let [stdout, stderr] = &ended.streams;
-    let microseconds = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let microseconds =
+        |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     let leftovers = (!completion.leftovers.is_empty())
         .then(|| serde_json::json!(completion.leftovers).to_string());
     let troubles: Vec<&str> = [completion.trouble.as_str(), ended.trouble.as_str()]

@@ -20,15 +20,14 @@ pub use cancel::{CancelJob, Cancelled};
 pub use claim::{Accept, Claim, Claimed, Started, StartedRow, Withdraw};
 pub use contact::{GiveUp, HeldRow, LoseContact, Missing, Overdue, Reconcile, Reconciled};
 pub use finish::{Ended, Finish, FinishingAttempts};
-pub use queue::{Queued, QueueJob};
+pub use queue::{QueueJob, Queued};
 
 /// The columns of a batch of attempt keys.
 const KEY: [(&str, Kind); 3] =
     [("k_job", Kind::Int), ("k_attempt", Kind::Int), ("k_fence", Kind::Int)];
 
 /// Joins `job` to a batch of keys.
-const JOB_IS_KEY: &str =
-    "job.id = r.k_job AND job.attempt = r.k_attempt AND job.fence = r.k_fence";
+const JOB_IS_KEY: &str = "job.id = r.k_job AND job.attempt = r.k_attempt AND job.fence = r.k_fence";
 
 /// Joins `attempt` to a batch of keys.
 const ATTEMPT_IS_KEY: &str = "attempt.job_id = r.k_job AND attempt.number = r.k_attempt \

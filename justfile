@@ -1,0 +1,38 @@
+# The daily recipes. `just` lists them; CI runs the same ones.
+
+_list:
+    @just --list --unsorted
+
+# A scheduler and an agent on this host, until Ctrl-C
+run *ARGS:
+    cargo run --release -- dev --data-dir target/dev {{ARGS}}
+
+# One job through its whole life
+demo:
+    cargo run -- demo
+
+# All tests that need nothing but this toolchain
+test:
+    cargo test --workspace
+
+# Formatting, clippy with warnings as errors, licences and sources of dependencies
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny check licenses bans sources
+
+# The store's suite on a PostgreSQL of its own (apt-get install postgresql)
+databases:
+    cargo test -p multiflexi-scheduler --test store -- --ignored
+
+# Much of everything, on the release build: gigabytes, thousands of jobs, a full disk (as root)
+volume:
+    cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture
+
+# The machine's limits and beside them ours
+bench *ARGS:
+    cargo run --release -p multiflexi-bench -- {{ARGS}}
+
+# Everything that a release needs
+ci:
+    .ci/run
