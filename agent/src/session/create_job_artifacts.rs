@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Seek as _, SeekFrom},
+    io::{self, Read as _},
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use multiflexi_proto::v1::{
-    BeginArtifact, FailedArtifact, GetUploadRequest, UploadArtifactRequest,
+    BeginArtifact, EndArtifact, FailedArtifact, GetUploadRequest, UploadArtifactRequest,
     agent_service_client::AgentServiceClient, upload_artifact_request::Part,
 };
 use rustix::fs::{Mode, OFlags};
@@ -173,9 +173,7 @@ async fn try_upload(
     filename: &str,
     path: &Path,
 ) -> Result<(), Trouble> {
-    let opened = path.to_owned();
-    let hashed = tokio::task::spawn_blocking(move || hash(&opened));
-    let (file, size, sha256) = hashed.await.map_err(|error| Trouble::File(error.to_string()))??;
+    let (file, size) = open(path)?;
     let asked =
         GetUploadRequest { key: Some(messages::to_key(key)), filename: filename.to_owned() };
     let offset =
@@ -185,7 +183,6 @@ async fn try_upload(
         filename: filename.to_owned(),
         size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
         offset,
-        sha256: sha256.to_vec(),
     };
     let (pieces, outgoing) = mpsc::channel(OUTGOING);
     let part = |part| UploadArtifactRequest { part: Some(part) };
@@ -201,47 +198,46 @@ async fn try_upload(
     }
 }
 
-/// Opens a regular file and hashes it.
-fn hash(path: &Path) -> io::Result<(File, u64, [u8; 32])> {
+/// Opens a regular file; its size now is how much of it is kept.
+fn open(path: &Path) -> io::Result<(File, u64)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; PIECE];
-    let mut size = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => {
-                hash.update(&buffer[..length]);
-                size += length as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((file, size, hash.finalize().into()))
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let size = file.metadata()?.len();
+    Ok((file, size))
 }
 
-/// Reads the file's bytes from `offset` to `size`. Ends early if nobody takes them.
+/// Reads the file's `size` bytes, hashes all and sends those from `offset` on, and
+/// then the hash. Ends early if nobody takes them.
 fn read(
     mut file: File,
     offset: i64,
     size: u64,
     pieces: &mpsc::Sender<UploadArtifactRequest>,
 ) -> io::Result<()> {
-    let offset = u64::try_from(offset).unwrap_or(0).min(size);
-    file.seek(SeekFrom::Start(offset))?;
-    let mut left = size - offset;
-    while left > 0 {
-        let length = left.min(PIECE as u64);
+    let mut hash = Sha256::new();
+    let mut at = 0;
+    let mut piece_of = |at: u64, end: u64| -> io::Result<Vec<u8>> {
+        let length = (end - at).min(PIECE as u64);
         let mut piece = vec![0; usize::try_from(length).unwrap_or(PIECE)];
         file.read_exact(&mut piece)?;
+        hash.update(&piece);
+        Ok(piece)
+    };
+    let offset = u64::try_from(offset).unwrap_or(0).min(size);
+    while at < offset {
+        at += piece_of(at, offset)?.len() as u64;
+    }
+    while at < size {
+        let piece = piece_of(at, size)?;
+        at += piece.len() as u64;
         let part = Part::Content(Bytes::from(piece));
         if pieces.blocking_send(UploadArtifactRequest { part: Some(part) }).is_err() {
             return Ok(());
         }
-        left -= length;
     }
+    let end = Part::End(EndArtifact { sha256: hash.finalize().to_vec() });
+    // One that nobody takes any more is answered with why.
+    let _ = pieces.blocking_send(UploadArtifactRequest { part: Some(end) });
     Ok(())
 }
 
@@ -271,6 +267,6 @@ mod tests {
         let work = tempfile::tempdir().unwrap();
         let link = work.path().join("link");
         std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-        assert!(hash(&link).is_err());
+        assert!(open(&link).is_err());
     }
 }

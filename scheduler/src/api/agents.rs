@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, Services, status::invalid};
 use crate::{
+    artifacts::Incoming,
     dispatch::convert,
     domain::ids::AttemptKey,
     logs::{Appended, DurableTo, Logs},
@@ -69,8 +70,6 @@ impl AgentService for Services {
         let Some(Part::Begin(begin)) = parts.message().await?.and_then(|first| first.part) else {
             return Err(invalid("begin", "an upload begins with what it is"));
         };
-        let sha256 = <[u8; 32]>::try_from(begin.sha256)
-            .map_err(|_| invalid("begin.sha256", "a SHA-256 has 32 bytes"))?;
         if begin.size_bytes < 0 {
             return Err(invalid("begin.size_bytes", "a size is not negative"));
         }
@@ -78,10 +77,15 @@ impl AgentService for Services {
             key: key(begin.key.as_ref())?,
             filename: begin.filename,
             size: begin.size_bytes,
-            sha256,
         };
         let content = parts.map(|part| match part {
-            Ok(UploadArtifactRequest { part: Some(Part::Content(content)) }) => Ok(content),
+            Ok(UploadArtifactRequest { part: Some(Part::Content(content)) }) => {
+                Ok(Incoming::Content(content))
+            }
+            Ok(UploadArtifactRequest { part: Some(Part::End(end)) }) => {
+                let hash = <[u8; 32]>::try_from(end.sha256);
+                hash.map(Incoming::End).map_err(|_| "its SHA-256 has not 32 bytes".to_owned())
+            }
             Ok(_) => Err("a request has no content".to_owned()),
             Err(status) => Err(status.message().to_owned()),
         });

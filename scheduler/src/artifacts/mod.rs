@@ -6,6 +6,8 @@ mod content_type;
 mod download;
 mod upload;
 
+pub use upload::{Incoming, Pieces};
+
 use crate::{
     logs::{LogError, Logs},
     objects::{ObjectError, Objects},

@@ -25,8 +25,17 @@ const PART: i64 = 4 * 1024 * 1024;
 /// Longest name, in bytes, as Linux allows it.
 const MAX_FILENAME: usize = 4096;
 
-/// The content as it arrives; an error is why it broke off.
-pub type Incoming<'a> = Pin<&'a mut (dyn Stream<Item = Result<Bytes, String>> + Send)>;
+/// What arrives of an upload.
+#[derive(Clone, Debug)]
+pub enum Incoming {
+    /// The next bytes.
+    Content(Bytes),
+    /// The end, with the SHA-256 that the whole has where it comes from.
+    End([u8; 32]),
+}
+
+/// An upload as it arrives; an error is why it broke off.
+pub type Pieces<'a> = Pin<&'a mut (dyn Stream<Item = Result<Incoming, String>> + Send)>;
 
 impl Artifacts {
     /// How many bytes of a file are durable already.
@@ -39,7 +48,7 @@ impl Artifacts {
         &self,
         upload: Upload,
         offset: i64,
-        content: Incoming<'_>,
+        content: Pieces<'_>,
     ) -> Result<ArtifactId, ArtifactError> {
         check_filename(&upload.filename)?;
         if upload.size <= INLINE {
@@ -53,27 +62,29 @@ impl Artifacts {
         &self,
         upload: Upload,
         offset: i64,
-        mut content: Incoming<'_>,
+        mut pieces: Pieces<'_>,
     ) -> Result<ArtifactId, ArtifactError> {
         expect_offset(&upload, offset, 0)?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = content.next().await {
-            bytes.extend_from_slice(&piece.map_err(|reason| broke_off(&upload, reason))?);
-            if bytes.len() as i64 > upload.size {
-                break;
+        let mut content = Vec::new();
+        let announced = loop {
+            match next(&mut pieces).await {
+                Ok(Incoming::Content(piece)) => content.extend_from_slice(&piece),
+                Ok(Incoming::End(hash)) => break hash,
+                Err(reason) => return Err(broke_off(&upload, reason)),
             }
-        }
-        let hash = Sha256::digest(&bytes);
-        check_whole(&upload, bytes.len() as i64, hash.into())?;
-        let content_type = content_type::content_type(&upload.filename, &bytes);
-        Ok(self.store.change(PutArtifact { upload, content_type, content: bytes }).await?)
+            check_size(&upload, content.len() as i64)?;
+        };
+        let sha256 = Sha256::digest(&content).into();
+        check_whole(&upload, content.len() as i64, sha256, announced)?;
+        let content_type = content_type::content_type(&upload.filename, &content);
+        Ok(self.store.change(PutArtifact { upload, content_type, sha256, content }).await?)
     }
 
     async fn receive_large(
         &self,
         upload: Upload,
         offset: i64,
-        mut content: Incoming<'_>,
+        mut incoming: Pieces<'_>,
     ) -> Result<ArtifactId, ArtifactError> {
         let (artifact, parts) = self.store.change(BeginUpload(upload.clone())).await?;
         let committed = contiguous(&parts);
@@ -85,19 +96,18 @@ impl Artifacts {
         let mut storing: Option<JoinHandle<Result<(), ArtifactError>>> = None;
         let mut pieces = Vec::new();
         let mut start = committed;
-        loop {
-            let piece = content.next().await;
-            let broken = match &piece {
-                Some(Err(reason)) => Some(broke_off(&upload, reason.clone())),
-                _ => None,
+        let announced = loop {
+            let end = match next(&mut incoming).await {
+                Ok(Incoming::Content(piece)) => {
+                    taken.add(&piece);
+                    pieces.push(piece);
+                    None
+                }
+                Ok(Incoming::End(hash)) => Some(Ok(hash)),
+                Err(reason) => Some(Err(broke_off(&upload, reason))),
             };
-            let last = !matches!(piece, Some(Ok(_)));
-            if let Some(Ok(piece)) = piece {
-                taken.add(&piece);
-                pieces.push(piece);
-            }
             let filled = taken.bytes - start;
-            if filled >= PART || (last && filled > 0) {
+            if filled >= PART || (end.is_some() && filled > 0) {
                 if let Some(stored) = storing.take() {
                     join(stored).await?;
                 }
@@ -105,23 +115,23 @@ impl Artifacts {
                 start = taken.bytes;
                 storing = Some(self.store_part(artifact, part, std::mem::take(&mut pieces)));
             }
-            if last || taken.bytes > upload.size {
+            let end = end.or_else(|| check_size(&upload, taken.bytes).err().map(Err));
+            if let Some(end) = end {
+                // What is stored of an upload that broke off counts: it goes on there.
                 if let Some(stored) = storing.take() {
                     join(stored).await?;
                 }
-                if let Some(broken) = broken {
-                    return Err(broken);
-                }
-                break;
+                break end?;
             }
-        }
+        };
         let content_type = content_type::content_type(&upload.filename, &taken.head);
-        let (bytes, hash) = (taken.bytes, taken.hash.finalize().into());
-        if let Err(error) = check_whole(&upload, bytes, hash) {
+        let (bytes, sha256) = (taken.bytes, taken.hash.finalize().into());
+        if let Err(error) = check_whole(&upload, bytes, sha256, announced) {
             self.forget(&upload, artifact).await?;
             return Err(error);
         }
-        self.store.change(FinishUpload { artifact, content_type: Some(content_type) }).await?;
+        let whole = Some((content_type, sha256));
+        self.store.change(FinishUpload { artifact, whole }).await?;
         Ok(artifact)
     }
 
@@ -149,7 +159,7 @@ impl Artifacts {
     /// Removes what is stored of a file that did not arrive as announced.
     async fn forget(&self, upload: &Upload, artifact: ArtifactId) -> Result<(), ArtifactError> {
         let parts = self.store.upload_parts(upload.key, &upload.filename).await?;
-        self.store.change(FinishUpload { artifact, content_type: None }).await?;
+        self.store.change(FinishUpload { artifact, whole: None }).await?;
         let objects: Vec<String> = parts.into_iter().map(|part| part.object).collect();
         self.objects.remove(&objects).await;
         Ok(())
@@ -191,15 +201,37 @@ fn expect_offset(upload: &Upload, offset: i64, committed: i64) -> Result<(), Art
     Err(ArtifactError::Offset { filename: upload.filename.clone(), offset, committed })
 }
 
-fn check_whole(upload: &Upload, bytes: i64, hash: [u8; 32]) -> Result<(), ArtifactError> {
-    let reason = if bytes != upload.size {
-        format!("{bytes} bytes came where {} were announced", upload.size)
-    } else if hash != upload.sha256 {
-        "its SHA-256 is another".to_owned()
-    } else {
+/// What comes next; a stream that ends without an end broke off.
+async fn next(pieces: &mut Pieces<'_>) -> Result<Incoming, String> {
+    pieces.next().await.unwrap_or_else(|| Err("the sender has stopped".to_owned()))
+}
+
+fn mismatch(upload: &Upload, reason: String) -> ArtifactError {
+    ArtifactError::Mismatch { filename: upload.filename.clone(), reason }
+}
+
+/// No more has come than was announced.
+fn check_size(upload: &Upload, bytes: i64) -> Result<(), ArtifactError> {
+    if bytes <= upload.size {
         return Ok(());
-    };
-    Err(ArtifactError::Mismatch { filename: upload.filename.clone(), reason })
+    }
+    Err(mismatch(upload, format!("more came than the {} bytes that were announced", upload.size)))
+}
+
+fn check_whole(
+    upload: &Upload,
+    bytes: i64,
+    hash: [u8; 32],
+    announced: [u8; 32],
+) -> Result<(), ArtifactError> {
+    if bytes != upload.size {
+        let reason = format!("{bytes} bytes came where {} were announced", upload.size);
+        return Err(mismatch(upload, reason));
+    }
+    if hash != announced {
+        return Err(mismatch(upload, "its SHA-256 is another".to_owned()));
+    }
+    Ok(())
 }
 
 fn broke_off(upload: &Upload, reason: String) -> ArtifactError {

@@ -115,8 +115,6 @@ pub struct Upload {
     pub filename: String,
     /// Its size in bytes.
     pub size: i64,
-    /// SHA-256 of its content.
-    pub sha256: [u8; 32],
 }
 
 /// Stores a small artifact whole.
@@ -126,6 +124,8 @@ pub struct PutArtifact {
     pub upload: Upload,
     /// Its MIME type.
     pub content_type: String,
+    /// SHA-256 of its content.
+    pub sha256: [u8; 32],
     /// Its content.
     pub content: Vec<u8>,
 }
@@ -135,9 +135,10 @@ async fn put(
     tx: &mut Tx<'_>,
     upload: &Upload,
     content_type: &str,
-    content: Option<Vec<u8>>,
-    state: &'static str,
+    whole: Option<(Vec<u8>, String)>,
 ) -> Result<ArtifactId, StoreError> {
+    let state = if whole.is_some() { "stored" } else { "uploading" };
+    let (content, sha256) = whole.unzip();
     let id: Option<i64> = sqlx::query_scalar(
         "INSERT INTO artifacts (job_id, attempt, source, filename, content_type, content, size, \
          sha256, note, state, created) \
@@ -152,7 +153,7 @@ async fn put(
     .bind(content_type.to_owned())
     .bind(content)
     .bind(upload.size)
-    .bind(hex(&upload.sha256))
+    .bind(sha256)
     .bind(state)
     .bind(tx.now)
     .bind(upload.key.job.0)
@@ -169,7 +170,8 @@ impl Change for PutArtifact {
     type Output = ArtifactId;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<ArtifactId, StoreError> {
-        put(tx, &self.upload, &self.content_type, Some(self.content.clone()), "stored").await
+        let whole = (self.content.clone(), hex(&self.sha256));
+        put(tx, &self.upload, &self.content_type, Some(whole)).await
     }
 }
 
@@ -182,7 +184,7 @@ impl Change for BeginUpload {
     type Output = (ArtifactId, Vec<Part>);
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let id = put(tx, &self.0, "application/octet-stream", None, "uploading").await?;
+        let id = put(tx, &self.0, "application/octet-stream", None).await?;
         let rows = sqlx::query(
             "SELECT start, length, object FROM artifact_part WHERE artifact_id = $1 ORDER BY start",
         )
@@ -241,21 +243,22 @@ impl Change for AddPart {
 pub struct FinishUpload {
     /// The artifact.
     pub artifact: ArtifactId,
-    /// Its MIME type, if it is whole.
-    pub content_type: Option<String>,
+    /// Its MIME type and SHA-256, if it is whole.
+    pub whole: Option<(String, [u8; 32])>,
 }
 
 impl Change for FinishUpload {
     type Output = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        match &self.content_type {
-            Some(content_type) => {
+        match &self.whole {
+            Some((content_type, sha256)) => {
                 sqlx::query(
-                    "UPDATE artifacts SET state = 'stored', content_type = $1, created = $2 \
-                     WHERE id = $3 AND state = 'uploading'",
+                    "UPDATE artifacts SET state = 'stored', content_type = $1, sha256 = $2, \
+                     created = $3 WHERE id = $4 AND state = 'uploading'",
                 )
                 .bind(content_type.clone())
+                .bind(hex(sha256))
                 .bind(tx.now)
                 .bind(self.artifact.0)
                 .execute(&mut *tx.conn)

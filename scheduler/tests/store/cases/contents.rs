@@ -29,7 +29,7 @@ async fn put(store: &Store, key: AttemptKey, chunk: StoredChunk) {
 }
 
 fn upload(key: AttemptKey, filename: &str, size: i64) -> Upload {
-    Upload { key, filename: filename.to_owned(), size, sha256: [9; 32] }
+    Upload { key, filename: filename.to_owned(), size }
 }
 
 pub async fn a_late_shorter_chunk_never_replaces_a_longer_one(database: Box<dyn Database>) {
@@ -71,6 +71,7 @@ pub async fn artifacts_are_stored_inline_and_in_parts(database: Box<dyn Database
     let put = PutArtifact {
         upload: upload(key, "small.csv", 3),
         content_type: "text/csv".to_owned(),
+        sha256: [9; 32],
         content: b"1,2".to_vec(),
     };
     let small = store.change(put.clone()).await.unwrap();
@@ -85,8 +86,8 @@ pub async fn artifacts_are_stored_inline_and_in_parts(database: Box<dyn Database
     assert_eq!(store.upload_parts(key, "large").await.unwrap(), std::slice::from_ref(&part));
     let (again, parts) = store.change(BeginUpload(upload(key, "large", 12))).await.unwrap();
     assert_eq!((again, parts), (large, vec![part.clone()]));
-    let content_type = Some("application/zip".to_owned());
-    store.change(FinishUpload { artifact: large, content_type }).await.unwrap();
+    let whole = Some(("application/zip".to_owned(), [7; 32]));
+    store.change(FinishUpload { artifact: large, whole }).await.unwrap();
     assert_eq!(store.artifact(large).await.unwrap().content_type, "application/zip");
     assert_eq!(store.artifact_content(large).await.unwrap(), Content::Parts(vec![part]));
 
