@@ -13,6 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+/// The version of this program, as both sides compare it: of one release, or of one
+/// build of a program that is not released.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Most bytes in one message: a batch of launches with large environments.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
@@ -56,8 +60,14 @@ pub enum Request {
 /// From the supervisor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
-    /// First: what the supervisor holds.
-    Hello(Vec<Held>),
+    /// First: who the supervisor is and what it holds.
+    Hello {
+        /// Version of its program.
+        #[serde(default)]
+        version: String,
+        /// What it holds.
+        held: Vec<Held>,
+    },
     /// A process was started.
     Started(AttemptKey, Started),
     /// A log has grown to this length. Said once until the session has `Seen` it.
@@ -97,6 +107,9 @@ pub struct Held {
     pub key: AttemptKey,
     /// Length of its log, in bytes with framing.
     pub log_length: u64,
+    /// Time between SIGTERM and SIGKILL, in milliseconds.
+    #[serde(default)]
+    pub grace_ms: u64,
     /// Its process, once it was started.
     pub started: Option<Started>,
     /// How it ended, once it has.

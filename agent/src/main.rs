@@ -1,7 +1,7 @@
 //! The agent's program: the session, and under another command the supervisor
 //! that it starts.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use multiflexi_agent::Config;
@@ -9,7 +9,7 @@ use multiflexi_program::{environment_files, log, memory, shutdown};
 
 /// The agent: takes jobs from a scheduler and runs them on this host.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-agent", version, about)]
+#[command(name = "multiflexi-agent", version, about, after_help = SIGNALS)]
 struct Arguments {
     /// The scheduler
     #[arg(
@@ -38,6 +38,15 @@ struct Arguments {
         value_name = "DIR"
     )]
     directory: PathBuf,
+    /// How long SIGTERM waits for jobs that run before it cancels them, such as 30s or
+    /// 2h [default: as long as they take]
+    #[arg(
+        long,
+        env = "MULTIFLEXI_DRAIN",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    drain: Option<Duration>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, value_name = "FILE")]
     environment: Option<PathBuf>,
@@ -58,6 +67,11 @@ enum Command {
         directory: PathBuf,
     },
 }
+
+const SIGNALS: &str = "\
+Signals:
+  SIGTERM, SIGINT  take no more jobs, stop when those that run are done; again: cancel them
+  SIGHUP           stop at once; jobs go on, and the next agent in this folder takes them over";
 
 fn main() -> ExitCode {
     match run() {
@@ -84,11 +98,11 @@ fn run() -> anyhow::Result<()> {
         slots: arguments.slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
         directory: arguments.directory,
         supervisor: vec![std::env::current_exe()?.into(), OsString::from("supervisor")],
-        stop_jobs: false,
+        drain: arguments.drain,
         connected: None,
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let shutdown = shutdown::on_signal()?;
-        Ok(multiflexi_agent::run(config, shutdown).await?)
+        let asked = shutdown::in_steps()?;
+        Ok(multiflexi_agent::run(config, asked).await?)
     })
 }

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use crate::link::AttemptKey;
 
-/// The variable that marks every process of an attempt.
-pub const MARKER: &str = "MULTIFLEXI_ATTEMPT_KEY";
+/// The variable that marks every process of an attempt: the attempt's folder.
+pub const MARKER: &str = "MULTIFLEXI_ATTEMPT_FOLDER";
 
 /// The socket between session and supervisor.
 pub fn socket(folder: &Path) -> PathBuf {
@@ -46,7 +46,7 @@ pub fn attempts(folder: &Path) -> PathBuf {
     folder.join("attempts")
 }
 
-/// The name of an attempt: of its folder, and in the marker of its processes.
+/// The name of an attempt's folder.
 pub fn name(key: AttemptKey) -> String {
     format!("{}-{}-{}", key.job_id, key.attempt, key.fence)
 }

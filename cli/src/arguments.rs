@@ -71,6 +71,12 @@ pub enum Command {
     /// Cancel a job: SIGTERM, its grace period, then its whole process tree is killed
     #[command(name = "job:cancel")]
     JobCancel(jobs::Cancel),
+    /// Explain why a job is where it is, and what led there
+    #[command(name = "job:why")]
+    JobWhy(ById),
+    /// Check that what is stored of a job is what was stored
+    #[command(name = "job:verify")]
+    JobVerify(ById),
     /// Delete a job with its output and artifacts
     #[command(name = "job:delete")]
     JobDelete(ById),

@@ -16,6 +16,7 @@ Exit codes:
   69   no scheduler answers
   70   something failed that should not
   73   a file cannot be written
+  74   what is stored is damaged
   75   not now, the scheduler has no room: try again later
   76   the job is lost: its agent did not come back
   77   it cannot be done in the present state, or the name is taken
@@ -29,6 +30,8 @@ With -f json, errors are JSON objects on stderr that name their code.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
+    /// What is stored is not what it should be.
+    Damaged = 74,
     /// The arguments cannot be understood.
     Usage = 64,
     /// The scheduler cannot take a value.
@@ -61,6 +64,7 @@ impl Exit {
     /// The name that JSON has for it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Damaged => "damaged",
             Self::Usage => "usage",
             Self::Invalid => "invalid",
             Self::NotFound => "not_found",

@@ -24,6 +24,11 @@ CREATE TABLE runtemplate (
     timeout_ms    INTEGER,
     grace_ms      INTEGER NOT NULL,
     lost_after_ms INTEGER NOT NULL,
+    max_attempts  INTEGER NOT NULL,
+    retry_on      TEXT NOT NULL,
+    retry_backoff TEXT NOT NULL,
+    retry_min_gap_ms INTEGER NOT NULL,
+    retry_max_gap_ms INTEGER NOT NULL,
     created       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runtemplate_app ON runtemplate (app_id);
@@ -47,7 +52,8 @@ CREATE TABLE agent (
     last_seen INTEGER NOT NULL
 ) STRICT;
 
--- `attempt` and `fence` are those of the newest attempt; a change to a job on an
+-- `queued` is when a waiting job can be claimed: in the future for a retry. `attempt`
+-- and `fence` are those of the newest attempt; a change to a job on an
 -- agent names both and its own state, in the changing statement.
 CREATE TABLE job (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -60,10 +66,12 @@ CREATE TABLE job (
     fence            INTEGER NOT NULL DEFAULT 0,
     request_id       TEXT,
     request_index    INTEGER NOT NULL,
+    created_by       TEXT NOT NULL,
     created          INTEGER NOT NULL,
     queued           INTEGER,
     ended            INTEGER,
     cancel_requested INTEGER,
+    retries          INTEGER NOT NULL DEFAULT 0,
     UNIQUE (request_id, request_index)
 ) STRICT;
 CREATE INDEX job_queue ON job (queued, id) WHERE state = 'queued';
@@ -98,9 +106,22 @@ CREATE TABLE attempt (
     log_length        INTEGER,
     leftovers         TEXT,
     trouble           TEXT,
+    choice            TEXT,
+    retry_due         INTEGER,
     PRIMARY KEY (job_id, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempt_active ON attempt (agent_id, state) WHERE state IN ('offered', 'running', 'unreachable', 'finishing');
+
+-- What was decided about a job besides what its attempts say; rows are only added.
+CREATE TABLE decision (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id  INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    what    TEXT NOT NULL,
+    why     TEXT NOT NULL
+) STRICT;
+CREATE INDEX decision_job ON decision (job_id, id);
 
 -- The stored log of an attempt: framed records from `start` on. Small chunks are
 -- inline in `content`, others are the object of that name.

@@ -1,8 +1,11 @@
-//! SIGTERM and SIGINT ask a program to stop.
+//! Signals that ask a program to stop.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A token that the first SIGTERM or SIGINT cancels. Must be called within a
@@ -21,4 +24,44 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         asked.cancel();
     });
     Ok(token)
+}
+
+/// How a program that has work under way is to stop; each is stronger than the one
+/// before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// It is not.
+    #[default]
+    No,
+    /// At once; its work goes on without it, and the next one takes it over.
+    HandOver,
+    /// When the work that it has is done; it takes no more.
+    Drain,
+    /// As soon as the work that it has is cancelled.
+    Cancel,
+}
+
+/// What a program with work under way was asked: SIGHUP hands over, the first
+/// SIGTERM or SIGINT drains, the second cancels. Must be called within a runtime.
+pub fn in_steps() -> io::Result<watch::Receiver<Stop>> {
+    let (say, asked) = watch::channel(Stop::No);
+    let mut hand_over = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            let stop = tokio::select! {
+                _ = hand_over.recv() => Stop::HandOver,
+                _ = terminate.recv() => next_step(*say.borrow()),
+                _ = interrupt.recv() => next_step(*say.borrow()),
+            };
+            tracing::info!(?stop, "asked to stop");
+            say.send_modify(|now| *now = stop.max(*now));
+        }
+    });
+    Ok(asked)
+}
+
+fn next_step(now: Stop) -> Stop {
+    if now >= Stop::Drain { Stop::Cancel } else { Stop::Drain }
 }

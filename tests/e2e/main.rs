@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod agents;
 mod artifacts;
 mod bad_input;
 mod commands;
@@ -13,4 +14,5 @@ mod life;
 mod one_command;
 mod output;
 mod restarts;
+mod retries;
 mod volume;

@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use multiflexi_program::shutdown::Stop;
 use multiflexi_proto::{
     PROTOCOL, std_duration,
     v1::{
@@ -14,10 +15,10 @@ use multiflexi_proto::{
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{Instant, Interval, MissedTickBehavior},
+    time::{Interval, MissedTickBehavior},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
@@ -29,6 +30,7 @@ use super::{
     log_pump::{self, Command, Commands},
     messages,
     outbox::Outbox,
+    stopping::Stopping,
     supervisor_link::SupervisorLink,
 };
 use crate::{
@@ -42,8 +44,8 @@ const OUTGOING: usize = 8;
 /// Things the supervisor says that are dealt with before the scheduler is told.
 const AT_ONCE: usize = 256;
 
-/// How long jobs that are cancelled because the agent stops may take.
-const STOP: Duration = Duration::from_secs(30);
+/// How often the agent shows that it lives if the scheduler does not say.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(super) enum Over {
     Refused(Status),
     /// The supervisor is gone.
     SupervisorGone,
+    /// The supervisor is of another version than this program, and has nothing to do.
+    SupervisorOld,
     /// There was no connection.
     Lost(String),
     /// There was one, and it broke.
@@ -67,7 +71,6 @@ pub(super) struct Connection<'a> {
     config: &'a Config,
     identity: &'a Identity,
     client: AgentServiceClient<Channel>,
-    shutdown: CancellationToken,
 }
 
 /// One connection that is open.
@@ -80,8 +83,7 @@ struct Session<'a> {
     outbox: Outbox,
     uploads: JoinSet<Uploaded>,
     at_once: Arc<Semaphore>,
-    /// Set once the agent was told to stop: when it goes at the latest.
-    stop_at: Option<Instant>,
+    stopping: &'a mut Stopping,
 }
 
 /// What happened.
@@ -92,8 +94,7 @@ enum Input {
     Room(bool),
     Pump(String),
     Beat,
-    Shutdown,
-    StopAt,
+    Stop,
 }
 
 impl<'a> Connection<'a> {
@@ -101,9 +102,8 @@ impl<'a> Connection<'a> {
         config: &'a Config,
         identity: &'a Identity,
         client: AgentServiceClient<Channel>,
-        shutdown: CancellationToken,
     ) -> Self {
-        Self { config, identity, client, shutdown }
+        Self { config, identity, client }
     }
 
     /// Serves until the connection is over. Afterwards `holdings` is what the
@@ -112,16 +112,22 @@ impl<'a> Connection<'a> {
         self,
         supervisor: &mut SupervisorLink,
         holdings: &mut Holdings,
+        stopping: &mut Stopping,
     ) -> Over {
         while let Some(event) = supervisor.try_next() {
             holdings.note(&event);
         }
-        let over = self.hello(supervisor, holdings).await;
+        let over = self.hello(supervisor, holdings, stopping).await;
         holdings.drop_unlaunched();
         over
     }
 
-    async fn hello(mut self, supervisor: &mut SupervisorLink, holdings: &mut Holdings) -> Over {
+    async fn hello(
+        mut self,
+        supervisor: &mut SupervisorLink,
+        holdings: &mut Holdings,
+        stopping: &mut Stopping,
+    ) -> Over {
         let (outgoing, messages) = mpsc::channel(OUTGOING);
         let hello = connect_request::Message::Hello(self.say_hello(holdings));
         // There is room: it is the first.
@@ -153,11 +159,11 @@ impl<'a> Connection<'a> {
             outbox: Outbox::default(),
             uploads: JoinSet::new(),
             at_once: Arc::new(Semaphore::new(create_job_artifacts::AT_ONCE)),
-            stop_at: None,
+            stopping,
         };
         let beat = session.welcomed(&welcome, self.identity).await;
         let pump = AbortOnDropHandle::new(tokio::spawn(run));
-        session.run(incoming, outgoing, pump, beat, &self.shutdown).await
+        session.run(incoming, outgoing, pump, beat).await
     }
 
     fn say_hello(&self, holdings: &Holdings) -> Hello {
@@ -211,8 +217,9 @@ impl Session<'_> {
                 Phase::Accepted(_) | Phase::Launched => {}
             }
         }
+        self.stop().await;
         let period = welcome.heartbeat_interval.as_ref().and_then(std_duration);
-        let period = period.unwrap_or(STOP).max(Duration::from_millis(100));
+        let period = period.unwrap_or(BEAT).max(Duration::from_millis(100));
         let mut beat = tokio::time::interval(period);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat
@@ -224,11 +231,8 @@ impl Session<'_> {
         outgoing: mpsc::Sender<ConnectRequest>,
         mut pump: AbortOnDropHandle<String>,
         mut beat: Interval,
-        shutdown: &CancellationToken,
     ) -> Over {
         loop {
-            let stopping = self.stop_at.is_some();
-            let stop_at = self.stop_at.unwrap_or_else(Instant::now);
             let input = tokio::select! {
                 message = incoming.message() => Input::Scheduler(message),
                 event = self.supervisor.next() => Input::Supervisor(event),
@@ -236,8 +240,7 @@ impl Session<'_> {
                 room = outgoing.reserve(), if !self.outbox.is_empty() => Input::Room(room.is_ok()),
                 why = &mut pump => Input::Pump(why.unwrap_or_else(|error| error.to_string())),
                 _ = beat.tick() => Input::Beat,
-                () = shutdown.cancelled(), if !stopping => Input::Shutdown,
-                () = tokio::time::sleep_until(stop_at), if stopping => Input::StopAt,
+                () = self.stopping.next() => Input::Stop,
             };
             match input {
                 Input::Scheduler(Ok(Some(message))) => self.told(message).await,
@@ -257,15 +260,22 @@ impl Session<'_> {
                 Input::Room(true) => {}
                 Input::Room(false) => return Over::Dropped("it takes no more messages".to_owned()),
                 Input::Beat => self.outbox.heartbeat = true,
-                Input::Shutdown => self.stop().await,
-                Input::StopAt => return Over::Done,
+                Input::Stop => {
+                    if !self.stopping.step(self.holdings.longest_grace()) {
+                        return Over::Done;
+                    }
+                    self.stop().await;
+                }
             }
             self.accept_offers();
             if !self.flush(&outgoing) {
                 return Over::Dropped("it takes no more messages".to_owned());
             }
-            if self.stop_at.is_some() && self.outbox.is_empty() && self.may_go() {
+            if self.outbox.is_empty() && self.stopping.may_go(self.holdings) {
                 return Over::Done;
+            }
+            if self.supervisor.is_old() && self.holdings.is_empty() && self.outbox.is_empty() {
+                return Over::SupervisorOld;
             }
         }
     }
@@ -289,7 +299,7 @@ impl Session<'_> {
     /// Takes the offers for which there is a slot.
     fn accept_offers(&mut self) {
         let slots = usize::try_from(self.config.slots).unwrap_or(usize::MAX);
-        while self.holdings.busy() < slots && self.stop_at.is_none() {
+        while self.holdings.busy() < slots && self.stopping.now() == Stop::No {
             let Some(offer) = self.holdings.offers.pop_front() else { return };
             self.outbox.accepted.push(messages::to_key(offer.key));
             self.holdings.set(offer.key, Phase::Accepted(Box::new(offer)));
@@ -374,7 +384,7 @@ impl Session<'_> {
             let Some(event) = next else { return };
             self.holdings.note(&event);
             match event {
-                Event::Hello(_) => {}
+                Event::Hello { .. } => {}
                 Event::Started(key, started) => {
                     self.outbox.started.push(messages::started(key, started));
                 }
@@ -421,25 +431,21 @@ impl Session<'_> {
         self.outbox.completed.push(completion);
     }
 
-    /// The agent was told to stop.
+    /// Does what the agent was told about stopping.
     async fn stop(&mut self) {
+        if self.stopping.now() == Stop::No {
+            return;
+        }
         self.outbox.going_away = true;
-        self.stop_at = Some(Instant::now() + STOP);
         for offer in self.holdings.offers.drain(..) {
             let key = Some(messages::to_key(offer.key));
             let reason = "the agent is stopping".to_owned();
             self.outbox.refused.push(v1::Refuse { key, reason });
         }
-        if self.config.stop_jobs {
-            let launched: Vec<_> = self.holdings.launched().map(|(key, _)| key).collect();
-            for key in launched {
+        if self.stopping.now() == Stop::Cancel {
+            for key in self.holdings.running() {
                 self.cancel(key).await;
             }
         }
-    }
-
-    /// Whether the agent may go: its jobs are over, or go on without it.
-    fn may_go(&self) -> bool {
-        !self.config.stop_jobs || self.holdings.is_empty()
     }
 }

@@ -1,7 +1,10 @@
 //! What the agent has: offers, accepted attempts, processes that run, and ends that
 //! are not acknowledged.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use multiflexi_proto::v1;
 
@@ -26,6 +29,8 @@ pub(super) struct Holding {
     pub(super) phase: Phase,
     pub(super) started: Option<Started>,
     pub(super) log_length: u64,
+    /// Time between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
 }
 
 /// Everything that the agent has.
@@ -64,13 +69,29 @@ impl Holdings {
         self.held.iter().filter(move |(_, one)| launched(one)).map(|(key, one)| (*key, one))
     }
 
+    /// Attempts whose process may run, or is about to.
+    pub(super) fn running(&self) -> Vec<AttemptKey> {
+        let runs = self.held.iter().filter(|(_, holding)| holding.phase.takes_slot());
+        runs.map(|(key, _)| *key).collect()
+    }
+
+    /// The longest grace period of what runs.
+    pub(super) fn longest_grace(&self) -> Duration {
+        let runs = self.held.values().filter(|holding| holding.phase.takes_slot());
+        runs.map(|holding| holding.grace).max().unwrap_or_default()
+    }
+
     /// Puts an attempt into a phase; one that is new is added.
     pub(super) fn set(&mut self, key: AttemptKey, phase: Phase) {
         let takes = phase.takes_slot();
         let took = match self.held.get_mut(&key) {
             Some(holding) => std::mem::replace(&mut holding.phase, phase).takes_slot(),
             None => {
-                self.held.insert(key, Holding { phase, started: None, log_length: 0 });
+                let grace = match &phase {
+                    Phase::Accepted(launch) => Duration::from_millis(launch.grace_ms),
+                    _ => Duration::ZERO,
+                };
+                self.held.insert(key, Holding { phase, started: None, log_length: 0, grace });
                 false
             }
         };
@@ -113,7 +134,7 @@ impl Holdings {
     /// Notes what the supervisor says. Ends are noted with their phase.
     pub(super) fn note(&mut self, event: &Event) {
         match event {
-            Event::Hello(held) => held.iter().for_each(|held| self.adopt(held)),
+            Event::Hello { held, .. } => held.iter().for_each(|held| self.adopt(held)),
             Event::Started(key, started) => {
                 if let Some(holding) = self.held.get_mut(key) {
                     holding.started = Some(*started);
@@ -144,6 +165,7 @@ impl Holdings {
         if let Some(holding) = self.held.get_mut(&held.key) {
             holding.started = held.started;
             holding.log_length = held.log_length;
+            holding.grace = Duration::from_millis(held.grace_ms);
         }
     }
 }

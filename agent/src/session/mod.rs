@@ -17,13 +17,14 @@ mod identity;
 mod log_pump;
 mod messages;
 mod outbox;
+mod stopping;
 mod supervisor_link;
 
 use std::{ffi::OsString, io, path::PathBuf, time::Duration};
 
+use multiflexi_program::shutdown::Stop;
 use multiflexi_proto::{MAX_MESSAGE, v1::agent_service_client::AgentServiceClient};
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -32,6 +33,7 @@ use tonic::{
 use connection::{Connection, Over};
 use holdings::Holdings;
 use identity::Identity;
+use stopping::Stopping;
 use supervisor_link::SupervisorLink;
 
 /// Pauses between tries to reach the scheduler: doubled up to the second, and each
@@ -58,9 +60,9 @@ pub struct Config {
     pub directory: PathBuf,
     /// The command that starts the supervisor process; `--directory DIR` is appended.
     pub supervisor: Vec<OsString>,
-    /// Whether its jobs are cancelled when it is told to stop. Otherwise they go on
-    /// under the supervisor, and the next agent in this folder adopts them.
-    pub stop_jobs: bool,
+    /// How long jobs that go on may keep an agent that drains; then they are
+    /// cancelled. None for as long as they take.
+    pub drain: Option<Duration>,
     /// Told whether the agent is connected.
     pub connected: Option<watch::Sender<bool>>,
 }
@@ -90,21 +92,22 @@ pub enum Error {
     Refused(String),
 }
 
-/// Runs the session until `shutdown` is cancelled. Losing the scheduler is no
+/// Runs the session until it has stopped as `asked`. Losing the scheduler is no
 /// error: it is looked for until it is back, and the jobs go on meanwhile.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Error> {
     let endpoint = endpoint(&config.server)?;
     let identity = Identity::take(&config)?;
     let mut supervisor = SupervisorLink::open(&config).await?;
     let mut holdings = Holdings::default();
+    let mut stopping = Stopping::new(asked, config.drain);
     let mut backoff = BACKOFF[0];
     let mut said = false;
     loop {
         let over = match connect(&endpoint).await {
             Ok(client) => {
-                let connection = Connection::new(&config, &identity, client, shutdown.clone());
+                let connection = Connection::new(&config, &identity, client);
                 let begun = Instant::now();
-                let over = connection.serve(&mut supervisor, &mut holdings).await;
+                let over = connection.serve(&mut supervisor, &mut holdings, &mut stopping).await;
                 if begun.elapsed() > BACKOFF[1] {
                     backoff = BACKOFF[0];
                 }
@@ -123,6 +126,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
             Over::Refused(status) => return Err(Error::Refused(status.message().to_owned())),
             Over::SupervisorGone => {
                 tracing::error!("the supervisor is gone, and its jobs with it; starting another");
+                supervisor = SupervisorLink::open(&config).await?;
+                holdings = Holdings::default();
+                continue;
+            }
+            Over::SupervisorOld => {
+                tracing::info!("the supervisor is of an earlier version and idle; replacing it");
+                supervisor.close().await;
                 supervisor = SupervisorLink::open(&config).await?;
                 holdings = Holdings::default();
                 continue;
@@ -146,13 +156,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
                 backoff = BACKOFF[0];
             }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => {
-                supervisor.close().await;
-                return Ok(());
-            }
-            () = tokio::time::sleep(jittered(backoff)) => {}
-            () = supervisor.keep_up(&mut holdings) => {}
+        let pause = jittered(backoff);
+        if !stopping.wait_without_scheduler(pause, &mut supervisor, &mut holdings).await {
+            supervisor.close().await;
+            return Ok(());
         }
         backoff = (backoff * 2).min(BACKOFF[1]);
     }

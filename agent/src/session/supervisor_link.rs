@@ -27,6 +27,11 @@ use crate::{
 /// Messages in either direction that may wait; beyond that the sender waits.
 const WAITING: usize = 1024;
 
+/// How often a supervisor is looked for or started before the session gives up, and
+/// the pause between.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// How long the supervisor may take to read what it was asked at the end.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -35,28 +40,59 @@ const CLOSE: Duration = Duration::from_secs(5);
 pub(super) struct SupervisorLink {
     requests: mpsc::Sender<Request>,
     events: mpsc::Receiver<Event>,
+    /// Version of the supervisor's program.
+    version: String,
+    /// What it said first.
+    hello: Option<Event>,
     writing: AbortOnDropHandle<()>,
     _reading: AbortOnDropHandle<()>,
 }
 
 impl SupervisorLink {
-    /// Connects, starting a supervisor if there is none.
+    /// Connects, starting a supervisor if there is none. One that was killed a moment
+    /// ago may still take a connection, or keep its folder locked: it is tried again.
     pub(super) async fn open(config: &Config) -> Result<Self, Error> {
-        let failed = |error: io::Error| Error::Supervisor(error.to_string());
-        let stream = match link::connect(&config.directory) {
-            Ok(stream) => stream,
-            Err(_) => {
-                start(config).await?;
-                link::connect(&config.directory).map_err(failed)?
+        let mut tries = 0;
+        loop {
+            if let Ok(link) = Self::connect(config).await {
+                return Ok(link);
             }
-        };
-        stream.set_nonblocking(true).map_err(failed)?;
-        let (reads, writes) = UnixStream::from_std(stream).map_err(failed)?.into_split();
+            let failed = match start(config).await {
+                Ok(()) => match Self::connect(config).await {
+                    Ok(link) => return Ok(link),
+                    Err(error) => Error::Supervisor(error.to_string()),
+                },
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries >= TRIES {
+                return Err(failed);
+            }
+            tracing::debug!(%failed, "the supervisor cannot be reached yet");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Connects to the supervisor that is there.
+    async fn connect(config: &Config) -> io::Result<Self> {
+        let stream = link::connect(&config.directory)?;
+        stream.set_nonblocking(true)?;
+        let (reads, writes) = UnixStream::from_std(stream)?.into_split();
         let (requests, outgoing) = mpsc::channel(WAITING);
-        let (incoming, events) = mpsc::channel(WAITING);
+        let (incoming, mut events) = mpsc::channel(WAITING);
         let writing = AbortOnDropHandle::new(tokio::spawn(write(writes, outgoing)));
         let reading = AbortOnDropHandle::new(tokio::spawn(read(reads, incoming)));
-        Ok(Self { requests, events, writing, _reading: reading })
+        let hello = events.recv().await;
+        let version = match &hello {
+            Some(Event::Hello { version, .. }) => version.clone(),
+            _ => return Err(io::Error::other("it does not say who it is")),
+        };
+        Ok(Self { requests, events, version, hello, writing, _reading: reading })
+    }
+
+    /// It is of another version than this program.
+    pub(super) fn is_old(&self) -> bool {
+        self.version != link::VERSION
     }
 
     /// Disconnects once everything that was asked has been written: what a session
@@ -69,12 +105,15 @@ impl SupervisorLink {
 
     /// What the supervisor says next; none if it is gone.
     pub(super) async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
+        match self.hello.take() {
+            None => self.events.recv().await,
+            hello => hello,
+        }
     }
 
     /// What it has said already.
     pub(super) fn try_next(&mut self) -> Option<Event> {
-        self.events.try_recv().ok()
+        self.hello.take().or_else(|| self.events.try_recv().ok())
     }
 
     /// Asks it for something. If it is gone, [`next`](Self::next) says so.

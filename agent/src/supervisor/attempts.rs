@@ -139,6 +139,7 @@ impl Attempt {
         Held {
             key: self.launch.key,
             log_length: state.length,
+            grace_ms: self.launch.grace_ms,
             started: state.started,
             ended: state.ended.clone(),
         }

@@ -86,7 +86,8 @@ impl Hub {
         state.session += 1;
         state.connected = true;
         state.outgoing.clear();
-        link::encode(&Event::Hello(held), &mut state.outgoing);
+        let version = link::VERSION.to_owned();
+        link::encode(&Event::Hello { version, held }, &mut state.outgoing);
         self.news.notify_all();
         state.session
     }

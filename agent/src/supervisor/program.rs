@@ -47,7 +47,7 @@ fn not_executable(reason: String) -> NotLaunched {
 /// Starts the process of an attempt, in a process group of its own.
 pub(super) fn spawn(launch: &Launch, folder: &Path) -> Result<Child, NotLaunched> {
     let work = spool::work(folder);
-    let environment = environment(launch, &work);
+    let environment = environment(launch, folder, &work);
     let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(PATH), OsString::as_os_str);
     let Some((name, arguments)) = launch.command.split_first() else {
         return Err(not_found("the command is empty".to_owned()));
@@ -79,7 +79,7 @@ pub(super) fn spawn(launch: &Launch, folder: &Path) -> Result<Child, NotLaunched
 }
 
 /// The whole environment of the process.
-fn environment(launch: &Launch, work: &Path) -> BTreeMap<OsString, OsString> {
+fn environment(launch: &Launch, folder: &Path, work: &Path) -> BTreeMap<OsString, OsString> {
     let inherited = env::vars_os().filter(|(name, _)| {
         let name = name.to_str().unwrap_or_default();
         INHERITED.contains(&name) || name.starts_with("LC_")
@@ -89,7 +89,7 @@ fn environment(launch: &Launch, work: &Path) -> BTreeMap<OsString, OsString> {
     let own = launch.environment.iter().map(|(name, value)| (name.into(), value.into()));
     environment.extend(own);
     environment.insert("MULTIFLEXI_TMP".into(), work.into());
-    environment.insert(MARKER.into(), spool::name(launch.key).into());
+    environment.insert(MARKER.into(), folder.into());
     environment
 }
 

@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs, io,
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
     path::Path,
@@ -79,7 +80,7 @@ impl Tree<'_> {
 
     /// Whether an orphan is this attempt's.
     fn owns(&self, pid: i32) -> bool {
-        match owner(pid, self.folder) {
+        match self.folder.parent().and_then(|attempts| owner(pid, attempts)) {
             // What another attempt's end has overlooked is nobody's: it goes with ours.
             Some(key) => key == self.key || self.hub.get(key).is_none_or(|other| other.has_ended()),
             // It wiped its traces: it is ours if it can be nobody else's.
@@ -208,25 +209,26 @@ fn name(pid: i32) -> String {
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
-/// The attempt that a process says it belongs to, by its environment or by where
-/// it works.
-fn owner(pid: i32, folder: &Path) -> Option<AttemptKey> {
+/// The attempt below the folder `attempts` that a process belongs to, by the marker in
+/// its environment or by where it works. An attempt of another agent on this host may
+/// have the same name: only the whole path tells them apart.
+fn owner(pid: i32, attempts: &Path) -> Option<AttemptKey> {
+    let below = |path: &Path| {
+        let name = path.strip_prefix(attempts).ok()?.iter().next()?;
+        spool::parse(name.to_str()?)
+    };
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let marker = format!("{MARKER}=");
     let marked = environment.split(|byte| *byte == 0).find_map(|variable| {
-        spool::parse(std::str::from_utf8(variable.strip_prefix(marker.as_bytes())?).ok()?)
+        below(Path::new(OsStr::from_bytes(variable.strip_prefix(marker.as_bytes())?)))
     });
-    marked.or_else(|| {
-        let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-        let below = works_in.strip_prefix(folder.parent()?).ok()?;
-        spool::parse(std::str::from_utf8(below.iter().next()?.as_bytes()).ok()?)
-    })
+    marked.or_else(|| below(&fs::read_link(format!("/proc/{pid}/cwd")).ok()?))
 }
 
 /// Kills the processes of attempts that an earlier supervisor left, and waits until
 /// they are gone.
 pub(super) fn kill_left(agent: &Path, left: &[AttemptKey]) -> io::Result<()> {
-    let probe = spool::attempts(agent).join("any");
+    let attempts = spool::attempts(agent);
     let own = getpid().as_raw_pid();
     let deadline = Instant::now() + GONE;
     loop {
@@ -234,7 +236,7 @@ pub(super) fn kill_left(agent: &Path, left: &[AttemptKey]) -> io::Result<()> {
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let found: Vec<i32> = pids
             .filter(|pid| *pid != own && is_alive(*pid))
-            .filter(|pid| owner(*pid, &probe).is_some_and(|key| left.contains(&key)))
+            .filter(|pid| owner(*pid, &attempts).is_some_and(|key| left.contains(&key)))
             .collect();
         if found.is_empty() {
             return Ok(());

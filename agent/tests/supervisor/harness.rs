@@ -38,7 +38,7 @@ impl Supervisor {
         let stream = link::connect(self.folder.path()).unwrap();
         let mut session = Session { stream, buffer: Vec::new(), hello: Vec::new() };
         session.hello = match session.next() {
-            Event::Hello(held) => held,
+            Event::Hello { held, .. } => held,
             other => panic!("{other:?}"),
         };
         session

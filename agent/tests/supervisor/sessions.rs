@@ -163,3 +163,21 @@ fn the_next_supervisor_kills_what_is_left_and_knows_how_it_was() {
     }
     assert_eq!(supervisor.text(running, multiflexi_proto::frame::Stream::Stdout), b"kept\n");
 }
+
+#[test]
+fn an_attempt_of_the_same_name_of_another_agent_is_left_alone() {
+    let (mut one, other) = (Supervisor::start(), Supervisor::start());
+    let mut launch = shell("echo begun; exec sleep 600");
+    launch.key = multiflexi_agent::link::AttemptKey { job_id: 1, attempt: 1, fence: 1 };
+    let key = launch.key;
+    let mut sessions = [one.connect(), other.connect()];
+    for session in &mut sessions {
+        session.send(&Request::Launch(vec![launch.clone()]));
+        session.grown(key);
+    }
+    one.kill();
+    one.start_again();
+    let [_, mut session] = sessions;
+    session.send(&Request::Cancel(key));
+    assert_eq!(session.end(key).cause, Cause::Cancelled, "it ran until now");
+}

@@ -102,8 +102,7 @@ async fn sample(url: &str, output: Output) -> Result<u8, Failure> {
         application_id: application.application.ok_or_else(|| missing("application"))?.id,
         company_id: company.ok_or_else(|| missing("company"))?.id,
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        timeout: None,
-        grace: None,
+        ..CreateRunTemplateRequest::default()
     };
     let template = server.run_templates().create_run_template(template).await?.into_inner();
     let create = CreateJobsRequest {
@@ -114,7 +113,12 @@ async fn sample(url: &str, output: Output) -> Result<u8, Failure> {
     let job_id = *created.first().ok_or_else(|| missing("job"))?;
 
     say(&format!("Job {job_id} runs; this is its output, live"));
-    let attempt = server.jobs().run_job(RunJobRequest { job_id }).await?.into_inner().attempt;
+    let attempt = server
+        .jobs()
+        .run_job(RunJobRequest { job_id, ..RunJobRequest::default() })
+        .await?
+        .into_inner()
+        .attempt;
     let follow = Follow { attempt, ..Follow::new(job_id) };
     let Followed::Ended(attempt) = follow.run(&server, &mut Raw, std::future::pending()).await?
     else {

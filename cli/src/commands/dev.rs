@@ -10,7 +10,10 @@ use std::{
 
 use clap::Args;
 use multiflexi_agent as agent;
-use multiflexi_program::{log, shutdown};
+use multiflexi_program::{
+    log,
+    shutdown::{self, Stop},
+};
 use multiflexi_scheduler::{Scheduler, config::Config};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +70,7 @@ pub(super) struct Pair {
     pub(super) url: String,
     stop_scheduler: CancellationToken,
     scheduler: JoinHandle<Result<(), multiflexi_scheduler::Error>>,
-    stop_agent: CancellationToken,
+    stop_agent: watch::Sender<Stop>,
     agent: JoinHandle<Result<(), agent::Error>>,
 }
 
@@ -90,15 +93,16 @@ impl Pair {
             slots: slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
             directory: folder.join("agent"),
             supervisor: vec![program.into(), OsString::from("supervisor")],
-            stop_jobs: true,
+            drain: None,
             connected: Some(connected),
         };
-        let (stop_scheduler, stop_agent) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_agent, asked) = watch::channel(Stop::No);
+        let stop_scheduler = CancellationToken::new();
         let mut pair = Self {
             url,
             scheduler: tokio::spawn(scheduler.run(stop_scheduler.clone())),
             stop_scheduler,
-            agent: tokio::spawn(agent::run(config, stop_agent.clone())),
+            agent: tokio::spawn(agent::run(config, asked)),
             stop_agent,
         };
         tokio::select! {
@@ -118,7 +122,7 @@ impl Pair {
 
     /// Cancels what runs, and ends the agent and then the scheduler.
     pub(super) async fn stop(self) -> Result<(), Failure> {
-        self.stop_agent.cancel();
+        self.stop_agent.send_replace(Stop::Cancel);
         let agent = self.agent.await;
         self.stop_scheduler.cancel();
         let scheduler = self.scheduler.await;

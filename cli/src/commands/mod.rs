@@ -59,6 +59,8 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::JobShow(by) => jobs::show(&server, output, by.id()).await?,
         Command::JobCreate(create) => create.run(&server, output).await?,
         Command::JobLogs(logs) => logs.run(&server, output).await?,
+        Command::JobWhy(by) => jobs::why(&server, output, by.id()).await?,
+        Command::JobVerify(by) => jobs::verify(&server, output, by.id()).await?,
         Command::JobDelete(by) => jobs::delete(&server, output, by.id()).await?,
         Command::ArtifactList(list) => list.run(&server, output).await?,
         Command::ArtifactShow(by) => artifacts::show(&server, output, by.id()).await?,

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use multiflexi_proto::v1::{
-    CreateRunTemplateRequest, GetRunTemplateRequest, ListRunTemplatesRequest, RunTemplate,
+    self, CreateRunTemplateRequest, GetRunTemplateRequest, ListRunTemplatesRequest, RetryPolicy,
+    RunTemplate,
 };
 use serde_json::{Value, json};
 
@@ -28,8 +29,40 @@ fn value(template: &RunTemplate) -> Value {
         "environment": environment,
         "timeout_seconds": json::seconds(template.timeout.as_ref()),
         "grace_seconds": json::seconds(template.grace.as_ref()),
+        "lost_after_seconds": json::seconds(template.lost_after.as_ref()),
+        "retry": template.retry.as_ref().map(|retry| json!({
+            "max_attempts": retry.max_attempts,
+            "on": retry.on,
+            "backoff": backoff_name(retry.backoff()),
+            "min_gap_seconds": json::seconds(retry.min_gap.as_ref()),
+            "max_gap_seconds": json::seconds(retry.max_gap.as_ref()),
+        })),
         "created": json::time(template.created.as_ref()),
     })
+}
+
+fn backoff_name(backoff: v1::Backoff) -> &'static str {
+    match backoff {
+        v1::Backoff::None => "none",
+        v1::Backoff::Fixed => "fixed",
+        v1::Backoff::Linear => "linear",
+        v1::Backoff::Unspecified | v1::Backoff::Exponential => "exponential",
+    }
+}
+
+/// How retries are configured, for people.
+fn retries(retry: Option<&RetryPolicy>) -> String {
+    match retry.filter(|retry| retry.max_attempts > 1) {
+        None => "none".to_owned(),
+        Some(retry) => format!(
+            "up to {} attempts on {}, {} backoff from {} s to {} s",
+            retry.max_attempts,
+            retry.on.join(", "),
+            backoff_name(retry.backoff()),
+            retry.min_gap.as_ref().map_or(0.0, json::as_seconds),
+            retry.max_gap.as_ref().map_or(0.0, json::as_seconds),
+        ),
+    }
 }
 
 /// Lists run templates.
@@ -74,6 +107,8 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("environment", environment.join("\n")),
         ("timeout", seconds(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
         ("grace", seconds(template.grace.as_ref()).unwrap_or_default()),
+        ("lost after", seconds(template.lost_after.as_ref()).unwrap_or_default()),
+        ("retries", retries(template.retry.as_ref())),
         ("created", json::local(template.created.as_ref())),
     ];
     output.one(&value(&template), &fields)
@@ -100,11 +135,57 @@ pub struct Create {
     /// Time between SIGTERM and SIGKILL [default: 10s]
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     grace: Option<Duration>,
+    /// How long a job is waited for whose agent is away [default: 10min]
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    lost_after: Option<Duration>,
+    /// Most attempts each time that a job is run; more than 1 retries by itself [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
+    max_attempts: Option<i32>,
+    /// What is retried: failed, exit:CODE, signaled, launch_failed, timed_out, lost; may be
+    /// given again [default: all of it]
+    #[arg(long, value_name = "CAUSE", requires = "max_attempts")]
+    retry_on: Vec<String>,
+    /// How the pause before a retry grows [default: exponential]
+    #[arg(long, value_name = "BACKOFF", requires = "max_attempts")]
+    retry_backoff: Option<Backoff>,
+    /// The first pause [default: 10s]
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION", requires = "max_attempts")]
+    retry_min_gap: Option<Duration>,
+    /// The longest pause [default: 1h]
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION", requires = "max_attempts")]
+    retry_max_gap: Option<Duration>,
+}
+
+/// How a pause grows, as people name it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Backoff {
+    None,
+    Fixed,
+    Linear,
+    Exponential,
+}
+
+impl From<Backoff> for v1::Backoff {
+    fn from(backoff: Backoff) -> Self {
+        match backoff {
+            Backoff::None => Self::None,
+            Backoff::Fixed => Self::Fixed,
+            Backoff::Linear => Self::Linear,
+            Backoff::Exponential => Self::Exponential,
+        }
+    }
 }
 
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let retry = self.max_attempts.map(|max_attempts| RetryPolicy {
+            max_attempts,
+            on: self.retry_on,
+            backoff: self.retry_backoff.map_or(v1::Backoff::Unspecified, Into::into).into(),
+            min_gap: self.retry_min_gap.map(multiflexi_proto::duration),
+            max_gap: self.retry_max_gap.map(multiflexi_proto::duration),
+        });
         let request = CreateRunTemplateRequest {
             name: self.name,
             application_id: self.app,
@@ -112,6 +193,8 @@ impl Create {
             environment: self.env.into_iter().collect(),
             timeout: self.timeout.map(multiflexi_proto::duration),
             grace: self.grace.map(multiflexi_proto::duration),
+            lost_after: self.lost_after.map(multiflexi_proto::duration),
+            retry,
         };
         let answer = server.run_templates().create_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;

@@ -4,8 +4,9 @@ use multiflexi_proto::{
     duration, timestamp,
     v1::{
         self, CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse,
-        DeleteJobRequest, DeleteJobResponse, GetJobRequest, GetJobResponse, ListJobsRequest,
-        ListJobsResponse, RunJobRequest, RunJobResponse, TailLogRequest, TailLogResponse,
+        DeleteJobRequest, DeleteJobResponse, ExplainJobRequest, ExplainJobResponse, GetJobRequest,
+        GetJobResponse, ListJobsRequest, ListJobsResponse, RunJobRequest, RunJobResponse,
+        TailLogRequest, TailLogResponse, VerifyJobRequest, VerifyJobResponse,
         job_service_server::JobService,
     },
 };
@@ -27,6 +28,9 @@ use crate::{
 
 /// Most jobs that one request creates.
 const MAX_COUNT: i32 = 100_000;
+
+/// Longest name of who asks, in characters.
+const MAX_REQUESTED_BY: usize = 128;
 
 /// Longest name of a request, in bytes.
 const MAX_REQUEST_ID: usize = 64;
@@ -112,7 +116,22 @@ pub(super) fn attempt(row: AttemptRow) -> v1::Attempt {
             .map(|leftover| v1::Leftover { pid: leftover.pid, name: leftover.name })
             .collect(),
         trouble: row.trouble.unwrap_or_default(),
+        choice: row.choice.unwrap_or_default(),
+        retry_due: row.retry_due.map(timestamp),
     }
+}
+
+/// Who asks, for the record.
+fn requested_by(value: String) -> Result<String, Status> {
+    let characters = value.chars().count();
+    if characters > MAX_REQUESTED_BY || value.chars().any(char::is_control) {
+        let reason = format!(
+            "requested_by has {characters} characters: it may have up to {MAX_REQUESTED_BY}, \
+             and no control characters"
+        );
+        return Err(invalid("requested_by", reason));
+    }
+    Ok(value)
 }
 
 fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
@@ -136,6 +155,7 @@ fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
         count: request.count.max(1).unsigned_abs(),
         queue: request.queue,
         request_id: Some(request.request_id).filter(|id| !id.is_empty()),
+        by: requested_by(request.requested_by)?,
     })
 }
 
@@ -217,8 +237,9 @@ impl JobService for Services {
         &self,
         request: Request<RunJobRequest>,
     ) -> Result<Response<RunJobResponse>, Status> {
-        let id = job_id(request.into_inner().job_id)?;
-        let queued = self.store.begin_change(QueueJob(id)).await?;
+        let request = request.into_inner();
+        let (job, by) = (job_id(request.job_id)?, requested_by(request.requested_by)?);
+        let queued = self.store.begin_change(QueueJob { job, by }).await?;
         self.dispatch.job_queued();
         let queued = queued.await?;
         Ok(Response::new(RunJobResponse { attempt: queued.attempt }))
@@ -228,8 +249,9 @@ impl JobService for Services {
         &self,
         request: Request<CancelJobRequest>,
     ) -> Result<Response<CancelJobResponse>, Status> {
-        let id = job_id(request.into_inner().job_id)?;
-        match self.store.change(CancelJob(id)).await? {
+        let request = request.into_inner();
+        let (id, by) = (job_id(request.job_id)?, requested_by(request.requested_by)?);
+        match self.store.change(CancelJob { job: id, by }).await? {
             Cancelled::Ended(offer) => {
                 if let Some(key) = offer {
                     self.dispatch.withdraw(key, "the job was cancelled").await;
@@ -250,6 +272,28 @@ impl JobService for Services {
         self.events.notify(id);
         self.objects.remove(&objects).await;
         Ok(Response::new(DeleteJobResponse {}))
+    }
+
+    async fn explain_job(
+        &self,
+        request: Request<ExplainJobRequest>,
+    ) -> Result<Response<ExplainJobResponse>, Status> {
+        let job = job_id(request.into_inner().job_id)?;
+        self.explain(job).await.map(Response::new)
+    }
+
+    async fn verify_job(
+        &self,
+        request: Request<VerifyJobRequest>,
+    ) -> Result<Response<VerifyJobResponse>, Status> {
+        let job = job_id(request.into_inner().job_id)?;
+        let found = self.artifacts.verify(job).await?;
+        Ok(Response::new(VerifyJobResponse {
+            attempts: found.attempts,
+            artifacts: found.artifacts,
+            bytes: found.bytes,
+            faults: found.faults,
+        }))
     }
 
     type TailLogStream = Answers<TailLogResponse>;

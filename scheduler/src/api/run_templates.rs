@@ -14,7 +14,10 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, parse, status::invalid};
 use crate::{
-    domain::ids::{ApplicationId, CompanyId, RunTemplateId},
+    domain::{
+        ids::{ApplicationId, CompanyId, RunTemplateId},
+        retry::{Backoff, Cause, RetryPolicy},
+    },
     store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow},
 };
 
@@ -23,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How long an unreachable agent's jobs are waited for.
 const LOST_AFTER: Duration = Duration::from_secs(600);
+
+/// Most attempts that a run template can ask for.
+const MAX_ATTEMPTS: i32 = 1000;
 
 fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
     let template = row.template;
@@ -37,7 +43,54 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         timeout: template.timeout.map(duration),
         grace: Some(duration(template.grace)),
         created: Some(timestamp(row.created)),
+        lost_after: Some(duration(template.lost_after)),
+        retry: Some(retry(&template.retry)),
     }
+}
+
+fn retry(policy: &RetryPolicy) -> v1::RetryPolicy {
+    let backoff = match policy.backoff {
+        Backoff::None => v1::Backoff::None,
+        Backoff::Fixed => v1::Backoff::Fixed,
+        Backoff::Linear => v1::Backoff::Linear,
+        Backoff::Exponential => v1::Backoff::Exponential,
+    };
+    v1::RetryPolicy {
+        max_attempts: i32::try_from(policy.max_attempts).unwrap_or(i32::MAX),
+        on: policy.on.iter().map(Cause::to_string).collect(),
+        backoff: backoff.into(),
+        min_gap: Some(duration(policy.min_gap)),
+        max_gap: Some(duration(policy.max_gap)),
+    }
+}
+
+fn retry_policy(said: Option<&v1::RetryPolicy>) -> Result<RetryPolicy, Status> {
+    let usual = RetryPolicy::default();
+    let Some(said) = said else { return Ok(usual) };
+    if !(0..=MAX_ATTEMPTS).contains(&said.max_attempts) {
+        let reason = format!("max_attempts is {}: take 1 to {MAX_ATTEMPTS}", said.max_attempts);
+        return Err(invalid("retry.max_attempts", reason));
+    }
+    let causes: Vec<Cause> = said
+        .on
+        .iter()
+        .map(|cause| cause.parse().map_err(|error| invalid("retry.on", error)))
+        .collect::<Result<_, _>>()?;
+    let backoff = match v1::Backoff::try_from(said.backoff) {
+        Ok(v1::Backoff::Unspecified) => usual.backoff,
+        Ok(v1::Backoff::None) => Backoff::None,
+        Ok(v1::Backoff::Fixed) => Backoff::Fixed,
+        Ok(v1::Backoff::Linear) => Backoff::Linear,
+        Ok(v1::Backoff::Exponential) => Backoff::Exponential,
+        Err(error) => return Err(invalid("retry.backoff", error)),
+    };
+    Ok(RetryPolicy {
+        max_attempts: said.max_attempts.max(1).unsigned_abs(),
+        on: if causes.is_empty() { usual.on } else { causes },
+        backoff,
+        min_gap: parse::duration("retry.min_gap", said.min_gap.as_ref())?.unwrap_or(usual.min_gap),
+        max_gap: parse::duration("retry.max_gap", said.max_gap.as_ref())?.unwrap_or(usual.max_gap),
+    })
 }
 
 fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate, Status> {
@@ -56,7 +109,9 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
         environment: parse::variables(request.environment)?,
         timeout,
         grace: parse::duration("grace", request.grace.as_ref())?.unwrap_or(GRACE),
-        lost_after: LOST_AFTER,
+        lost_after: parse::duration("lost_after", request.lost_after.as_ref())?
+            .unwrap_or(LOST_AFTER),
+        retry: retry_policy(request.retry.as_ref())?,
     })
 }
 

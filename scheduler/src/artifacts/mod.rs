@@ -5,8 +5,10 @@
 mod content_type;
 mod download;
 mod upload;
+mod verify;
 
 pub use upload::{Incoming, Pieces};
+pub use verify::Verified;
 
 use crate::{
     logs::{LogError, Logs},

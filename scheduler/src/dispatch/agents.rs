@@ -106,6 +106,12 @@ impl Connected {
         self.typical.store(next, Ordering::Relaxed);
     }
 
+    /// Why it is the one that is offered something next.
+    pub(super) fn why_it(&self) -> String {
+        let (free, _) = self.room();
+        format!("{free} of its {} slots were free, more than any other agent had", self.slots)
+    }
+
     /// Free slots, and how many more it may be offered ahead.
     fn room(&self) -> (usize, usize) {
         if self.leaving.load(Ordering::Relaxed) {

@@ -8,6 +8,7 @@ pub(crate) mod convert;
 mod offers;
 mod perform_job;
 mod reconcile;
+mod retries;
 mod run_end;
 mod session;
 mod unreachable;
@@ -65,6 +66,8 @@ struct Shared {
     wake: Notify,
     /// Rung when attempts became unreachable.
     unreachable: Notify,
+    /// Rung when a job waits for a retry.
+    retried: Notify,
     /// Grows whenever something is queued.
     queued: AtomicU64,
     /// The value of `queued` at which the queue was last found empty.
@@ -83,7 +86,8 @@ impl Dispatch {
         events: Events,
         settings: DispatchSettings,
     ) -> Result<Self, StoreError> {
-        let unreachable = store.change(LoseContact { agent: None }).await?;
+        let why = "the scheduler was started again".to_owned();
+        let unreachable = store.change(LoseContact { agent: None, why }).await?;
         if !unreachable.is_empty() {
             tracing::warn!(
                 attempts = unreachable.len(),
@@ -99,6 +103,7 @@ impl Dispatch {
             offers: offers::Offers::default(),
             wake: Notify::new(),
             unreachable: Notify::new(),
+            retried: Notify::new(),
             queued: AtomicU64::new(1),
             drained: AtomicU64::new(0),
             tasks: TaskTracker::new(),
@@ -109,6 +114,7 @@ impl Dispatch {
         tasks.spawn(dispatch.clone().perform_jobs());
         tasks.spawn(dispatch.clone().expire_offers());
         tasks.spawn(dispatch.clone().give_up_unreachable());
+        tasks.spawn(dispatch.clone().wake_retries());
         Ok(dispatch)
     }
 

@@ -77,7 +77,9 @@ impl Dispatch {
             return;
         }
         let keys: Vec<AttemptKey> = open.iter().map(|(_, key)| *key).collect();
-        let withdrawn = match self.shared.store.change(Withdraw(keys)).await {
+        let why = "the offer was not accepted in time";
+        let withdrawn = match self.shared.store.change(Withdraw { keys, why: why.to_owned() }).await
+        {
             Ok(withdrawn) => withdrawn,
             Err(error) => {
                 tracing::error!(%error, "expired offers cannot be taken back; trying again");
@@ -95,7 +97,7 @@ impl Dispatch {
                 job = key.job.0,
                 "an offer was not accepted in time"
             );
-            agent.send(convert::withdraw(&[key], "the offer was not accepted in time")).await;
+            agent.send(convert::withdraw(&[key], why)).await;
         }
         self.notify(&withdrawn);
         self.job_queued();

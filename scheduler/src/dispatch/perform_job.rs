@@ -70,7 +70,8 @@ impl Dispatch {
 
     /// Claims up to `limit` jobs for an agent; false if there were fewer.
     async fn offer(&self, agent: &Arc<Connected>, limit: usize) -> Result<bool, StoreError> {
-        let claimed = self.shared.store.change(Claim { agent: agent.id, limit }).await?;
+        let choice = agent.why_it();
+        let claimed = self.shared.store.change(Claim { agent: agent.id, limit, choice }).await?;
         self.notify(&claimed.failed);
         let more = claimed.launches.len() + claimed.failed.len() == limit;
         if !claimed.launches.is_empty() {
@@ -81,7 +82,7 @@ impl Dispatch {
             agent.send(convert::offer(claimed.launches)).await;
             if agent.stop.is_cancelled() {
                 // It went while it was served: nobody else takes the offers back.
-                self.take_back(agent, &keys).await;
+                self.take_back(agent, &keys, "its agent went before it was offered").await;
             }
         }
         Ok(more)
@@ -93,7 +94,7 @@ impl Dispatch {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::error!(agent = agent.name, %error, "accepted offers cannot be recorded");
-                self.take_back(agent, &keys).await;
+                self.take_back(agent, &keys, "its acceptance could not be recorded").await;
                 agent.send(convert::withdraw(&keys, &error.to_string())).await;
                 return;
             }
@@ -115,9 +116,10 @@ impl Dispatch {
     }
 
     /// Puts offers of an agent back into the queue.
-    pub(super) async fn take_back(&self, agent: &Arc<Connected>, keys: &[AttemptKey]) {
+    pub(super) async fn take_back(&self, agent: &Arc<Connected>, keys: &[AttemptKey], why: &str) {
         keys.iter().for_each(|key| _ = agent.release(*key));
-        match self.shared.store.change(Withdraw(keys.to_vec())).await {
+        let withdraw = Withdraw { keys: keys.to_vec(), why: why.to_owned() };
+        match self.shared.store.change(withdraw).await {
             Ok(withdrawn) if withdrawn.is_empty() => self.slot_freed(),
             Ok(withdrawn) => {
                 self.notify(&withdrawn);

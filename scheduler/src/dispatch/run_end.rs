@@ -135,6 +135,9 @@ impl Dispatch {
         }
         self.shared.logs.close(&keys);
         self.notify(&keys);
+        if ended.iter().any(|ended| ended.outcome != job::Outcome::Succeeded) {
+            self.shared.retried.notify_one();
+        }
         agent.send(convert::acknowledge(&keys)).await;
         for key in &keys {
             tracing::debug!(job = key.job.0, attempt = key.number, agent = agent.name, "ended");

@@ -59,7 +59,7 @@ impl Dispatch {
             replaced.fail(Status::aborted("the agent has connected again")).await;
         }
         if let Err(error) = self.reconcile(&agent, &hello.held, registered.missing).await {
-            self.gone(&agent).await;
+            self.gone(&agent, "its attempts could not be reconciled").await;
             return Err(unavailable(&error));
         }
         tracing::info!(agent = agent.name, slots, held = hello.held.len(), "agent connected");
@@ -88,7 +88,7 @@ impl Dispatch {
             }
         };
         tracing::info!(agent = agent.name, why, "agent gone");
-        self.gone(&agent).await;
+        self.gone(&agent, why).await;
         agent.stop.cancel();
         // What it began is finished: the database knows best.
         while work.join_next().await.is_some() {}
@@ -115,7 +115,8 @@ impl Dispatch {
                     reason = refuse.reason,
                     "offer refused"
                 );
-                work.spawn(async move { dispatch.take_back(&agent, &[key]).await });
+                let why = format!("agent {} refused it: {}", agent.name, refuse.reason);
+                work.spawn(async move { dispatch.take_back(&agent, &[key], &why).await });
             }
             Message::Started(started) => {
                 let rows = started.attempts.iter().filter_map(|started| {
@@ -146,11 +147,12 @@ impl Dispatch {
     }
 
     /// The agent's connection is gone, unless it has another already.
-    async fn gone(&self, agent: &Arc<Connected>) {
+    async fn gone(&self, agent: &Arc<Connected>, why: &str) {
         if !self.shared.agents.remove(agent) || self.shared.stop.is_cancelled() {
             return;
         }
-        match self.shared.store.change(LoseContact { agent: Some(agent.id) }).await {
+        let why = format!("agent {} is away: {why}", agent.name);
+        match self.shared.store.change(LoseContact { agent: Some(agent.id), why }).await {
             Ok(unreachable) => self.notify(&unreachable),
             Err(error) => {
                 // The next start of the scheduler does the same for all agents.

@@ -56,6 +56,7 @@ impl Dispatch {
             }
             self.shared.logs.close(&lost);
             self.notify(&lost);
+            self.shared.retried.notify_one();
         }
         Ok(overdue.next.map(|wait| Duration::from_micros(wait.unsigned_abs())))
     }

@@ -8,7 +8,7 @@ pub fn meaning(state: State, exit_code: Option<i32>, signal: Option<i32>) -> Str
     match state {
         State::Cancelled => return ended_by("cancelled", exit_code, signal),
         State::TimedOut => return ended_by("timed out", exit_code, signal),
-        State::Lost => return "lost: its agent did not come back".to_owned(),
+        State::Lost => return "lost".to_owned(),
         _ if !state.is_terminal() => return String::new(),
         _ => {}
     }

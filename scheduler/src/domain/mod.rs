@@ -6,3 +6,4 @@ pub mod environment;
 pub mod exit_code;
 pub mod ids;
 pub mod job;
+pub mod retry;

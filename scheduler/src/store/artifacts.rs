@@ -37,7 +37,7 @@ impl Source {
 }
 
 /// 64 hexadecimal digits.
-pub(super) fn hex(hash: &[u8; 32]) -> String {
+pub fn hex(hash: &[u8; 32]) -> String {
     use std::fmt::Write as _;
     hash.iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

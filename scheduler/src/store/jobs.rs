@@ -25,6 +25,8 @@ pub struct NewJobs {
     pub queue: bool,
     /// The client's name for this request.
     pub request_id: Option<String>,
+    /// Who asks; empty if that is not known.
+    pub by: String,
 }
 
 /// Creates jobs.
@@ -51,8 +53,8 @@ impl Change for CreateJobs {
         let mut ids: Vec<i64> = sqlx::query_scalar(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1) \
              INSERT INTO job (runtemplate_id, app_id, company_id, env, state, request_id, \
-             request_index, created, queued) \
-             SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6 \
+             request_index, created, queued, created_by) \
+             SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6, $9 \
              FROM runtemplate t, n WHERE t.id = $7 AND ($8 = 0 OR t.company_id = $8) \
              RETURNING id",
         )
@@ -64,6 +66,7 @@ impl Change for CreateJobs {
         .bind(new.queue.then_some(tx.now))
         .bind(new.run_template.0)
         .bind(new.company.map_or(0, |company| company.0))
+        .bind(new.by.clone())
         .fetch_all(&mut *tx.conn)
         .await?;
         if ids.is_empty() {
@@ -121,11 +124,13 @@ pub struct JobRow {
     pub agent: Option<String>,
     /// What went wrong with the attempt.
     pub trouble: Option<String>,
+    /// Who asked for it; empty if that is not known.
+    pub by: String,
 }
 
 const COLUMNS: &str = "SELECT j.id, j.runtemplate_id, t.name, j.app_id, a.name, j.company_id, \
      c.name, j.state, j.attempt, j.env, j.created, j.queued, j.ended, n.started, n.exit_code, \
-     n.signal, g.name, n.trouble \
+     n.signal, g.name, n.trouble, j.created_by \
      FROM job j JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a ON a.id = j.app_id \
      JOIN company c ON c.id = j.company_id \
      LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt \
@@ -163,6 +168,7 @@ fn job(row: &AnyRow) -> Result<JobRow, sqlx::Error> {
         signal: small(row, 15)?.filter(|_| !waits),
         agent: row.try_get::<Option<String>, _>(16)?.filter(|_| !waits),
         trouble: row.try_get::<Option<String>, _>(17)?.filter(|_| !waits),
+        by: row.try_get(18)?,
     })
 }
 
@@ -212,12 +218,18 @@ pub struct AttemptRow {
     pub leftovers: Vec<Leftover>,
     /// What went wrong.
     pub trouble: Option<String>,
+    /// Why it was offered to this agent.
+    pub choice: Option<String>,
+    /// When its retry is due, if it has one.
+    pub retry_due: Option<i64>,
+    /// When its agent was lost, if it is away.
+    pub unreachable: Option<i64>,
 }
 
 const ATTEMPT_COLUMNS: &str = "SELECT n.number, n.fence, n.state, g.name, n.command, n.offered, \
      n.started, n.ended, n.exit_code, n.signal, n.pid, n.user_cpu_us, n.system_cpu_us, \
      n.peak_memory_bytes, n.stdout_bytes, n.stdout_sha256, n.stderr_bytes, n.stderr_sha256, \
-     n.leftovers, n.trouble FROM attempt n JOIN agent g ON g.id = n.agent_id";
+     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable FROM attempt n JOIN agent g ON g.id = n.agent_id";
 
 fn attempt(row: &AnyRow) -> Result<AttemptRow, sqlx::Error> {
     let stream = |column: usize| -> Result<Option<(i64, String)>, sqlx::Error> {
@@ -248,6 +260,9 @@ fn attempt(row: &AnyRow) -> Result<AttemptRow, sqlx::Error> {
             None => Vec::new(),
         },
         trouble: row.try_get(19)?,
+        choice: row.try_get(20)?,
+        retry_due: row.try_get(21)?,
+        unreachable: row.try_get(22)?,
     })
 }
 

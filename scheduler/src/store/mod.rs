@@ -10,6 +10,7 @@ mod agents;
 mod applications;
 mod artifacts;
 mod companies;
+mod decisions;
 mod dialect;
 mod error;
 mod filters;
@@ -30,8 +31,10 @@ pub use agents::{AgentRow, RegisterAgent, Registered};
 pub use applications::{ApplicationRow, CreateApplication};
 pub use artifacts::{
     AddPart, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact, Source, Upload,
+    hex,
 };
 pub use companies::{CompanyRow, CreateCompany};
+pub use decisions::{Decision, DecisionRow};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use filters::Page;

@@ -3,7 +3,10 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Change, Store, StoreError, Tx, jobs, transitions::list};
-use crate::domain::job::{State, Transition};
+use crate::domain::{
+    ids::JobId,
+    job::{State, Transition},
+};
 
 /// Puts every loaded job into the queue.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,39 @@ pub struct QueueCounts {
 }
 
 impl Store {
+    /// In how many microseconds the next job that waits for its retry is due; none if
+    /// none waits.
+    pub async fn next_retry(&self) -> Result<Option<i64>, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        let now: i64 = sqlx::query_scalar(self.dialect.now()).fetch_one(&mut *conn).await?;
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT MIN(queued) FROM job WHERE state = 'queued' AND queued > $1",
+        )
+        .bind(now)
+        .fetch_one(&mut *conn)
+        .await?;
+        Ok(next.map(|next| next - now))
+    }
+
+    /// Whether a time has not come yet.
+    pub async fn is_future(&self, time: i64) -> Result<bool, StoreError> {
+        let now: i64 = sqlx::query_scalar(self.dialect.now()).fetch_one(&self.readers).await?;
+        Ok(time > now)
+    }
+
+    /// How many jobs would be claimed before this one.
+    pub async fn jobs_ahead(&self, queued: i64, job: JobId) -> Result<i64, StoreError> {
+        let ahead = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM job WHERE state = 'queued' \
+             AND (queued < $1 OR (queued = $1 AND id < $2))",
+        )
+        .bind(queued)
+        .bind(job.0)
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(ahead)
+    }
+
     /// How many jobs are in which state.
     pub async fn queue_counts(&self) -> Result<QueueCounts, StoreError> {
         let rows = sqlx::query("SELECT state, COUNT(*) FROM job GROUP BY state")

@@ -4,11 +4,12 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Change, Page, Store, StoreError, Tx, dialect::Kind};
+use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, jobs};
 use crate::domain::{
     environment::Variables,
     ids::{ApplicationId, CompanyId, RunTemplateId},
     job::Template,
+    retry::{Cause, RetryPolicy},
 };
 
 /// A run template, with when it was created.
@@ -37,6 +38,8 @@ pub struct NewRunTemplate {
     pub grace: Duration,
     /// How long an unreachable job is waited for.
     pub lost_after: Duration,
+    /// When a job that ended is run again by itself.
+    pub retry: RetryPolicy,
 }
 
 /// Creates a run template.
@@ -45,6 +48,17 @@ pub struct CreateRunTemplate(pub NewRunTemplate);
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Causes of retries as the database holds them: a JSON array of their names.
+fn causes_json(causes: &[Cause]) -> String {
+    let names: Vec<String> = causes.iter().map(Cause::to_string).collect();
+    serde_json::json!(names).to_string()
+}
+
+fn causes(json: &str) -> Result<Vec<Cause>, sqlx::Error> {
+    let names: Vec<String> = serde_json::from_str(json).map_err(jobs::decode)?;
+    names.iter().map(|name| name.parse().map_err(jobs::decode)).collect()
 }
 
 impl Change for CreateRunTemplate {
@@ -56,8 +70,9 @@ impl Change for CreateRunTemplate {
         exists(tx, "SELECT id FROM company WHERE id = $1", "company", new.company.0).await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO runtemplate \
-             (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, created) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+             (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, max_attempts, \
+             retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, created) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
         )
         .bind(new.application.0)
         .bind(new.company.0)
@@ -65,6 +80,11 @@ impl Change for CreateRunTemplate {
         .bind(new.timeout.map(milliseconds))
         .bind(milliseconds(new.grace))
         .bind(milliseconds(new.lost_after))
+        .bind(i64::from(new.retry.max_attempts))
+        .bind(causes_json(&new.retry.on))
+        .bind(new.retry.backoff.to_string())
+        .bind(milliseconds(new.retry.min_gap))
+        .bind(milliseconds(new.retry.max_gap))
         .bind(tx.now)
         .fetch_one(&mut *tx.conn)
         .await?;
@@ -93,7 +113,8 @@ async fn exists(
 }
 
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.executable, a.cmdparams, \
-     t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created \
+     t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
+     t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
 fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
@@ -110,6 +131,14 @@ fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
         environment: Variables::new(),
         timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
         grace: milliseconds(row.try_get(9)?),
+        lost_after: milliseconds(row.try_get(11)?),
+        retry: RetryPolicy {
+            max_attempts: u32::try_from(row.try_get::<i64, _>(12)?).unwrap_or(1),
+            on: causes(&row.try_get::<String, _>(13)?)?,
+            backoff: row.try_get::<String, _>(14)?.parse().map_err(jobs::decode)?,
+            min_gap: milliseconds(row.try_get(15)?),
+            max_gap: milliseconds(row.try_get(16)?),
+        },
     };
     Ok(RunTemplateRow { template, created: row.try_get(10)? })
 }

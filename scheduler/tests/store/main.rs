@@ -57,6 +57,8 @@ suite! {
         an_agents_memory_is_told_from_anothers,
         what_stays_away_is_lost_only_after_its_time,
         a_job_that_cannot_begin_fails_with_its_reason,
+        a_retry_is_queued_with_the_end_and_claimed_when_it_is_due,
+        what_was_cancelled_is_not_retried,
     }
     contents::{
         a_late_shorter_chunk_never_replaces_a_longer_one,

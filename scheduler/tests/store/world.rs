@@ -7,10 +7,12 @@ use multiflexi_scheduler::{
         environment::Variables,
         ids::{AgentId, AttemptKey, JobId, RunTemplateId},
         job::{self, Completion, EndCause, State, StreamSummary, Usage},
+        retry::RetryPolicy,
     },
     store::{
-        Accept, Claim, Claimed, CreateApplication, CreateCompany, CreateJobs, CreateRunTemplate,
-        Ended, Finish, NewJobs, NewRunTemplate, RegisterAgent, Store, StoredChunk,
+        Accept, CancelJob, Claim, Claimed, CreateApplication, CreateCompany, CreateJobs,
+        CreateRunTemplate, Ended, Finish, LoseContact, NewJobs, NewRunTemplate, QueueJob,
+        RegisterAgent, Store, StoredChunk, Withdraw,
     },
 };
 
@@ -48,11 +50,15 @@ impl World {
             count,
             queue: false,
             request_id: None,
+            by: String::new(),
         }
     }
 
     pub async fn claim(&self, limit: usize) -> Claimed {
-        self.store.change(Claim { agent: self.agent, limit }).await.unwrap()
+        self.store
+            .change(Claim { agent: self.agent, limit, choice: "the only one".to_owned() })
+            .await
+            .unwrap()
     }
 
     /// An attempt that is offered.
@@ -134,6 +140,21 @@ pub async fn template(
     cmdparams: &str,
     lost_after: Duration,
 ) -> RunTemplateId {
+    make_template(store, name, cmdparams, lost_after, RetryPolicy::default()).await
+}
+
+/// A run template whose jobs are retried.
+pub async fn with_retry(store: &Store, name: &str, retry: RetryPolicy) -> RunTemplateId {
+    make_template(store, name, "", Duration::from_secs(600), retry).await
+}
+
+async fn make_template(
+    store: &Store,
+    name: &str,
+    cmdparams: &str,
+    lost_after: Duration,
+    retry: RetryPolicy,
+) -> RunTemplateId {
     let application = CreateApplication {
         name: format!("application of {name}"),
         executable: "/bin/true".to_owned(),
@@ -151,6 +172,27 @@ pub async fn template(
         timeout: Some(Duration::from_millis(1500)),
         grace: Duration::from_secs(10),
         lost_after,
+        retry,
     };
     store.change(CreateRunTemplate(new)).await.unwrap()
+}
+
+/// Takes an offer back.
+pub fn withdraw(key: AttemptKey) -> Withdraw {
+    Withdraw { keys: vec![key], why: "a test".to_owned() }
+}
+
+/// Cancels a job.
+pub fn cancel(job: JobId) -> CancelJob {
+    CancelJob { job, by: "a test".to_owned() }
+}
+
+/// Queues a job.
+pub fn queue(job: JobId) -> QueueJob {
+    QueueJob { job, by: "a test".to_owned() }
+}
+
+/// Loses contact with one agent, or with all.
+pub fn lose_contact(agent: Option<AgentId>) -> LoseContact {
+    LoseContact { agent, why: "a test".to_owned() }
 }

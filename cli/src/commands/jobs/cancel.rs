@@ -3,7 +3,7 @@
 use clap::Args;
 use multiflexi_proto::v1::{CancelJobRequest, Job};
 
-use super::{Follow, show::job_value, sinks::Nothing};
+use super::{Follow, requested_by, show::job_value, sinks::Nothing};
 use crate::{
     arguments::ById, commands::missing, connect::Server, failure::Failure, output::Output,
 };
@@ -22,7 +22,10 @@ impl Cancel {
     /// Cancels a job.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let job_id = self.by.id();
-        let answer = server.jobs().cancel_job(CancelJobRequest { job_id }).await?;
+        let answer = server
+            .jobs()
+            .cancel_job(CancelJobRequest { job_id, requested_by: requested_by() })
+            .await?;
         let mut job = answer.into_inner().job.ok_or_else(|| missing("job"))?;
         if self.wait && !job.state().is_terminal() {
             let follow = Follow { attempt: job.attempt, ..Follow::new(job_id) };

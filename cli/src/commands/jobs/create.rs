@@ -6,6 +6,7 @@ use clap::Args;
 use multiflexi_proto::v1::CreateJobsRequest;
 use serde_json::json;
 
+use super::requested_by;
 use crate::{
     arguments,
     commands::missing,
@@ -48,6 +49,7 @@ impl Create {
             count: self.count.unwrap_or(1),
             queue: self.queue,
             request_id: self.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+            requested_by: requested_by(),
         };
         let ids = create(server, request).await?;
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else {

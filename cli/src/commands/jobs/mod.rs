@@ -8,6 +8,8 @@ mod logs;
 mod run;
 mod show;
 mod sinks;
+mod verify;
+mod why;
 
 use multiflexi_proto::v1::DeleteJobRequest;
 use serde_json::json;
@@ -22,6 +24,17 @@ pub use logs::Logs;
 pub use run::Run;
 pub use show::show;
 pub use sinks::Raw;
+pub use verify::verify;
+pub use why::why;
+
+/// Who asks, for the record: `user@host`.
+fn requested_by() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user.unwrap_or_else(|_| format!("uid {}", rustix::process::geteuid().as_raw()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let by: String = format!("{user}@{host}").chars().filter(|c| !c.is_control()).collect();
+    by.chars().take(128).collect()
+}
 
 /// Deletes a job.
 pub async fn delete(server: &Server, output: Output, job_id: i64) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     Follow, Followed,
     follow::{Sink, detached},
+    requested_by,
     show::{attempt_value, outcome},
     sinks::{Raw, Timestamps},
 };
@@ -17,7 +18,7 @@ use crate::{
     connect::Server,
     exit_code::{self, Exit},
     failure::Failure,
-    output::{Format, Output},
+    output::{Format, Output, json},
 };
 
 /// What Ctrl-C does to the job.
@@ -48,19 +49,29 @@ impl Run {
         let job = self.by.id();
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        let attempt = server.jobs().run_job(RunJobRequest { job_id: job }).await?;
-        let follow = Follow { attempt: attempt.into_inner().attempt, ..Follow::new(job) };
-        let followed = if self.timestamps {
-            self.follow(follow, server, &mut Timestamps::new(io::stdout()), &mut interrupts).await?
-        } else {
-            self.follow(follow, server, &mut Raw, &mut interrupts).await?
-        };
-        match followed {
-            Followed::Ended(attempt) => {
-                report(job, &attempt, output.format);
-                Ok(ExitCode::from(exit_code::of_job(&attempt)))
+        let request = RunJobRequest { job_id: job, requested_by: requested_by() };
+        let mut attempt = server.jobs().run_job(request).await?.into_inner().attempt;
+        let mut server = server.clone();
+        loop {
+            let follow = Follow { attempt, ..Follow::new(job) };
+            let followed = if self.timestamps {
+                let mut sink = Timestamps::new(io::stdout());
+                self.follow(follow, &server, &mut sink, &mut interrupts).await?
+            } else {
+                self.follow(follow, &server, &mut Raw, &mut interrupts).await?
+            };
+            let Followed::Ended(ended) = followed else { return Err(detached(job)) };
+            report(job, &ended, output.format);
+            if ended.retry_due.is_none() {
+                return Ok(ExitCode::from(exit_code::of_job(&ended)));
             }
-            Followed::NoMore | Followed::Interrupted => Err(detached(job)),
+            if output.format == Format::Text {
+                let due = json::local(ended.retry_due.as_ref());
+                eprintln!("job {job}: attempt {} is due at {due}", ended.number + 1);
+            }
+            attempt = ended.number + 1;
+            // The connection may have been lost and found while the attempt ran.
+            server = server.reconnect().await.unwrap_or(server);
         }
     }
 
@@ -76,8 +87,9 @@ impl Run {
             interrupts.recv().await;
             if self.on_interrupt == OnInterrupt::Cancel {
                 eprintln!("cancelling job {job_id}; Ctrl-C again leaves it alone");
+                let cancel = CancelJobRequest { job_id, requested_by: requested_by() };
                 // One that has ended meanwhile is what was wanted.
-                let _ = server.jobs().cancel_job(CancelJobRequest { job_id }).await;
+                let _ = server.jobs().cancel_job(cancel).await;
                 interrupts.recv().await;
             }
         };

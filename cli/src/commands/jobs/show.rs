@@ -67,6 +67,8 @@ pub fn attempt_value(attempt: &Attempt) -> Value {
         "stderr": stream(attempt.stderr.as_ref()),
         "leftovers": leftovers.collect::<Vec<_>>(),
         "trouble": json::text(&attempt.trouble),
+        "choice": json::text(&attempt.choice),
+        "retry_due": json::time(attempt.retry_due.as_ref()),
     })
 }
 

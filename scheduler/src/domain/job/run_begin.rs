@@ -6,6 +6,7 @@ use crate::domain::{
     command_line::{self, CommandLineError},
     environment::{self, Variables},
     ids::{ApplicationId, AttemptKey, CompanyId, RunTemplateId},
+    retry::RetryPolicy,
 };
 
 /// What a run template says, with its application and company.
@@ -33,6 +34,10 @@ pub struct Template {
     pub timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// How long an unreachable job is waited for.
+    pub lost_after: Duration,
+    /// When a job that ended is run again by itself.
+    pub retry: RetryPolicy,
 }
 
 /// What an agent is told to launch.

@@ -117,6 +117,8 @@ pub enum Transition {
     Finish,
     /// The attempt's final record, log and artifacts are stored.
     End(Outcome),
+    /// The attempt has ended, and the job's next one is due later.
+    Retry,
     /// It is cancelled while no agent has accepted it.
     CancelWaiting,
     /// The agent did not come back in time.
@@ -140,7 +142,7 @@ impl Transition {
             Self::LoseContact => &[Running, Finishing],
             Self::Regain | Self::GiveUp => &[Unreachable],
             Self::Finish => &[Running, Unreachable],
-            Self::End(_) => &[Running, Unreachable, Finishing],
+            Self::End(_) | Self::Retry => &[Running, Unreachable, Finishing],
             Self::CancelWaiting => &[Loaded, Queued, Offered],
         }
     }
@@ -148,7 +150,7 @@ impl Transition {
     /// The state that follows.
     pub fn to(self) -> State {
         match self {
-            Self::Queue | Self::Withdraw | Self::Return => State::Queued,
+            Self::Queue | Self::Withdraw | Self::Return | Self::Retry => State::Queued,
             Self::Offer => State::Offered,
             Self::Start | Self::Regain => State::Running,
             Self::LoseContact => State::Unreachable,
@@ -193,6 +195,7 @@ mod tests {
                 Just(Outcome::Lost),
             ]
             .prop_map(Transition::End),
+            Just(Transition::Retry),
             Just(Transition::CancelWaiting),
             Just(Transition::GiveUp),
         ]

@@ -8,12 +8,20 @@ use crate::{
         ids::{AgentId, AttemptKey, JobId},
         job::{State, Transition},
     },
-    store::{Change, StoreError, Tx},
+    store::{
+        Change, StoreError, Tx,
+        decisions::{self, Decision},
+    },
 };
 
 /// Cancels a job.
-#[derive(Clone, Copy, Debug)]
-pub struct CancelJob(pub JobId);
+#[derive(Clone, Debug)]
+pub struct CancelJob {
+    /// The job.
+    pub job: JobId,
+    /// Who asks; empty if that is not known.
+    pub by: String,
+}
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +36,7 @@ impl Change for CancelJob {
     type Output = Cancelled;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Cancelled, StoreError> {
-        let id = self.0;
+        let id = self.job;
         let to = Transition::CancelWaiting.to();
         let sql = format!(
             "UPDATE job SET state = '{to}', ended = $1 WHERE id = $2 AND state IN {} \
@@ -42,6 +50,7 @@ impl Change for CancelJob {
             .await?;
         if let Some(row) = ended {
             let key = key(&row)?;
+            self.record(tx, 0, "while it waited").await?;
             let sql = format!(
                 "UPDATE attempt SET state = '{to}', ended = $1 \
                  WHERE job_id = $2 AND number = $3 AND fence = $4 AND state = 'offered'"
@@ -67,6 +76,7 @@ impl Change for CancelJob {
             .await?;
         if let Some(row) = on_agent {
             let key = key(&row)?;
+            self.record(tx, key.number, "its agent ends it").await?;
             let agent: i64 = sqlx::query_scalar(
                 "SELECT agent_id FROM attempt WHERE job_id = $1 AND number = $2",
             )
@@ -83,5 +93,14 @@ impl Change for CancelJob {
             .ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
         let state: String = row.try_get(0)?;
         Err(StoreError::Refused(format!("job {id} has ended already: it is {state}")))
+    }
+}
+
+impl CancelJob {
+    async fn record(&self, tx: &mut Tx<'_>, attempt: i32, how: &str) -> Result<(), StoreError> {
+        let by = if self.by.is_empty() { "somebody" } else { &self.by };
+        let why = format!("asked by {by}; {how}");
+        let what = "cancel".to_owned();
+        decisions::record(tx, &[Decision { job: self.job, attempt, what, why }]).await
     }
 }

@@ -9,16 +9,18 @@ use crate::{
         ids::{AgentId, AttemptKey, RunTemplateId},
         job::{Launch, Outcome, Transition, run_begin},
     },
-    store::{Change, StoreError, Tx, dialect::Kind, jobs, run_templates},
+    store::{Change, StoreError, Tx, decisions, dialect::Kind, jobs, run_templates},
 };
 
 /// Takes the jobs that wait longest for an agent and makes their attempts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// The agent that they will be offered to.
     pub agent: AgentId,
     /// How many at most.
     pub limit: usize,
+    /// Why it is this agent.
+    pub choice: String,
 }
 
 /// What a claim took.
@@ -37,13 +39,17 @@ impl Change for Claim {
         let sql = format!(
             "UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 \
              WHERE state = 'queued' AND id IN (SELECT id FROM job WHERE state = 'queued' \
-             ORDER BY queued, id LIMIT $1 {skip}) \
+             AND queued <= $2 ORDER BY queued, id LIMIT $1 {skip}) \
              RETURNING id, attempt, fence, runtemplate_id, env",
             to = Transition::Offer.to(),
             skip = tx.dialect.skip_locked(),
         );
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *tx.conn).await?;
+        let mut rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(limit)
+            .bind(tx.now)
+            .fetch_all(&mut *tx.conn)
+            .await?;
         if rows.is_empty() {
             return Ok(Claimed::default());
         }
@@ -75,7 +81,7 @@ impl Change for Claim {
                 Err(error) => troubles.push((key, error.to_string())),
             }
         }
-        insert_attempts(tx, self.agent, &attempts).await?;
+        self.insert_attempts(tx, &attempts).await?;
         for (key, trouble) in troubles {
             fail(tx, key, trouble).await?;
             claimed.failed.push(key);
@@ -84,25 +90,29 @@ impl Change for Claim {
     }
 }
 
-async fn insert_attempts(
-    tx: &mut Tx<'_>,
-    agent: AgentId,
-    attempts: &[(i64, i32, i64, String)],
-) -> Result<(), StoreError> {
-    let [job, number, fence] = KEY;
-    let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_command", Kind::Text)]);
-    let sql = format!(
-        "INSERT INTO attempt (job_id, number, fence, state, agent_id, command, offered) \
-         SELECT r.k_job, r.k_attempt, r.k_fence, '{}', $2, r.k_command, $3 FROM {rows}",
-        Transition::Offer.to()
-    );
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::json!(attempts).to_string())
-        .bind(agent.0)
-        .bind(tx.now)
-        .execute(&mut *tx.conn)
-        .await?;
-    Ok(())
+impl Claim {
+    async fn insert_attempts(
+        &self,
+        tx: &mut Tx<'_>,
+        attempts: &[(i64, i32, i64, String)],
+    ) -> Result<(), StoreError> {
+        let [job, number, fence] = KEY;
+        let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_command", Kind::Text)]);
+        let sql = format!(
+            "INSERT INTO attempt \
+             (job_id, number, fence, state, agent_id, command, offered, choice) \
+             SELECT r.k_job, r.k_attempt, r.k_fence, '{}', $2, r.k_command, $3, $4 FROM {rows}",
+            Transition::Offer.to()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(attempts).to_string())
+            .bind(self.agent.0)
+            .bind(tx.now)
+            .bind(self.choice.clone())
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(())
+    }
 }
 
 /// Ends an attempt that cannot even be offered.
@@ -147,14 +157,19 @@ impl Change for Accept {
 
 /// Takes offers back into the queue: the attempts never were.
 #[derive(Clone, Debug)]
-pub struct Withdraw(pub Vec<AttemptKey>);
+pub struct Withdraw {
+    /// The offers.
+    pub keys: Vec<AttemptKey>,
+    /// Why, as a sentence.
+    pub why: String,
+}
 
 impl Change for Withdraw {
     /// Those that are in the queue again.
     type Output = Vec<AttemptKey>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
-        take_back(tx, Transition::Withdraw, &self.0).await
+        take_back(tx, Transition::Withdraw, &self.keys, &self.why).await
     }
 }
 
@@ -163,6 +178,7 @@ pub(super) async fn take_back(
     tx: &mut Tx<'_>,
     transition: Transition,
     keys: &[AttemptKey],
+    why: &str,
 ) -> Result<Vec<AttemptKey>, StoreError> {
     if keys.is_empty() {
         return Ok(Vec::new());
@@ -183,6 +199,7 @@ pub(super) async fn take_back(
          AND EXISTS (SELECT 1 FROM {rows} WHERE {ATTEMPT_IS_KEY})"
     );
     sqlx::query(AssertSqlSafe(sql)).bind(keys_json(&withdrawn)).execute(&mut *tx.conn).await?;
+    decisions::record_all(tx, &withdrawn, "withdrawn", why).await?;
     Ok(withdrawn)
 }
 

@@ -10,14 +10,16 @@ use crate::{
         ids::{AgentId, AttemptKey, JobId},
         job::{State, Transition},
     },
-    store::{Change, Store, StoreError, Tx, jobs},
+    store::{Change, Store, StoreError, Tx, decisions, jobs},
 };
 
 /// Takes back what an agent was offered and marks what it runs as unreachable.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoseContact {
     /// The agent whose connection is gone; none for all agents.
     pub agent: Option<AgentId>,
+    /// How it was lost, as a sentence.
+    pub why: String,
 }
 
 impl Change for LoseContact {
@@ -31,8 +33,11 @@ impl Change for LoseContact {
         for open in on_agent(tx, agent).await? {
             if open.state == State::Offered { &mut offered } else { &mut held }.push(open.key);
         }
-        take_back(tx, Transition::Withdraw, &offered).await?;
-        transition(tx, Transition::LoseContact, &held, "", ", unreachable = $2").await
+        take_back(tx, Transition::Withdraw, &offered, &self.why).await?;
+        let unreachable =
+            transition(tx, Transition::LoseContact, &held, "", ", unreachable = $2").await?;
+        decisions::record_all(tx, &unreachable, "unreachable", &self.why).await?;
+        Ok(unreachable)
     }
 }
 
@@ -116,7 +121,8 @@ impl Change for Reconcile {
         let (offered, open): (Vec<Open>, Vec<Open>) =
             expected.into_iter().partition(|open| open.state == State::Offered);
         let offered: Vec<AttemptKey> = offered.iter().map(|open| open.key).collect();
-        take_back(tx, Transition::Withdraw, &offered).await?;
+        let why = "its agent has connected again";
+        take_back(tx, Transition::Withdraw, &offered, why).await?;
 
         let held: HashSet<AttemptKey> = self.held.iter().copied().collect();
         let missing = || open.iter().filter(|open| !held.contains(&open.key));
@@ -128,7 +134,8 @@ impl Change for Reconcile {
             Missing::NeverLaunched => {
                 let never = missing().filter(|open| !open.launched).map(|open| open.key);
                 let never: Vec<AttemptKey> = never.collect();
-                returned = take_back(tx, Transition::Return, &never).await?;
+                let why = "its agent came back and had not launched it";
+                returned = take_back(tx, Transition::Return, &never, why).await?;
                 for key in &returned {
                     cancel_if_asked(tx, key.job).await?;
                 }
@@ -138,7 +145,8 @@ impl Change for Reconcile {
         let open: HashSet<AttemptKey> = open.iter().map(|open| open.key).collect();
         let (known, over): (Vec<AttemptKey>, Vec<AttemptKey>) =
             self.held.iter().partition(|key| open.contains(key));
-        transition(tx, Transition::Regain, &known, "", ", unreachable = NULL").await?;
+        let back = transition(tx, Transition::Regain, &known, "", ", unreachable = NULL").await?;
+        decisions::record_all(tx, &back, "regained", "its agent is back and still has it").await?;
         let mut resumed = Vec::with_capacity(known.len());
         for key in known {
             resumed.push(HeldRow { key, cancel: cancel_is_asked(tx, key.job).await? });
@@ -159,7 +167,8 @@ async fn cancel_is_asked(tx: &mut Tx<'_>, job: JobId) -> Result<bool, StoreError
 /// Somebody asked for a job to be cancelled while it was thought to run.
 async fn cancel_if_asked(tx: &mut Tx<'_>, job: JobId) -> Result<(), StoreError> {
     if cancel_is_asked(tx, job).await? {
-        CancelJob(job).apply(tx).await?;
+        let by = "whoever had asked while it was thought to run".to_owned();
+        CancelJob { job, by }.apply(tx).await?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! The end of an attempt: its outcome, the rest of its log and its stdout.txt and
 //! stderr.txt, in one transaction.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use sqlx::AssertSqlSafe;
+use sha2::{Digest as _, Sha256};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{ATTEMPT_IS_KEY, JOB_IS_KEY, KEY, key, list, transition};
 use crate::{
@@ -14,7 +18,9 @@ use crate::{
     store::{
         Change, PutChunk, StoreError, StoredChunk, Tx,
         artifacts::{self, NewArtifact, Source, hex},
+        decisions::{self, Decision},
         dialect::Kind,
+        run_templates,
     },
 };
 
@@ -55,17 +61,25 @@ pub(super) async fn end(
     from: &[State],
 ) -> Result<Vec<AttemptKey>, StoreError> {
     let from = list(from);
+    let retries = retries(tx, all).await?;
     let [job, number, fence] = KEY;
-    let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_state", Kind::Text)]);
+    let columns = [job, number, fence, ("k_state", Kind::Text), ("k_due", Kind::Int)];
+    let rows = tx.dialect.rows("$1", &columns);
+    // A job that is retried waits again, from when its next attempt is due.
     let sql = format!(
-        "UPDATE job SET state = r.k_state, ended = $2, cancel_requested = NULL FROM {rows} \
-         WHERE {JOB_IS_KEY} AND job.state IN {from} RETURNING job.id, job.attempt, job.fence"
+        "UPDATE job SET state = r.k_state, cancel_requested = NULL, \
+         ended = CASE WHEN r.k_due IS NULL THEN $2 END, queued = COALESCE(r.k_due, job.queued), \
+         retries = CASE WHEN r.k_due IS NULL THEN job.retries ELSE job.retries + 1 END \
+         FROM {rows} WHERE {JOB_IS_KEY} AND job.state IN {from} \
+         RETURNING job.id, job.attempt, job.fence"
     );
     let states: Vec<_> = all
         .iter()
         .map(|ended| {
             let key = ended.completion.key;
-            (key.job.0, key.number, key.fence.0, ended.outcome.state().name())
+            let due = retries.get(&key).map(|retry| retry.due);
+            let state = due.map_or(ended.outcome.state(), |_| Transition::Retry.to());
+            (key.job.0, key.number, key.fence.0, state.name(), due)
         })
         .collect();
     let won = sqlx::query(AssertSqlSafe(sql))
@@ -80,7 +94,12 @@ pub(super) async fn end(
     if ended.is_empty() {
         return Ok(won);
     }
-    end_attempts(tx, &ended, &from).await?;
+    end_attempts(tx, &ended, &from, &retries).await?;
+    let retried: Vec<Decision> = won
+        .iter()
+        .filter_map(|key| Some(Decision::about(*key, "retried", &retries.get(key)?.why)))
+        .collect();
+    decisions::record(tx, &retried).await?;
     for ended in &ended {
         if let Some(chunk) = &ended.chunk {
             PutChunk { key: ended.completion.key, chunk: chunk.clone() }.apply(tx).await?;
@@ -120,7 +139,56 @@ fn artifacts_of(ended: &Ended) -> Vec<NewArtifact> {
     artifacts
 }
 
-async fn end_attempts(tx: &mut Tx<'_>, ended: &[&Ended], from: &str) -> Result<(), StoreError> {
+/// A retry that was decided.
+struct Due {
+    due: i64,
+    why: String,
+}
+
+/// Which of these are followed by another attempt by themselves. Nearly always none
+/// has failed, and nothing is asked.
+async fn retries(
+    tx: &mut Tx<'_>,
+    ended: &[&Ended],
+) -> Result<HashMap<AttemptKey, Due>, StoreError> {
+    let mut retries = HashMap::new();
+    for ended in ended {
+        if matches!(ended.outcome, Outcome::Succeeded | Outcome::Cancelled) {
+            continue;
+        }
+        let key = ended.completion.key;
+        let row = sqlx::query(
+            "SELECT j.runtemplate_id, j.retries FROM job j JOIN runtemplate t \
+             ON t.id = j.runtemplate_id WHERE j.id = $1 AND j.cancel_requested IS NULL \
+             AND t.max_attempts > 1",
+        )
+        .bind(key.job.0)
+        .fetch_optional(&mut *tx.conn)
+        .await?;
+        let Some(row) = row else { continue };
+        let template: i64 = row.try_get(0)?;
+        let before = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u32::MAX);
+        let templates = run_templates::by_ids(&mut *tx.conn, tx.dialect, &[template]).await?;
+        let policy = templates.values().next().map(|row| &row.template.retry);
+        // It is applied again after a rollback: what is random must stay the same.
+        let random =
+            u32::from_le_bytes(Sha256::digest(key.to_string())[..4].try_into().unwrap_or_default());
+        if let Some(retry) =
+            policy.and_then(|policy| policy.decide(&ended.completion, before, random))
+        {
+            let pause = i64::try_from(retry.pause.as_micros()).unwrap_or(i64::MAX);
+            retries.insert(key, Due { due: tx.now.saturating_add(pause), why: retry.why });
+        }
+    }
+    Ok(retries)
+}
+
+async fn end_attempts(
+    tx: &mut Tx<'_>,
+    ended: &[&Ended],
+    from: &str,
+    retries: &HashMap<AttemptKey, Due>,
+) -> Result<(), StoreError> {
     const INT: Kind = Kind::Int;
     const TEXT: Kind = Kind::Text;
     let columns = [
@@ -141,17 +209,19 @@ async fn end_attempts(tx: &mut Tx<'_>, ended: &[&Ended], from: &str) -> Result<(
         ("k_log", INT),
         ("k_leftovers", TEXT),
         ("k_trouble", TEXT),
+        ("k_due", INT),
     ];
     let sql = format!(
         "UPDATE attempt SET state = r.k_state, ended = $2, exit_code = r.k_exit_code, \
          signal = r.k_signal, pid = COALESCE(r.k_pid, pid), user_cpu_us = r.k_user, \
          system_cpu_us = r.k_system, peak_memory_bytes = r.k_memory, stdout_bytes = r.k_out, \
          stdout_sha256 = r.k_out_hash, stderr_bytes = r.k_err, stderr_sha256 = r.k_err_hash, \
-         log_length = r.k_log, leftovers = r.k_leftovers, trouble = r.k_trouble \
+         log_length = r.k_log, leftovers = r.k_leftovers, trouble = r.k_trouble, \
+         retry_due = r.k_due \
          FROM {} WHERE {ATTEMPT_IS_KEY} AND attempt.state IN {from}",
         tx.dialect.rows("$1", &columns)
     );
-    let rows: Vec<serde_json::Value> = ended.iter().map(|ended| row(ended)).collect();
+    let rows: Vec<serde_json::Value> = ended.iter().map(|ended| row(ended, retries)).collect();
     sqlx::query(AssertSqlSafe(sql))
         .bind(serde_json::Value::Array(rows).to_string())
         .bind(tx.now)
@@ -161,7 +231,7 @@ async fn end_attempts(tx: &mut Tx<'_>, ended: &[&Ended], from: &str) -> Result<(
 }
 
 /// One row of the batch, in the order of the columns above.
-fn row(ended: &Ended) -> serde_json::Value {
+fn row(ended: &Ended, retries: &HashMap<AttemptKey, Due>) -> serde_json::Value {
     let completion = &ended.completion;
     let key = completion.key;
     let [stdout, stderr] = &ended.streams;
@@ -192,6 +262,7 @@ fn row(ended: &Ended) -> serde_json::Value {
         completion.log_length,
         leftovers,
         trouble,
+        retries.get(&key).map(|retry| retry.due),
     ])
 }
 

@@ -8,12 +8,21 @@ use crate::{
         ids::JobId,
         job::{State, Transition},
     },
-    store::{Change, StoreError, Tx, jobs},
+    store::{
+        Change, StoreError, Tx,
+        decisions::{self, Decision},
+        jobs,
+    },
 };
 
 /// Queues a job, for its first attempt or for another.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueJob(pub JobId);
+#[derive(Clone, Debug)]
+pub struct QueueJob {
+    /// The job.
+    pub job: JobId,
+    /// Who asks; empty if that is not known.
+    pub by: String,
+}
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,27 +38,47 @@ impl Change for QueueJob {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Queued, StoreError> {
         let sql = format!(
-            "UPDATE job SET state = '{}', queued = $1, ended = NULL, cancel_requested = NULL \
-             WHERE id = $2 AND state IN {} RETURNING attempt",
+            "UPDATE job SET state = '{}', queued = $1, ended = NULL, cancel_requested = NULL, \
+             retries = 0 WHERE id = $2 AND state IN {} RETURNING attempt",
             Transition::Queue.to(),
             list(Transition::Queue.from())
         );
+        let id = self.job.0;
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(tx.now)
-            .bind(self.0.0)
+            .bind(id)
             .fetch_optional(&mut *tx.conn)
             .await?;
         if let Some(row) = row {
             let attempt = jobs::small(&row, 0)?.unwrap_or_default() + 1;
+            if !self.by.is_empty() || attempt > 1 {
+                self.record(tx).await?;
+            }
             return Ok(Queued { attempt, newly: true });
         }
         let row = sqlx::query("SELECT state, attempt FROM job WHERE id = $1")
-            .bind(self.0.0)
+            .bind(id)
             .fetch_optional(&mut *tx.conn)
             .await?
-            .ok_or(StoreError::NotFound { what: "job", id: self.0.0 })?;
+            .ok_or(StoreError::NotFound { what: "job", id })?;
         let waits = row.try_get::<String, _>(0)? == State::Queued.name();
+        if waits {
+            // It may wait for a retry that is due later: whoever asks wants it now.
+            sqlx::query("UPDATE job SET queued = $1 WHERE id = $2 AND queued > $1")
+                .bind(tx.now)
+                .bind(id)
+                .execute(&mut *tx.conn)
+                .await?;
+        }
         let attempt = jobs::small(&row, 1)?.unwrap_or_default() + i32::from(waits);
         Ok(Queued { attempt, newly: false })
+    }
+}
+
+impl QueueJob {
+    async fn record(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let by = if self.by.is_empty() { "somebody" } else { &self.by };
+        let (what, why) = ("run".to_owned(), format!("asked by {by}"));
+        decisions::record(tx, &[Decision { job: self.job, attempt: 0, what, why }]).await
     }
 }

@@ -6,16 +6,17 @@ use multiflexi_scheduler::{
     domain::{
         ids::{AttemptKey, Fence},
         job::{Completion, State},
+        retry::{Backoff, RetryPolicy},
     },
     store::{
-        Accept, CancelJob, Cancelled, CreateJobs, FinishingAttempts, GiveUp, LoseContact, Missing,
-        NewJobs, Page, QueueJob, Reconcile, RegisterAgent, Started, StartedRow, Withdraw,
+        Accept, Cancelled, CreateJobs, FinishingAttempts, GiveUp, Missing, NewJobs, Page,
+        Reconcile, RegisterAgent, Started, StartedRow,
     },
 };
 
 use crate::{
     databases::Database,
-    world::{World, ended, exited, template},
+    world::{World, cancel, ended, exited, lose_contact, queue, template, with_retry, withdraw},
 };
 
 pub async fn a_job_goes_through_its_life(database: Box<dyn Database>) {
@@ -47,7 +48,7 @@ pub async fn a_stale_fence_changes_nothing(database: Box<dyn Database>) {
         assert!(!world.end(exited(wrong, 0), None).await);
         assert!(world.store.change(Accept(vec![wrong])).await.unwrap().is_empty());
         assert!(world.store.change(FinishingAttempts(vec![wrong])).await.unwrap().is_empty());
-        world.store.change(Withdraw(vec![wrong])).await.unwrap();
+        world.store.change(withdraw(wrong)).await.unwrap();
         world.store.change(Started(vec![StartedRow { key: wrong, pid: 1 }])).await.unwrap();
     }
     assert_eq!(world.store.attempts(key.job).await.unwrap(), before);
@@ -61,8 +62,8 @@ pub async fn a_finished_attempt_never_changes(database: Box<dyn Database>) {
     let before = world.store.attempts(key.job).await.unwrap();
     assert!(!world.end(exited(key, 1), None).await);
     assert!(world.store.change(Accept(vec![key])).await.unwrap().is_empty());
-    assert!(world.store.change(LoseContact { agent: None }).await.unwrap().is_empty());
-    world.store.change(CancelJob(key.job)).await.unwrap_err();
+    assert!(world.store.change(lose_contact(None)).await.unwrap().is_empty());
+    world.store.change(cancel(key.job)).await.unwrap_err();
     assert_eq!(world.store.attempts(key.job).await.unwrap(), before);
     assert_eq!(world.state(key.job).await, State::Succeeded);
 }
@@ -71,9 +72,9 @@ pub async fn running_again_makes_the_next_attempt(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let first = world.running().await;
     world.end(exited(first, 1), None).await;
-    let queued = world.store.change(QueueJob(first.job)).await.unwrap();
+    let queued = world.store.change(queue(first.job)).await.unwrap();
     assert_eq!((queued.attempt, queued.newly), (2, true));
-    let queued = world.store.change(QueueJob(first.job)).await.unwrap();
+    let queued = world.store.change(queue(first.job)).await.unwrap();
     assert_eq!((queued.attempt, queued.newly), (2, false));
     let second = world.claim(1).await.launches[0].key;
     assert_eq!((second.job, second.number), (first.job, 2));
@@ -89,7 +90,7 @@ pub async fn running_again_makes_the_next_attempt(database: Box<dyn Database>) {
 pub async fn an_offer_that_is_withdrawn_costs_no_attempt(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let first = world.offered().await;
-    world.store.change(Withdraw(vec![first])).await.unwrap();
+    world.store.change(withdraw(first)).await.unwrap();
     assert_eq!(world.state(first.job).await, State::Queued);
     let second = world.claim(1).await.launches[0].key;
     assert_eq!((second.job, second.number), (first.job, 1));
@@ -101,14 +102,14 @@ pub async fn an_offer_that_is_withdrawn_costs_no_attempt(database: Box<dyn Datab
 pub async fn cancelling_ends_what_waits_and_marks_what_runs(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let waiting = world.queued(1).await[0];
-    assert_eq!(world.store.change(CancelJob(waiting)).await.unwrap(), Cancelled::Ended(None));
+    assert_eq!(world.store.change(cancel(waiting)).await.unwrap(), Cancelled::Ended(None));
     assert_eq!(world.state(waiting).await, State::Cancelled);
     let offered = world.offered().await;
-    let cancelled = world.store.change(CancelJob(offered.job)).await.unwrap();
+    let cancelled = world.store.change(cancel(offered.job)).await.unwrap();
     assert_eq!(cancelled, Cancelled::Ended(Some(offered)));
     assert!(world.store.change(Accept(vec![offered])).await.unwrap().is_empty());
     let running = world.running().await;
-    let cancelled = world.store.change(CancelJob(running.job)).await.unwrap();
+    let cancelled = world.store.change(cancel(running.job)).await.unwrap();
     assert_eq!(cancelled, Cancelled::OnAgent(world.agent, running));
     assert_eq!(world.state(running.job).await, State::Running);
 }
@@ -119,12 +120,11 @@ pub async fn agents_that_come_back_are_reconciled(database: Box<dyn Database>) {
         (world.running().await, world.running().await, world.running().await);
     let offered = world.offered().await;
     assert!(world.end(exited(ended, 0), None).await);
-    let mut unreachable =
-        world.store.change(LoseContact { agent: Some(world.agent) }).await.unwrap();
+    let mut unreachable = world.store.change(lose_contact(Some(world.agent))).await.unwrap();
     unreachable.sort_unstable();
     assert_eq!(unreachable, [held, missing]);
     assert_eq!(world.state(offered.job).await, State::Queued);
-    world.store.change(CancelJob(held.job)).await.unwrap();
+    world.store.change(cancel(held.job)).await.unwrap();
     let mut reconcile = Reconcile { agent: world.agent, held: vec![], missing: Missing::Unknown };
     let outcome = world.store.change(reconcile.clone()).await.unwrap();
     assert!(outcome.gone.is_empty(), "another agent of the same name loses nothing");
@@ -146,7 +146,7 @@ pub async fn what_was_accepted_and_never_launched_is_queued_again(database: Box<
         world.running().await,
     );
     world.store.change(Started(vec![StartedRow { key: started, pid: 7 }])).await.unwrap();
-    world.store.change(CancelJob(cancelled.job)).await.unwrap();
+    world.store.change(cancel(cancelled.job)).await.unwrap();
     world.store.change(FinishingAttempts(vec![finishing])).await.unwrap();
     let missing = Missing::NeverLaunched;
     let reconcile = Reconcile { agent: world.agent, held: vec![], missing };
@@ -189,7 +189,7 @@ pub async fn what_stays_away_is_lost_only_after_its_time(database: Box<dyn Datab
     let patient = world.running().await;
     world.template = template(&world.store, "impatient", "", Duration::ZERO).await;
     let (impatient, back) = (world.running().await, world.running().await);
-    world.store.change(LoseContact { agent: None }).await.unwrap();
+    world.store.change(lose_contact(None)).await.unwrap();
     let overdue = world.store.overdue().await.unwrap();
     assert_eq!(overdue.due, [impatient, back]);
     assert!(overdue.next.is_some_and(|left| (1..=600_000_000).contains(&left)), "{overdue:?}");
@@ -222,4 +222,58 @@ pub async fn a_job_that_cannot_begin_fails_with_its_reason(database: Box<dyn Dat
     let row = world.store.job(job).await.unwrap();
     assert_eq!(row.state, State::Failed);
     assert!(row.trouble.unwrap().contains("200000 bytes"));
+}
+
+pub async fn a_retry_is_queued_with_the_end_and_claimed_when_it_is_due(
+    database: Box<dyn Database>,
+) {
+    let mut world = World::new(database).await;
+    let soon = |policy: RetryPolicy| RetryPolicy { max_attempts: 3, ..policy };
+    let now = RetryPolicy { backoff: Backoff::None, ..soon(RetryPolicy::default()) };
+    world.template = with_retry(&world.store, "now", now).await;
+    let first = world.running().await;
+    assert!(world.end(exited(first, 1), None).await);
+    let job = world.store.job(first.job).await.unwrap();
+    assert_eq!((job.state, job.attempt, job.ended), (State::Queued, 1, None));
+    let ended = world.store.attempts(first.job).await.unwrap();
+    assert_eq!(ended[0].state, State::Failed, "the attempt itself has ended");
+    assert_eq!(ended[0].retry_due, job.queued);
+    let second = world.claim(1).await.launches[0].key;
+    assert_eq!((second.job, second.number), (first.job, 2));
+    assert!(!world.end(exited(first, 0), None).await, "the first attempt's fence is past");
+    world.store.change(Accept(vec![second])).await.unwrap();
+    assert!(world.end(exited(second, 1), None).await);
+    let third = world.claim(1).await.launches[0].key;
+    world.store.change(Accept(vec![third])).await.unwrap();
+    assert!(world.end(exited(third, 1), None).await);
+    assert_eq!(world.state(first.job).await, State::Failed, "three attempts are all");
+    let decisions = world.store.decisions(first.job).await.unwrap();
+    let retried = decisions.iter().filter(|row| row.decision.what == "retried");
+    assert_eq!(retried.map(|row| row.decision.attempt).collect::<Vec<_>>(), [1, 2]);
+    // Asked for by a person, it has three attempts again.
+    world.store.change(queue(first.job)).await.unwrap();
+    let fourth = world.claim(1).await.launches[0].key;
+    world.store.change(Accept(vec![fourth])).await.unwrap();
+    world.end(exited(fourth, 1), None).await;
+    assert_eq!(world.state(first.job).await, State::Queued);
+
+    world.template = with_retry(&world.store, "later", soon(RetryPolicy::default())).await;
+    world.store.change(cancel(first.job)).await.unwrap();
+    let later = world.running().await;
+    world.end(exited(later, 1), None).await;
+    assert!(world.claim(1).await.launches.is_empty(), "it is not due");
+    let next = world.store.next_retry().await.unwrap();
+    assert!(next.is_some_and(|next| next > 5_000_000), "{next:?}");
+    world.store.change(queue(later.job)).await.unwrap();
+    assert_eq!(world.claim(1).await.launches[0].key.job, later.job, "whoever asks wants it now");
+}
+
+pub async fn what_was_cancelled_is_not_retried(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
+    world.template = with_retry(&world.store, "retried", policy).await;
+    let key = world.running().await;
+    world.store.change(cancel(key.job)).await.unwrap();
+    assert!(world.end(exited(key, 143), None).await);
+    assert_eq!(world.state(key.job).await, State::Failed);
 }

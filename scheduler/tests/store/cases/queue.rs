@@ -39,7 +39,7 @@ pub async fn two_claims_never_take_the_same_job(database: Box<dyn Database>) {
     let take = |store: multiflexi_scheduler::store::Store| async move {
         let mut taken = Vec::new();
         loop {
-            let claim = Claim { agent: world.agent, limit: 7 };
+            let claim = Claim { agent: world.agent, limit: 7, choice: String::new() };
             let claimed = store.change(claim).await.unwrap().launches;
             if claimed.is_empty() {
                 return taken;

@@ -1,0 +1,166 @@
+//! `JobService.ExplainJob`: why a job is where it is, put together from what its rows
+//! say and from the decisions that were recorded.
+
+use multiflexi_proto::{
+    timestamp,
+    v1::{ExplainJobResponse, JobEvent},
+};
+use tonic::Status;
+
+use super::{Services, jobs};
+use crate::{
+    domain::{exit_code, ids::JobId, job::State},
+    store::{AttemptRow, JobRow},
+};
+
+/// A time, for sentences.
+fn at(micros: i64) -> String {
+    let seconds = micros.div_euclid(1_000_000);
+    let time = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+impl Services {
+    pub(super) async fn explain(&self, job: JobId) -> Result<ExplainJobResponse, Status> {
+        let row = self.store.job(job).await?;
+        let attempts = self.store.attempts(job).await?;
+        let reasons = self.reasons(&row, attempts.last()).await?;
+        let mut events = events(&row, &attempts);
+        events.extend(self.store.decisions(job).await?.into_iter().map(|decided| {
+            let decision = decided.decision;
+            (decided.at, event(decided.at, decision.attempt, &decision.what, decision.why))
+        }));
+        events.sort_by_key(|(at, _)| *at);
+        Ok(ExplainJobResponse {
+            state: jobs::to_state(row.state).into(),
+            reasons,
+            events: events.into_iter().map(|(_, event)| event).collect(),
+        })
+    }
+
+    async fn reasons(
+        &self,
+        job: &JobRow,
+        attempt: Option<&AttemptRow>,
+    ) -> Result<Vec<String>, Status> {
+        let agent = attempt.map(|attempt| attempt.agent.as_str()).unwrap_or_default();
+        let mut reasons = match job.state {
+            State::Loaded => vec![
+                "nobody has asked for it to be run: use job:run or \
+                                   queue:process"
+                    .to_owned(),
+            ],
+            State::Queued => self.why_queued(job).await?,
+            State::Offered => vec![format!("it is held out to agent {agent}, which has to accept")],
+            State::Running => vec![format!("it runs on agent {agent}")],
+            State::Finishing => vec![format!(
+                "its process has ended on agent {agent}; its output and files are being stored"
+            )],
+            State::Unreachable => self.why_unreachable(job, attempt).await?,
+            ended => vec![why_ended(ended, job)],
+        };
+        reasons.extend(job.trouble.clone());
+        if let Some(attempt) = attempt {
+            let key = crate::domain::ids::AttemptKey {
+                job: job.id,
+                number: attempt.number,
+                fence: attempt.fence,
+            };
+            let live = self.logs.get(key).and_then(|log| log.trouble());
+            reasons.extend(live.filter(|live| Some(live) != job.trouble.as_ref()));
+        }
+        Ok(reasons)
+    }
+
+    async fn why_queued(&self, job: &JobRow) -> Result<Vec<String>, Status> {
+        let queued = job.queued.unwrap_or_default();
+        let ahead = self.store.jobs_ahead(queued, job.id).await?;
+        if job.attempt > 0 && self.store.is_future(queued).await? {
+            return Ok(vec![format!(
+                "its attempt {} has ended, and the next is due at {}",
+                job.attempt,
+                at(queued)
+            )]);
+        }
+        let slots = self.dispatch.agents().slots();
+        let waits = if slots.agents == 0 {
+            "no agent is connected that could run it".to_owned()
+        } else if slots.busy >= slots.total {
+            format!("all {} slots of the {} connected agents are busy", slots.total, slots.agents)
+        } else {
+            format!(
+                "{} of {} slots are free: it is about to be offered",
+                slots.total - slots.busy,
+                slots.total
+            )
+        };
+        Ok(vec![waits, format!("{ahead} jobs are ahead of it")])
+    }
+
+    async fn why_unreachable(
+        &self,
+        job: &JobRow,
+        attempt: Option<&AttemptRow>,
+    ) -> Result<Vec<String>, Status> {
+        let Some(attempt) = attempt else { return Ok(Vec::new()) };
+        let since = attempt.unreachable.unwrap_or_default();
+        let template = self.store.run_template(job.run_template.0).await?.template;
+        let patience = i64::try_from(template.lost_after.as_micros()).unwrap_or(i64::MAX);
+        Ok(vec![
+            format!(
+                "the connection to agent {} is gone since {}; the job goes on there if it can",
+                attempt.agent,
+                at(since)
+            ),
+            format!(
+                "it is lost if the agent is not back by {}",
+                at(since.saturating_add(patience))
+            ),
+        ])
+    }
+}
+
+fn why_ended(state: State, job: &JobRow) -> String {
+    let meaning = exit_code::meaning(state, job.exit_code, job.signal);
+    match (state, job.exit_code) {
+        (State::Succeeded | State::Failed, Some(code)) => {
+            format!("it {state}: exit code {code} ({meaning})")
+        }
+        _ if meaning.is_empty() => format!("it {state}"),
+        _ => meaning,
+    }
+}
+
+fn event(at: i64, attempt: i32, what: &str, why: String) -> JobEvent {
+    JobEvent { time: Some(timestamp(at)), attempt, what: what.to_owned(), why }
+}
+
+/// What the rows themselves say.
+fn events(job: &JobRow, attempts: &[AttemptRow]) -> Vec<(i64, JobEvent)> {
+    let by = if job.by.is_empty() { String::new() } else { format!("asked by {}", job.by) };
+    let mut events = vec![(job.created, event(job.created, 0, "created", by))];
+    if let Some(queued) = job.queued.filter(|_| attempts.is_empty()) {
+        events.push((queued, event(queued, 0, "queued", String::new())));
+    }
+    for attempt in attempts {
+        let number = attempt.number;
+        let choice = attempt.choice.clone().unwrap_or_default();
+        let to = format!("to agent {}: {choice}", attempt.agent);
+        events.push((attempt.offered, event(attempt.offered, number, "offered", to)));
+        if let Some(started) = attempt.started {
+            let process = attempt.pid.map(|pid| format!("process {pid}")).unwrap_or_default();
+            events.push((started, event(started, number, "started", process)));
+        }
+        if let Some(ended) = attempt.ended {
+            let mut why = exit_code::meaning(attempt.state, attempt.exit_code, attempt.signal);
+            if let Some(code) = attempt.exit_code {
+                why = format!("exit code {code}: {why}");
+            }
+            if let Some(trouble) = &attempt.trouble {
+                why = format!("{why}; {trouble}");
+            }
+            events.push((ended, event(ended, number, attempt.state.name(), why)));
+        }
+    }
+    events
+}
