@@ -29,6 +29,12 @@ databases:
 volume:
     cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture
 
+# Breaks everything while jobs run: 1,000 faults at random, a cut upload, outages of two minutes
+fault *ARGS:
+    cargo run --release -p multiflexi-faults -- random {{ARGS}}
+    cargo run --release -p multiflexi-faults -- upload
+    cargo run --release -p multiflexi-faults -- outages
+
 # The machine's limits and beside them ours
 bench *ARGS:
     cargo run --release -p multiflexi-bench -- {{ARGS}}

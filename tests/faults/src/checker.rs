@@ -1,0 +1,248 @@
+//! The checker. It shares no code with the system: it reads the database, the
+//! objects, the ledger of the jobs and the process table, and counts what is wrong.
+
+use std::{collections::BTreeMap, fmt, fs, path::Path};
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Row as _, SqliteConnection};
+
+use crate::workload::{LARGE, LINES, Workload};
+
+/// What is wrong, counted.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Jobs that were looked at.
+    pub jobs: usize,
+    /// Lines that were found in stored output.
+    pub lines: usize,
+    /// Artifacts that were found whole.
+    pub artifacts: usize,
+    /// By kind: how often it was found.
+    pub wrong: BTreeMap<&'static str, usize>,
+    /// The first few, in words.
+    pub examples: Vec<String>,
+}
+
+impl Findings {
+    fn add(&mut self, kind: &'static str, count: usize, example: impl FnOnce() -> String) {
+        let total = self.wrong.entry(kind).or_default();
+        *total += count;
+        if count > 0 && self.examples.len() < 20 {
+            self.examples.push(format!("{kind}: {}", example()));
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.wrong.values().all(|count| *count == 0)
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "jobs {}, lines {}, artifacts {}", self.jobs, self.lines, self.artifacts)?;
+        for (kind, count) in &self.wrong {
+            writeln!(f, "  {kind}: {count}")?;
+        }
+        self.examples.iter().try_for_each(|example| writeln!(f, "  ! {example}"))
+    }
+}
+
+/// Checks everything; the scheduler and the session have stopped.
+pub async fn check(data: &Path, agent: &Path, workload: &Workload) -> anyhow::Result<Findings> {
+    use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+    let file = data.join("multiflexi.db");
+    let mut db = SqliteConnectOptions::new().filename(&file).connect().await?;
+    let mut findings = Findings { jobs: workload.jobs.len(), ..Findings::default() };
+    jobs(&mut db, &mut findings, workload).await?;
+    ledger(&mut findings, workload)?;
+    for job in &workload.jobs {
+        output(&mut db, data, *job, &mut findings).await?;
+        artifacts(&mut db, data, *job, &mut findings).await?;
+    }
+    let processes = multiflexi_fixture::processes::of_jobs(agent);
+    findings.add("processes left behind", processes.len(), || format!("{processes:?}"));
+    let folders = fs::read_dir(agent.join("attempts"))?.count();
+    findings.add("attempts left in the spool", folders, String::new);
+    Ok(findings)
+}
+
+/// Every job has ended, succeeded, and in its first attempt.
+async fn jobs(
+    db: &mut SqliteConnection,
+    findings: &mut Findings,
+    workload: &Workload,
+) -> anyhow::Result<()> {
+    let rows = sqlx::query("SELECT id, state, attempt FROM job").fetch_all(&mut *db).await?;
+    let mut known = BTreeMap::new();
+    for row in rows {
+        known.insert(row.get::<i64, _>(0), (row.get::<String, _>(1), row.get::<i64, _>(2)));
+    }
+    let extra = known.len().abs_diff(workload.jobs.len());
+    findings.add("jobs too many or too few", extra, || format!("{} are there", known.len()));
+    for job in &workload.jobs {
+        let Some((state, attempt)) = known.get(job) else {
+            findings.add("jobs missing", 1, || format!("job {job}"));
+            continue;
+        };
+        let open = !["succeeded", "failed", "cancelled", "timed_out", "lost"].contains(&&**state);
+        findings.add("jobs not ended", open.into(), || format!("job {job} is {state}"));
+        let other = !open && state != "succeeded";
+        findings.add("jobs that did not succeed", other.into(), || format!("job {job} is {state}"));
+        findings.add("jobs with another attempt", (*attempt != 1).into(), || format!("job {job}"));
+    }
+    Ok(())
+}
+
+/// Every job ran once, by its own account.
+fn ledger(findings: &mut Findings, workload: &Workload) -> anyhow::Result<()> {
+    let ledger = workload.ledger().context("the jobs' ledger")?;
+    for job in &workload.jobs {
+        let (begun, ended) = ledger.get(job).copied().unwrap_or_default();
+        findings.add("jobs run twice", (begun > 1).into(), || format!("job {job}: {begun} times"));
+        findings.add("jobs never run", (begun == 0).into(), || format!("job {job}"));
+        findings.add("jobs not run to their end", (ended != 1).into(), || format!("job {job}"));
+    }
+    Ok(())
+}
+
+/// The stored output has every line once and in order, and the recorded hashes.
+async fn output(
+    db: &mut SqliteConnection,
+    data: &Path,
+    job: i64,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let chunks = sqlx::query(
+        "SELECT start, length, encoding, content, object FROM log_chunk \
+         WHERE job_id = ? AND attempt = 1 ORDER BY start",
+    )
+    .bind(job)
+    .fetch_all(&mut *db)
+    .await?;
+    let mut log = Vec::new();
+    for chunk in chunks {
+        let (start, length) = (chunk.get::<i64, _>(0), chunk.get::<i64, _>(1));
+        if start != log.len() as i64 {
+            findings.add("gaps in logs", 1, || format!("job {job} at {start}"));
+            return Ok(());
+        }
+        let stored = match chunk.get::<Option<String>, _>(4) {
+            Some(object) => fs::read(data.join("objects").join(object))?,
+            None => chunk.get::<Option<Vec<u8>>, _>(3).unwrap_or_default(),
+        };
+        let bytes = match chunk.get::<String, _>(2).as_str() {
+            "raw" => stored,
+            "zstd" => zstd::decode_all(stored.as_slice())?,
+            other => bail!("the encoding {other:?} is unknown"),
+        };
+        if bytes.len() as i64 != length {
+            findings.add("damaged chunks", 1, || format!("job {job} at {start}"));
+        }
+        log.extend_from_slice(&bytes);
+    }
+    let streams = split(&log);
+    for (stream, name) in streams.iter().zip(["out", "err"]) {
+        let text = String::from_utf8_lossy(stream);
+        let lines: Vec<&str> = text.lines().collect();
+        findings.lines += lines.len();
+        let expected: Vec<String> = (1..=LINES).map(|line| format!("{name} {line}")).collect();
+        let missing = expected.iter().filter(|line| !lines.contains(&line.as_str())).count();
+        findings.add("lines lost", missing, || format!("job {job}, std{name}"));
+        let twice = lines.len().saturating_sub(LINES - missing);
+        findings.add("lines twice", twice, || format!("job {job}, std{name}"));
+        let disorder = missing == 0 && twice == 0 && lines != expected;
+        findings.add("streams in disorder", disorder.into(), || format!("job {job}, std{name}"));
+    }
+    let row = sqlx::query(
+        "SELECT stdout_sha256, stderr_sha256, log_length FROM attempt \
+         WHERE job_id = ? AND number = 1",
+    )
+    .bind(job)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let recorded = [row.get::<Option<String>, _>(0), row.get::<Option<String>, _>(1)];
+    let wrong = streams.iter().zip(recorded).filter(|(stream, known)| Some(hex(stream)) != *known);
+    findings.add("hashes that differ", wrong.count(), || format!("job {job}"));
+    let length: Option<i64> = row.get(2);
+    let differs = length != Some(log.len() as i64);
+    findings.add("lengths that differ", differs.into(), || format!("job {job}: {length:?}"));
+    Ok(())
+}
+
+/// stdout and stderr of framed records: length u32, stream u8, 3 zero bytes, time i64.
+fn split(log: &[u8]) -> [Vec<u8>; 2] {
+    let mut streams = [Vec::new(), Vec::new()];
+    let mut rest = log;
+    while let Some((header, tail)) = rest.split_at_checked(16) {
+        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let Some((data, tail)) = tail.split_at_checked(length) else { break };
+        if let Some(stream) = streams.get_mut(usize::from(header[4]).wrapping_sub(1)) {
+            stream.extend_from_slice(data);
+        }
+        rest = tail;
+    }
+    streams
+}
+
+/// The four artifacts of each job are there, and their content is what it should be.
+async fn artifacts(
+    db: &mut SqliteConnection,
+    data: &Path,
+    job: i64,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let rows = sqlx::query(
+        "SELECT id, filename, content, size, sha256, state FROM artifacts WHERE job_id = ? \
+         ORDER BY filename",
+    )
+    .bind(job)
+    .fetch_all(&mut *db)
+    .await?;
+    let names: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+    let expected = ["large", "small", "stderr.txt", "stdout.txt"];
+    let wrong = names.len().abs_diff(expected.len());
+    findings.add("artifacts missing or too many", wrong, || format!("job {job}: {names:?}"));
+    for row in rows {
+        let (id, name, state) =
+            (row.get::<i64, _>(0), row.get::<String, _>(1), row.get::<String, _>(5));
+        if state != "stored" {
+            findings.add("artifacts not stored", 1, || format!("job {job}: {name} is {state}"));
+            continue;
+        }
+        if name.ends_with(".txt") {
+            findings.artifacts += 1;
+            continue;
+        }
+        let content = match row.get::<Option<Vec<u8>>, _>(2) {
+            Some(content) => content,
+            None => parts(db, data, id).await?,
+        };
+        let right = match name.as_str() {
+            "small" => format!("{job}\n").into_bytes(),
+            _ => vec![b'0' + u8::try_from(job % 10).unwrap_or_default(); LARGE],
+        };
+        let whole = content == right && row.get::<Option<String>, _>(4) == Some(hex(&right));
+        findings.artifacts += usize::from(whole);
+        findings.add("damaged artifacts", (!whole).into(), || format!("job {job}: {name}"));
+    }
+    Ok(())
+}
+
+async fn parts(db: &mut SqliteConnection, data: &Path, id: i64) -> anyhow::Result<Vec<u8>> {
+    let rows = sqlx::query("SELECT object FROM artifact_part WHERE artifact_id = ? ORDER BY start")
+        .bind(id)
+        .fetch_all(&mut *db)
+        .await?;
+    let mut content = Vec::new();
+    for row in rows {
+        content.extend(fs::read(data.join("objects").join(row.get::<String, _>(0)))?);
+    }
+    Ok(content)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,103 @@
+//! What goes wrong, at random.
+
+use std::{fmt, time::Duration};
+
+use multiflexi_fixture::{Agent, Scheduler};
+
+use crate::{
+    proxy::{Mode, Proxy},
+    random::Random,
+};
+
+/// Shortest and longest time that a connection is disturbed.
+const DISTURBED: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
+
+/// One fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// kill -9 of the scheduler; it is started again.
+    KillScheduler,
+    /// kill -9 of the agent's session; it is started again.
+    KillSession,
+    /// Both at once.
+    KillBoth,
+    /// The connection is cut for a time.
+    Cut(Duration),
+    /// The connection swallows everything for a time.
+    BlackHole(Duration),
+    /// The connection is slow for a time.
+    Delay(Duration),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KillScheduler => f.write_str("kill -9 scheduler"),
+            Self::KillSession => f.write_str("kill -9 session"),
+            Self::KillBoth => f.write_str("kill -9 both"),
+            Self::Cut(time) => write!(f, "cut for {:.1} s", time.as_secs_f64()),
+            Self::BlackHole(time) => write!(f, "black hole for {:.1} s", time.as_secs_f64()),
+            Self::Delay(time) => write!(f, "slow for {:.1} s", time.as_secs_f64()),
+        }
+    }
+}
+
+impl Fault {
+    /// The name of its kind, for counting.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::KillScheduler => "scheduler killed",
+            Self::KillSession => "session killed",
+            Self::KillBoth => "both killed",
+            Self::Cut(_) => "cut",
+            Self::BlackHole(_) => "black hole",
+            Self::Delay(_) => "slow",
+        }
+    }
+
+    /// The next one; none lasts longer than `longest`.
+    pub fn random(random: &mut Random, longest: Duration) -> Self {
+        let [least, most] = DISTURBED;
+        let time = random.duration(least, most.min(longest));
+        match random.below(10) {
+            0..3 => Self::KillScheduler,
+            3..6 => Self::KillSession,
+            6 => Self::KillBoth,
+            7 => Self::Cut(time),
+            8 => Self::BlackHole(time),
+            _ => Self::Delay(time.min(Duration::from_secs(2))),
+        }
+    }
+
+    /// Lets it happen and heals it.
+    pub fn inject(self, scheduler: &mut Scheduler, agent: &mut Agent, proxy: &Proxy) {
+        match self {
+            Self::KillScheduler => scheduler.restart(),
+            Self::KillSession => {
+                agent.kill_session();
+                agent.start_again();
+            }
+            Self::KillBoth => {
+                scheduler.kill();
+                agent.kill_session();
+                agent.start_again();
+                scheduler.restart();
+            }
+            Self::Cut(time) => disturb(proxy, Mode::Cut, time),
+            Self::BlackHole(time) => disturb(proxy, Mode::BlackHole, time),
+            Self::Delay(time) => disturb(proxy, Mode::Delay(Duration::from_millis(50)), time),
+        }
+    }
+}
+
+fn disturb(proxy: &Proxy, mode: Mode, time: Duration) {
+    proxy.set(mode);
+    pause(time);
+    proxy.set(Mode::Pass);
+}
+
+/// Lets time pass: the fault itself.
+#[expect(clippy::disallowed_methods, reason = "a disturbance has a length")]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}

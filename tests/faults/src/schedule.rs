@@ -1,0 +1,98 @@
+//! Faults at random while jobs run, and then the checker.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use clap::Args;
+use multiflexi_fixture::{Agent, AgentOptions, Cli, Scheduler, SchedulerOptions};
+
+use crate::{
+    checker,
+    fault::{self, Fault},
+    proxy::Proxy,
+    random::Random,
+    workload::Workload,
+};
+
+/// Jobs that may wait or run while faults go on: enough to be hit, few enough to end.
+const OPEN: usize = 40;
+
+/// What is broken, how often and how long.
+#[derive(Debug, Args)]
+pub struct Schedule {
+    /// How many faults
+    #[arg(long, default_value_t = 1000)]
+    cycles: u32,
+    /// Stops injecting after this time, even if there were fewer
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1h")]
+    time: Duration,
+    /// The longest disturbance of a connection
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
+    longest: Duration,
+    /// Replays a run [default: a fresh one]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Jobs submitted for each fault
+    #[arg(long, default_value_t = 3)]
+    jobs: usize,
+}
+
+/// Injects the faults, waits until all jobs have ended, and checks.
+pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
+    let seed = arguments.seed.unwrap_or_else(fresh_seed);
+    println!("seed {seed}");
+    let folder = tempfile::Builder::new().prefix("mf-faults-").tempdir()?;
+    let (data, agent_folder) = (folder.path().join("data"), folder.path().join("agent"));
+    let mut scheduler = Scheduler::start(&data, SchedulerOptions::default());
+    let proxy = Proxy::start(scheduler.address)?;
+    let mut agent = Agent::start(&agent_folder, &proxy.url(), AgentOptions::default());
+    let mut workload = Workload::new(Cli::new(&scheduler.url()), folder.path());
+    let begun = Instant::now();
+    let mut injected = BTreeMap::<&str, u32>::new();
+    let mut random = Random::new(seed);
+    for cycle in 1..=arguments.cycles {
+        if begun.elapsed() > arguments.time {
+            break;
+        }
+        if workload.open() < OPEN {
+            workload.submit(arguments.jobs);
+        }
+        let fault = Fault::random(&mut random, arguments.longest);
+        fault.inject(&mut scheduler, &mut agent, &proxy);
+        *injected.entry(fault.kind()).or_default() += 1;
+        fault::pause(random.duration(Duration::from_millis(20), Duration::from_millis(800)));
+        if cycle % 50 == 0 {
+            let (jobs, open) = (workload.jobs.len(), workload.open());
+            println!("{cycle} faults, {jobs} jobs, {open} open, {:.0?}", begun.elapsed());
+        }
+    }
+    println!("faults: {injected:?}");
+    settle(&workload)?;
+    agent.terminate();
+    scheduler.terminate();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(checker::check(&data, &agent_folder, &workload))?;
+    println!("{} faults in {:.0?}\n{findings}", injected.values().sum::<u32>(), begun.elapsed());
+    anyhow::ensure!(findings.is_clean(), "something is wrong; --seed {seed} replays these faults");
+    Ok(())
+}
+
+/// Waits until every job has ended.
+fn settle(workload: &Workload) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while workload.open() > 0 {
+        if begun.elapsed() > Duration::from_secs(300) {
+            println!("{} jobs do not end", workload.open());
+            break;
+        }
+        fault::pause(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::from(since.subsec_nanos()) ^ since.as_secs()
+}

@@ -1,0 +1,95 @@
+//! The jobs: they print numbered lines on both streams, leave files, and write down
+//! outside of the system when they began and ended.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use multiflexi_fixture::{Cli, eventually};
+
+/// Lines on each stream.
+pub const LINES: usize = 300;
+
+/// Bytes of the large file.
+pub const LARGE: usize = 300_000;
+
+/// The jobs of a run.
+#[derive(Debug)]
+pub struct Workload {
+    cli: Cli,
+    template: String,
+    ledger: PathBuf,
+    batches: u64,
+    /// All jobs.
+    pub jobs: Vec<i64>,
+}
+
+impl Workload {
+    /// Makes a run template whose jobs keep their ledger in `folder`.
+    pub fn new(cli: Cli, folder: &Path) -> Self {
+        let ledger = folder.join("ledger");
+        let script = format!(
+            "echo begin $MULTIFLEXI_JOB_ID $MULTIFLEXI_ATTEMPT >> {ledger}; i=0; \
+             while [ $i -lt {LINES} ]; do i=$((i+1)); echo out $i; echo err $i >&2; \
+             [ $((i % 30)) = 0 ] && sleep 0.1; done; \
+             head -c {LARGE} /dev/zero | tr '\\0' $((MULTIFLEXI_JOB_ID % 10)) > large; \
+             echo $MULTIFLEXI_JOB_ID > small; \
+             echo end $MULTIFLEXI_JOB_ID $MULTIFLEXI_ATTEMPT >> {ledger}",
+            ledger = ledger.display()
+        );
+        let company = cli.create(["company:create", "--name", "Acme"]).to_string();
+        let words = ["application:create", "--name", "counter", "--executable", "sh"];
+        let application =
+            cli.create(words.into_iter().chain(["--cmdparams", "-c {SCRIPT}"])).to_string();
+        let variable = format!("SCRIPT={script}");
+        let words = ["runtemplate:create", "--name", "counter", "--app", &application];
+        let more = ["--company", &company, "--env", &variable];
+        let template = cli.create(words.into_iter().chain(more)).to_string();
+        Self { cli, template, ledger, batches: 0, jobs: Vec::new() }
+    }
+
+    /// Submits `count` jobs once, however often the scheduler is away meanwhile.
+    pub fn submit(&mut self, count: usize) {
+        self.batches += 1;
+        let request = format!("batch-{}", self.batches);
+        let count = count.to_string();
+        let words = ["job:create", "--template", &self.template, "--count", &count, "--queue"];
+        let words: Vec<&str> =
+            words.into_iter().chain(["--request-id", &request, "-f", "json"]).collect();
+        let made = eventually("the jobs are created", || {
+            let answer = self.cli.run(&words);
+            let made: serde_json::Value = serde_json::from_slice(&answer.stdout).ok()?;
+            (answer.code == 0).then_some(made)
+        });
+        let ids = made["job_ids"].as_array().into_iter().flatten();
+        self.jobs.extend(ids.filter_map(serde_json::Value::as_i64));
+    }
+
+    /// Jobs that have not ended.
+    pub fn open(&self) -> usize {
+        let status = self.cli.run(["queue:status", "-f", "json"]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        let ended = ["succeeded", "failed", "cancelled", "timed_out", "lost"];
+        let ended: i64 = ended.iter().filter_map(|state| status["jobs"][state].as_i64()).sum();
+        self.jobs.len() - usize::try_from(ended).unwrap_or_default()
+    }
+
+    /// How often each job began and ended, by what the jobs themselves wrote down.
+    pub fn ledger(&self) -> io::Result<BTreeMap<i64, (u32, u32)>> {
+        let mut ledger = BTreeMap::<i64, (u32, u32)>::new();
+        for line in fs::read_to_string(&self.ledger)?.lines() {
+            let mut words = line.split(' ');
+            let (what, job) = (words.next(), words.next());
+            let Some(job) = job.and_then(|job| job.parse().ok()) else { continue };
+            let (begun, ended) = ledger.entry(job).or_default();
+            match what {
+                Some("begin") => *begun += 1,
+                Some("end") => *ended += 1,
+                _ => {}
+            }
+        }
+        Ok(ledger)
+    }
+}
