@@ -12,7 +12,7 @@ mod supervisor;
 
 use std::path::Path;
 
-pub use session::{Config, Error, run};
+pub use session::{Config, Error, SpoolLimits, run};
 pub use supervisor::SupervisorError;
 
 /// Runs the supervisor process in `directory` until nothing needs it any more.

@@ -89,6 +89,39 @@ pub struct Launch {
     pub timeout_ms: Option<u64>,
     /// Time between SIGTERM and SIGKILL, in milliseconds.
     pub grace_ms: u64,
+    /// What holds for its spool.
+    #[serde(default)]
+    pub quota: Quota,
+}
+
+/// How much output may wait on this host for the scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Bytes of one attempt, with framing.
+    pub attempt_bytes: u64,
+    /// Bytes of all attempts together.
+    pub agent_bytes: u64,
+    /// What happens beyond that.
+    pub overflow: Overflow,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        let gibibyte = 1024 * 1024 * 1024;
+        Self { attempt_bytes: gibibyte, agent_bytes: 8 * gibibyte, overflow: Overflow::default() }
+    }
+}
+
+/// What happens to a job whose output does not fit into the spool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Overflow {
+    /// It waits in its writes.
+    #[default]
+    Block,
+    /// It goes on; the beginning and the end of its output are kept.
+    HeadTail,
+    /// It is ended.
+    Fail,
 }
 
 /// A process that was started.
@@ -132,6 +165,8 @@ pub enum Cause {
     TimedOut,
     /// The supervisor that had it is gone, and its processes with it.
     Lost,
+    /// Its output did not fit into the spool.
+    OutputLimit,
 }
 
 /// How an attempt ended.

@@ -4,7 +4,7 @@
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use multiflexi_agent::Config;
+use multiflexi_agent::{Config, SpoolLimits};
 use multiflexi_program::{environment_files, log, memory, shutdown};
 
 /// The agent: takes jobs from a scheduler and runs them on this host.
@@ -38,6 +38,25 @@ struct Arguments {
         value_name = "DIR"
     )]
     directory: PathBuf,
+    /// Output of one job that may wait here for the scheduler, in MiB; beyond that its run
+    /// template says whether it waits, goes on with the beginning and end kept, or fails
+    #[arg(
+        long,
+        env = "MULTIFLEXI_JOB_SPOOL_MIB",
+        default_value_t = 1024,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1_048_576)
+    )]
+    job_spool_mib: u64,
+    /// Output of all jobs that may wait here for the scheduler, in MiB
+    #[arg(
+        long,
+        env = "MULTIFLEXI_SPOOL_MIB",
+        default_value_t = 8192,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1_048_576)
+    )]
+    spool_mib: u64,
     /// How long SIGTERM waits for jobs that run before it cancels them, such as 30s or
     /// 2h [default: as long as they take]
     #[arg(
@@ -98,6 +117,10 @@ fn run() -> anyhow::Result<()> {
         slots: arguments.slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
         directory: arguments.directory,
         supervisor: vec![std::env::current_exe()?.into(), OsString::from("supervisor")],
+        spool: SpoolLimits {
+            attempt_bytes: arguments.job_spool_mib << 20,
+            agent_bytes: arguments.spool_mib << 20,
+        },
         drain: arguments.drain,
         connected: None,
     };

@@ -29,6 +29,7 @@ CREATE TABLE runtemplate (
     retry_backoff TEXT NOT NULL,
     retry_min_gap_ms BIGINT NOT NULL,
     retry_max_gap_ms BIGINT NOT NULL,
+    overflow      TEXT NOT NULL,
     created       BIGINT NOT NULL
 );
 CREATE INDEX runtemplate_app ON runtemplate (app_id);

@@ -29,6 +29,7 @@ CREATE TABLE runtemplate (
     retry_backoff TEXT NOT NULL,
     retry_min_gap_ms INTEGER NOT NULL,
     retry_max_gap_ms INTEGER NOT NULL,
+    overflow      TEXT NOT NULL,
     created       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runtemplate_app ON runtemplate (app_id);

@@ -310,7 +310,9 @@ impl Session<'_> {
     async fn told(&mut self, message: ConnectResponse) {
         match message.message {
             Some(Message::Offer(offer)) => {
-                let launches = offer.launches.into_iter().filter_map(messages::launch);
+                let spool = self.config.spool;
+                let launches = offer.launches.into_iter();
+                let launches = launches.filter_map(|launch| messages::launch(launch, spool));
                 self.holdings.offers.extend(launches);
             }
             Some(Message::Start(start)) => self.start(&start.keys).await,

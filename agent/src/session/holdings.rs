@@ -185,6 +185,7 @@ mod tests {
             environment: Default::default(),
             timeout_ms: None,
             grace_ms: 0,
+            quota: Default::default(),
         }
     }
 

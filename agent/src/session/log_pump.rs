@@ -43,6 +43,9 @@ const WINDOW: [u64; 2] = [8 * 1024 * 1024, 32 * 1024 * 1024];
 /// The disk gets back what is durable in steps of so many bytes.
 const GIVE_BACK: u64 = 8 * 1024 * 1024;
 
+/// The supervisor is told what is durable in steps of so many bytes.
+const TELL: u64 = 512 * 1024;
+
 /// A read of up to this many bytes is not worth another thread: they were written
 /// a moment ago and are in memory.
 const SMALL: u64 = 64 * 1024;
@@ -66,6 +69,8 @@ struct Log {
     sent: u64,
     durable: u64,
     given_back: u64,
+    /// What the supervisor knows of it.
+    told: u64,
     /// It is in the queue of those with something to send.
     queued: bool,
 }
@@ -195,6 +200,7 @@ impl Pump {
                         sent: durable,
                         durable,
                         given_back: durable,
+                        told: 0,
                         queued: false,
                     },
                 );
@@ -221,8 +227,11 @@ impl Pump {
         }
         if log.durable - log.given_back >= GIVE_BACK {
             log.give_back(key);
-            let durable = Request::Durable(key, log.durable);
-            let _ = self.supervisor.send(durable).await;
+        }
+        if log.durable - log.told >= TELL || (log.durable == log.length && log.told < log.durable) {
+            // It makes room for a job that waits in its writes.
+            log.told = log.durable;
+            let _ = self.supervisor.send(Request::Durable(key, log.durable)).await;
         }
         self.queue(key);
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use multiflexi_proto::{duration, std_duration, timestamp, v1};
 
-use crate::link::{AttemptKey, Cause, Completion, Launch, Started};
+use super::SpoolLimits;
+use crate::link::{AttemptKey, Cause, Completion, Launch, Overflow, Quota, Started};
 
 pub(super) fn key(key: Option<&v1::AttemptKey>) -> Option<AttemptKey> {
     let key = key?;
@@ -19,7 +20,13 @@ pub(super) fn to_key(key: AttemptKey) -> v1::AttemptKey {
     v1::AttemptKey { job_id: key.job_id, attempt: key.attempt, fence: key.fence }
 }
 
-pub(super) fn launch(launch: v1::Launch) -> Option<Launch> {
+/// Reads a launch; the spool's limits are the agent's own.
+pub(super) fn launch(launch: v1::Launch, spool: SpoolLimits) -> Option<Launch> {
+    let overflow = match launch.overflow() {
+        v1::OutputOverflow::HeadTail => Overflow::HeadTail,
+        v1::OutputOverflow::Fail => Overflow::Fail,
+        v1::OutputOverflow::Unspecified | v1::OutputOverflow::Block => Overflow::Block,
+    };
     let milliseconds = |time: &prost_types::Duration| {
         let time = std_duration(time).unwrap_or(Duration::ZERO);
         u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -30,6 +37,11 @@ pub(super) fn launch(launch: v1::Launch) -> Option<Launch> {
         environment: launch.environment.into_iter().collect(),
         timeout_ms: launch.timeout.as_ref().map(milliseconds),
         grace_ms: launch.grace.as_ref().map_or(0, milliseconds),
+        quota: Quota {
+            attempt_bytes: spool.attempt_bytes,
+            agent_bytes: spool.agent_bytes,
+            overflow,
+        },
     })
 }
 
@@ -53,6 +65,7 @@ pub(super) fn completion(
         Cause::Cancelled => v1::EndCause::Cancelled,
         Cause::TimedOut => v1::EndCause::TimedOut,
         Cause::Lost => v1::EndCause::Lost,
+        Cause::OutputLimit => v1::EndCause::OutputLimit,
     };
     let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let time = |us: u64| Some(duration(Duration::from_micros(us)));

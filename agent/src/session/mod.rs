@@ -47,6 +47,22 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// take to answer.
 const KEEPALIVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(10)];
 
+/// How much output may wait on an agent for the scheduler, in bytes with framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// Of one attempt.
+    pub attempt_bytes: u64,
+    /// Of all attempts.
+    pub agent_bytes: u64,
+}
+
+impl Default for SpoolLimits {
+    fn default() -> Self {
+        let crate::link::Quota { attempt_bytes, agent_bytes, .. } = Default::default();
+        Self { attempt_bytes, agent_bytes }
+    }
+}
+
 /// How an agent is configured.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -60,6 +76,8 @@ pub struct Config {
     pub directory: PathBuf,
     /// The command that starts the supervisor process; `--directory DIR` is appended.
     pub supervisor: Vec<OsString>,
+    /// How much output may wait here for the scheduler.
+    pub spool: SpoolLimits,
     /// How long jobs that go on may keep an agent that drains; then they are
     /// cancelled. None for as long as they take.
     pub drain: Option<Duration>,

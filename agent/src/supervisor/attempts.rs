@@ -4,7 +4,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::wake::Wake;
@@ -46,11 +49,12 @@ pub(super) struct Attempt {
     /// Its folder.
     pub(super) folder: PathBuf,
     wake: Wake,
+    spooled: Spooled,
     state: Mutex<State>,
 }
 
 impl Attempt {
-    pub(super) fn new(agent: &Path, launch: Launch) -> io::Result<Self> {
+    pub(super) fn new(agent: &Path, launch: Launch, spooled: &Spooled) -> io::Result<Self> {
         let state = State {
             wish: Wish::GoOn,
             started: None,
@@ -61,7 +65,8 @@ impl Attempt {
             durable: 0,
         };
         let folder = spool::attempt(agent, launch.key);
-        Ok(Self { launch, folder, wake: Wake::new()?, state: Mutex::new(state) })
+        let (wake, spooled) = (Wake::new()?, spooled.clone());
+        Ok(Self { launch, folder, wake, spooled, state: Mutex::new(state) })
     }
 
     pub(super) fn key(&self) -> AttemptKey {
@@ -104,7 +109,9 @@ impl Attempt {
     /// Notes that its log has grown; true if the session is to be told.
     pub(super) fn grew(&self, length: u64) -> bool {
         let mut state = self.lock();
+        let before = state.undurable();
         state.length = length;
+        self.spooled.change(before, state.undurable());
         announce(&mut state)
     }
 
@@ -120,15 +127,16 @@ impl Attempt {
     /// Notes what the scheduler has.
     pub(super) fn durable(&self, offset: u64) {
         let mut state = self.lock();
+        let before = state.undurable();
         state.durable = state.durable.max(offset);
+        self.spooled.change(before, state.undurable());
         drop(state);
         self.wake.ring();
     }
 
     /// Bytes of its log that the scheduler does not have.
     pub(super) fn undurable(&self) -> u64 {
-        let state = self.lock();
-        state.length.saturating_sub(state.durable)
+        self.lock().undurable()
     }
 
     /// What a session that has just connected is told; it has seen all of it then.
@@ -143,6 +151,33 @@ impl Attempt {
             started: state.started,
             ended: state.ended.clone(),
         }
+    }
+}
+
+impl State {
+    fn undurable(&self) -> u64 {
+        self.length.saturating_sub(self.durable)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.spooled.change(self.undurable(), 0);
+    }
+}
+
+/// Bytes of all attempts' logs that the scheduler does not have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spooled(Arc<AtomicU64>);
+
+impl Spooled {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn change(&self, before: u64, after: u64) {
+        // Each attempt adds what it takes away later: it never falls below zero.
+        self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 }
 

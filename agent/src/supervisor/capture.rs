@@ -23,16 +23,13 @@ use super::{
     sys,
     tree::{Killed, Tree},
 };
-use crate::link::{Cause, Event};
+use crate::link::{Cause, Event, Overflow};
 
 /// Bytes of one read; and of one read of a pipe that was found full.
 const READ: [usize; 2] = [64 * 1024, 256 * 1024];
 
 /// Size of a pipe whose writer is fast, in bytes.
 const PIPE: usize = 1024 * 1024;
-
-/// A job waits when the scheduler is so many bytes of its output behind.
-const MOST_UNDURABLE: u64 = 1024 * 1024 * 1024;
 
 /// How long output is read after the main process has ended, if somebody holds the
 /// pipes open.
@@ -130,6 +127,11 @@ impl<'a> Capture<'a> {
         let killed = if self.tree.is_alone() { Killed::default() } else { self.tree.kill_others() };
         self.read_what_is_there();
         self.write_what_is_stuck();
+        while self.recorder.keeps_tail() && self.attempt.wish() != Wish::Kill {
+            let result = self.recorder.write_tail();
+            self.recorded(result);
+            self.write_what_is_stuck();
+        }
         let cause = self.ending.map(|ending| ending.cause);
         Captured { cause, ended, elapsed, killed, recorder: self.recorder }
     }
@@ -156,8 +158,12 @@ impl<'a> Capture<'a> {
     /// Waits for something to happen and deals with it; true if the main process
     /// has ended.
     fn step(&mut self, others: &[OwnedFd], deadline: Option<Instant>, main: bool) -> bool {
-        let reads = !self.recorder.is_stuck() && self.attempt.undurable() < MOST_UNDURABLE;
-        let retry = self.recorder.is_stuck().then(|| Instant::now() + RETRY);
+        let full = self.spool_is_full();
+        self.keep_or_write_tail(full);
+        let stuck = self.recorder.is_stuck();
+        let reads = !stuck && (!full || self.recorder.keeps_tail());
+        // Room that another attempt has made rings no bell here.
+        let retry = (stuck || full).then(|| Instant::now() + RETRY);
         let deadline = [deadline, retry].into_iter().flatten().min();
         let mut fds = vec![PollFd::from_borrowed_fd(self.attempt.wake().as_fd(), PollFlags::IN)];
         for pipe in &self.pipes {
@@ -199,6 +205,28 @@ impl<'a> Capture<'a> {
             }
         }
         ended
+    }
+
+    /// Whether as much output waits for the scheduler as may.
+    fn spool_is_full(&self) -> bool {
+        let quota = &self.attempt.launch.quota;
+        self.attempt.undurable() >= quota.attempt_bytes
+            || self.hub.spooled.bytes() >= quota.agent_bytes
+    }
+
+    /// A job that may not wait goes on while the spool is full; once there is much
+    /// room again, the end of its output is written.
+    fn keep_or_write_tail(&mut self, full: bool) {
+        let quota = &self.attempt.launch.quota;
+        if full && quota.overflow == Overflow::HeadTail {
+            self.recorder.keep_tail();
+        } else if self.recorder.keeps_tail()
+            && !self.recorder.is_stuck()
+            && self.attempt.undurable() < quota.attempt_bytes / 2
+        {
+            let result = self.recorder.write_tail();
+            self.recorded(result);
+        }
     }
 
     /// Reads once from a pipe.
@@ -263,6 +291,8 @@ impl<'a> Capture<'a> {
                 Some(Cause::Cancelled)
             } else if self.timeout_at.is_some_and(|at| now >= at) {
                 Some(Cause::TimedOut)
+            } else if self.attempt.launch.quota.overflow == Overflow::Fail && self.spool_is_full() {
+                Some(Cause::OutputLimit)
             } else {
                 None
             };

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::attempts::Attempt;
+use super::attempts::{Attempt, Spooled};
 use crate::link::{self, AttemptKey, Event};
 
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ struct State {
 /// The meeting place.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
+    /// What the spools of all attempts hold.
+    pub(super) spooled: Spooled,
     state: Mutex<State>,
     news: Condvar,
 }

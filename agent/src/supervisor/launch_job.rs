@@ -89,6 +89,21 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
     if let Err(error) = &captured.ended {
         trouble.push(format!("how its process ended is not known: {error}"));
     }
+    let quota = &attempt.launch.quota;
+    match captured.recorder.dropped() {
+        0 => {}
+        dropped => trouble.push(format!(
+            "{dropped} bytes of its output were dropped: more than {} bytes waited for the scheduler",
+            quota.attempt_bytes.min(quota.agent_bytes)
+        )),
+    }
+    if captured.cause == Some(Cause::OutputLimit) {
+        trouble.push(format!(
+            "it was ended as its output did not fit into the spool: {} bytes of it, or {} of all \
+             jobs, waited for the scheduler",
+            quota.attempt_bytes, quota.agent_bytes
+        ));
+    }
     let ended = captured.ended.ok();
     let signal = ended.and_then(|ended| ended.signal);
     let by_itself = if signal.is_some() { Cause::Signaled } else { Cause::Exited };

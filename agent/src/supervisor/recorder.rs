@@ -1,8 +1,10 @@
 //! Writes an attempt's spool: every read of a pipe becomes a record, counted and
 //! hashed. A record that the disk has no room for is kept and tried again; until
-//! then nothing more is taken in, and the job waits in its writes.
+//! then nothing more is taken in, and the job waits in its writes. A job that may not
+//! wait keeps the end of its output in memory instead.
 
 use std::{
+    collections::VecDeque,
     fs::{File, OpenOptions},
     io::{self, IoSlice, Write as _},
     path::PathBuf,
@@ -31,6 +33,32 @@ pub(super) struct Recorder {
     rest: Vec<u8>,
     /// Size of the record that `rest` ends.
     rest_record: u64,
+    /// While the spool is full: the end of what was taken in.
+    tail: Option<Tail>,
+    dropped: u64,
+}
+
+/// Most bytes of an end that is kept.
+const TAIL: usize = 512 * 1024;
+
+/// The end of what was taken in.
+#[derive(Debug, Default)]
+struct Tail {
+    records: VecDeque<(Stream, i64, Vec<u8>)>,
+    bytes: usize,
+    dropped: u64,
+}
+
+impl Tail {
+    fn add(&mut self, stream: Stream, data: &[u8]) {
+        self.records.push_back((stream, now(), data.to_vec()));
+        self.bytes += data.len();
+        while self.bytes > TAIL {
+            let Some((_, _, oldest)) = self.records.pop_front() else { return };
+            self.bytes -= oldest.len();
+            self.dropped += oldest.len() as u64;
+        }
+    }
 }
 
 impl Recorder {
@@ -42,6 +70,8 @@ impl Recorder {
             streams: Default::default(),
             rest: Vec::new(),
             rest_record: 0,
+            tail: None,
+            dropped: 0,
         }
     }
 
@@ -53,11 +83,58 @@ impl Recorder {
     /// Takes in what a read returned. An error says why it is not on disk yet; it
     /// is kept, and [`retry`](Self::retry) writes it.
     pub(super) fn record(&mut self, stream: Stream, data: &[u8]) -> io::Result<()> {
+        match &mut self.tail {
+            Some(tail) => {
+                tail.add(stream, data);
+                Ok(())
+            }
+            None => self.write(stream, now(), data),
+        }
+    }
+
+    /// From now on only the end of what is taken in is kept, in memory.
+    pub(super) fn keep_tail(&mut self) {
+        self.tail.get_or_insert_default();
+    }
+
+    /// Whether only the end is kept.
+    pub(super) fn keeps_tail(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Writes the end that was kept, after a sentence about what is missing. After an
+    /// error it goes on where it was.
+    pub(super) fn write_tail(&mut self) -> io::Result<()> {
+        let Some(mut tail) = self.tail.take() else { return Ok(()) };
+        let dropped = std::mem::take(&mut tail.dropped);
+        self.dropped += dropped;
+        if dropped > 0 {
+            let sentence = format!(
+                "\nmultiflexi: {dropped} bytes of output were dropped here: the spool was full\n"
+            );
+            tail.records.push_front((Stream::Stderr, now(), sentence.into_bytes()));
+        }
+        while let Some((stream, time, data)) = tail.records.pop_front() {
+            let written = self.write(stream, time, &data);
+            if written.is_err() {
+                self.tail = Some(tail);
+                return written;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of output that are in no record.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn write(&mut self, stream: Stream, time: i64, data: &[u8]) -> io::Result<()> {
         debug_assert!(self.rest.is_empty(), "nothing is taken in while a record is stuck");
         let (bytes, hash) = &mut self.streams[stream.index()];
         *bytes += data.len() as u64;
         hash.update(data);
-        let header = frame::header(stream, now(), data.len());
+        let header = frame::header(stream, time, data.len());
         let record = (header.len() + data.len()) as u64;
         let mut written = 0_usize;
         let result = self.open().and_then(|mut file| {

@@ -14,7 +14,7 @@ use multiflexi_proto::frame;
 
 use super::{attempts::Attempt, hub::Hub, launch_job, tree};
 use crate::{
-    link::{AttemptKey, Cause, Completion, Launch},
+    link::{AttemptKey, Cause, Completion, Launch, Quota},
     spool,
 };
 
@@ -39,8 +39,9 @@ pub(super) fn recover(agent: &Path, hub: &Hub) -> io::Result<()> {
             environment: [].into(),
             timeout_ms: None,
             grace_ms: 0,
+            quota: Quota::default(),
         };
-        let attempt = Attempt::new(agent, launch)?;
+        let attempt = Attempt::new(agent, launch, &hub.spooled)?;
         let completion = completion(&attempt)?;
         eprintln!("{key} was left by an earlier supervisor: {:?}", completion.cause);
         attempt.grew(completion.log_length);

@@ -167,7 +167,7 @@ fn handle(
         Request::Launch(launches) => {
             for launch in launches {
                 let key = launch.key;
-                match Attempt::new(folder, launch) {
+                match Attempt::new(folder, launch, &hub.spooled) {
                     Ok(attempt) => start(attempt, hub, workers, forgotten),
                     Err(error) => {
                         eprintln!("{key} cannot be launched: {error}");

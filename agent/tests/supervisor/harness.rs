@@ -36,7 +36,7 @@ impl Supervisor {
 
     pub fn connect(&self) -> Session {
         let stream = link::connect(self.folder.path()).unwrap();
-        let mut session = Session { stream, buffer: Vec::new(), hello: Vec::new() };
+        let mut session = Session { stream, buffer: Vec::new(), hello: Vec::new(), ended: None };
         session.hello = match session.next() {
             Event::Hello { held, .. } => held,
             other => panic!("{other:?}"),
@@ -100,6 +100,8 @@ pub struct Session {
     stream: UnixStream,
     buffer: Vec<u8>,
     pub hello: Vec<Held>,
+    /// An end that came while something else was waited for.
+    pub ended: Option<Completion>,
 }
 
 impl Session {
@@ -160,6 +162,20 @@ impl Session {
         }
     }
 
+    /// Waits until an attempt's log has grown; none if it has ended, which is kept.
+    pub fn grown_or_ended(&mut self, key: AttemptKey) -> Option<u64> {
+        loop {
+            match self.next() {
+                Event::LogGrew(grown, length) if grown == key => return Some(length),
+                Event::Ended(ended, completion) if ended == key => {
+                    self.ended = Some(*completion);
+                    return None;
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Launches a shell script and waits for its end.
     pub fn run(&mut self, script: &str) -> (AttemptKey, Completion) {
         let launch = shell(script);
@@ -182,6 +198,7 @@ pub fn launch(command: &[&str]) -> Launch {
         environment: Default::default(),
         timeout_ms: None,
         grace_ms: 10_000,
+        quota: Default::default(),
     }
 }
 

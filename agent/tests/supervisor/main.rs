@@ -5,5 +5,6 @@
 mod ends;
 mod harness;
 mod output;
+mod overflow;
 mod sessions;
 mod trees;

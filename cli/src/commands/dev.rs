@@ -93,6 +93,7 @@ impl Pair {
             slots: slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
             directory: folder.join("agent"),
             supervisor: vec![program.into(), OsString::from("supervisor")],
+            spool: agent::SpoolLimits::default(),
             drain: None,
             connected: Some(connected),
         };

@@ -37,8 +37,17 @@ fn value(template: &RunTemplate) -> Value {
             "min_gap_seconds": json::seconds(retry.min_gap.as_ref()),
             "max_gap_seconds": json::seconds(retry.max_gap.as_ref()),
         })),
+        "overflow": overflow_name(template.overflow()),
         "created": json::time(template.created.as_ref()),
     })
+}
+
+fn overflow_name(overflow: v1::OutputOverflow) -> &'static str {
+    match overflow {
+        v1::OutputOverflow::Unspecified | v1::OutputOverflow::Block => "block",
+        v1::OutputOverflow::HeadTail => "head_tail",
+        v1::OutputOverflow::Fail => "fail",
+    }
 }
 
 fn backoff_name(backoff: v1::Backoff) -> &'static str {
@@ -109,6 +118,7 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("grace", seconds(template.grace.as_ref()).unwrap_or_default()),
         ("lost after", seconds(template.lost_after.as_ref()).unwrap_or_default()),
         ("retries", retries(template.retry.as_ref())),
+        ("overflow", overflow_name(template.overflow()).to_owned()),
         ("created", json::local(template.created.as_ref())),
     ];
     output.one(&value(&template), &fields)
@@ -154,6 +164,30 @@ pub struct Create {
     /// The longest pause [default: 1h]
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION", requires = "max_attempts")]
     retry_max_gap: Option<Duration>,
+    /// What happens to a job whose output does not fit into its agent's spool, because the
+    /// scheduler is away: it waits, goes on with beginning and end kept, or fails
+    /// [default: block]
+    #[arg(long, value_name = "WHAT")]
+    overflow: Option<Overflow>,
+}
+
+/// What happens to output, as people name it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Overflow {
+    Block,
+    HeadTail,
+    Fail,
+}
+
+impl From<Overflow> for v1::OutputOverflow {
+    fn from(overflow: Overflow) -> Self {
+        match overflow {
+            Overflow::Block => Self::Block,
+            Overflow::HeadTail => Self::HeadTail,
+            Overflow::Fail => Self::Fail,
+        }
+    }
 }
 
 /// How a pause grows, as people name it.
@@ -195,6 +229,7 @@ impl Create {
             grace: self.grace.map(multiflexi_proto::duration),
             lost_after: self.lost_after.map(multiflexi_proto::duration),
             retry,
+            overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
         };
         let answer = server.run_templates().create_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;

@@ -14,8 +14,10 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, parse, status::invalid};
 use crate::{
+    dispatch::convert,
     domain::{
         ids::{ApplicationId, CompanyId, RunTemplateId},
+        job::Overflow,
         retry::{Backoff, Cause, RetryPolicy},
     },
     store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow},
@@ -45,6 +47,7 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         created: Some(timestamp(row.created)),
         lost_after: Some(duration(template.lost_after)),
         retry: Some(retry(&template.retry)),
+        overflow: convert::overflow(template.overflow).into(),
     }
 }
 
@@ -112,6 +115,12 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
         lost_after: parse::duration("lost_after", request.lost_after.as_ref())?
             .unwrap_or(LOST_AFTER),
         retry: retry_policy(request.retry.as_ref())?,
+        overflow: match v1::OutputOverflow::try_from(request.overflow) {
+            Ok(v1::OutputOverflow::Unspecified | v1::OutputOverflow::Block) => Overflow::Block,
+            Ok(v1::OutputOverflow::HeadTail) => Overflow::HeadTail,
+            Ok(v1::OutputOverflow::Fail) => Overflow::Fail,
+            Err(error) => return Err(invalid("overflow", error)),
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use multiflexi_proto::{
 
 use crate::domain::{
     ids::{AttemptKey, Fence, JobId},
-    job::{Completion, EndCause, FailedArtifact, Launch, Leftover, StreamSummary, Usage},
+    job::{Completion, EndCause, FailedArtifact, Launch, Leftover, Overflow, StreamSummary, Usage},
 };
 
 /// Reads a key; none if the message has none.
@@ -59,9 +59,18 @@ pub(super) fn offer(launches: Vec<Launch>) -> Message {
             environment: launch.environment.into_iter().collect(),
             timeout: launch.timeout.map(duration),
             grace: Some(duration(launch.grace)),
+            overflow: overflow(launch.overflow).into(),
         })
         .collect();
     Message::Offer(v1::Offer { launches })
+}
+
+pub(crate) fn overflow(overflow: Overflow) -> v1::OutputOverflow {
+    match overflow {
+        Overflow::Block => v1::OutputOverflow::Block,
+        Overflow::HeadTail => v1::OutputOverflow::HeadTail,
+        Overflow::Fail => v1::OutputOverflow::Fail,
+    }
 }
 
 /// Reads a final record; none if it has no key.
@@ -73,6 +82,7 @@ pub(super) fn completion(said: v1::Completion) -> Option<Completion> {
         v1::EndCause::LaunchFailed => EndCause::LaunchFailed,
         v1::EndCause::Cancelled => EndCause::Cancelled,
         v1::EndCause::TimedOut => EndCause::TimedOut,
+        v1::EndCause::OutputLimit => EndCause::OutputLimit,
         v1::EndCause::Lost | v1::EndCause::Unspecified => EndCause::Lost,
     };
     let usage = said.usage.unwrap_or_default();

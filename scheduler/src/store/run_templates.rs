@@ -8,7 +8,7 @@ use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, jobs};
 use crate::domain::{
     environment::Variables,
     ids::{ApplicationId, CompanyId, RunTemplateId},
-    job::Template,
+    job::{Overflow, Template},
     retry::{Cause, RetryPolicy},
 };
 
@@ -40,6 +40,8 @@ pub struct NewRunTemplate {
     pub lost_after: Duration,
     /// When a job that ended is run again by itself.
     pub retry: RetryPolicy,
+    /// What happens when output does not fit into the agent's spool.
+    pub overflow: Overflow,
 }
 
 /// Creates a run template.
@@ -71,8 +73,8 @@ impl Change for CreateRunTemplate {
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO runtemplate \
              (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, max_attempts, \
-             retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, created) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+             retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, overflow, created) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
         )
         .bind(new.application.0)
         .bind(new.company.0)
@@ -85,6 +87,7 @@ impl Change for CreateRunTemplate {
         .bind(new.retry.backoff.to_string())
         .bind(milliseconds(new.retry.min_gap))
         .bind(milliseconds(new.retry.max_gap))
+        .bind(new.overflow.to_string())
         .bind(tx.now)
         .fetch_one(&mut *tx.conn)
         .await?;
@@ -114,7 +117,8 @@ async fn exists(
 
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.executable, a.cmdparams, \
      t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
-     t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms \
+     t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
+     t.overflow \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
 fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
@@ -139,6 +143,10 @@ fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
             min_gap: milliseconds(row.try_get(15)?),
             max_gap: milliseconds(row.try_get(16)?),
         },
+        overflow: row
+            .try_get::<String, _>(17)?
+            .parse()
+            .map_err(|error: String| jobs::decode(error))?,
     };
     Ok(RunTemplateRow { template, created: row.try_get(10)? })
 }

@@ -6,7 +6,7 @@ use multiflexi_scheduler::{
     domain::{
         environment::Variables,
         ids::{AgentId, AttemptKey, JobId, RunTemplateId},
-        job::{self, Completion, EndCause, State, StreamSummary, Usage},
+        job::{self, Completion, EndCause, Overflow, State, StreamSummary, Usage},
         retry::RetryPolicy,
     },
     store::{
@@ -173,6 +173,7 @@ async fn make_template(
         grace: Duration::from_secs(10),
         lost_after,
         retry,
+        overflow: Overflow::HeadTail,
     };
     store.change(CreateRunTemplate(new)).await.unwrap()
 }

@@ -156,7 +156,7 @@ async fn output(
         findings.add("streams in disorder", disorder.into(), || format!("job {job}, std{name}"));
     }
     let row = sqlx::query(
-        "SELECT stdout_sha256, stderr_sha256, log_length FROM attempt \
+        "SELECT stdout_sha256, stderr_sha256, log_length, trouble FROM attempt \
          WHERE job_id = ? AND number = 1",
     )
     .bind(job)
@@ -166,6 +166,9 @@ async fn output(
     let recorded = [row.get::<Option<String>, _>(0), row.get::<Option<String>, _>(1)];
     let wrong = streams.iter().zip(recorded).filter(|(stream, known)| Some(hex(stream)) != *known);
     findings.add("hashes that differ", wrong.count(), || format!("job {job}"));
+    let trouble: Option<String> = row.get(3);
+    findings
+        .add("attempts in trouble", trouble.iter().count(), || format!("job {job}: {trouble:?}"));
     let length: Option<i64> = row.get(2);
     let differs = length != Some(log.len() as i64);
     findings.add("lengths that differ", differs.into(), || format!("job {job}: {length:?}"));

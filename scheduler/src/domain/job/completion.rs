@@ -19,6 +19,8 @@ pub enum EndCause {
     TimedOut,
     /// The agent lost it.
     Lost,
+    /// Its output did not fit into the agent's spool.
+    OutputLimit,
 }
 
 /// What the attempt's processes used.

@@ -8,6 +8,6 @@ mod run_end;
 mod state;
 
 pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
-pub use run_begin::{Launch, RunBeginError, Template, run_begin};
+pub use run_begin::{Launch, Overflow, RunBeginError, Template, run_begin};
 pub use run_end::{Outcome, run_end};
 pub use state::{Refused, State, Transition};

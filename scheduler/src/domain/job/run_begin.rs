@@ -1,6 +1,6 @@
 //! `run_begin`: everything that an agent needs to launch an attempt.
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use crate::domain::{
     command_line::{self, CommandLineError},
@@ -38,6 +38,41 @@ pub struct Template {
     pub lost_after: Duration,
     /// When a job that ended is run again by itself.
     pub retry: RetryPolicy,
+    /// What happens when output does not fit into the agent's spool.
+    pub overflow: Overflow,
+}
+
+/// What happens to a job whose output does not fit into the agent's spool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// It waits in its writes.
+    #[default]
+    Block,
+    /// It goes on; the beginning and the end of its output are kept.
+    HeadTail,
+    /// It is ended and has failed.
+    Fail,
+}
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Block => "block",
+            Self::HeadTail => "head_tail",
+            Self::Fail => "fail",
+        })
+    }
+}
+
+impl FromStr for Overflow {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [Self::Block, Self::HeadTail, Self::Fail];
+        all.into_iter()
+            .find(|overflow| overflow.to_string() == name)
+            .ok_or_else(|| format!("{name:?} is nothing that can happen to output"))
+    }
 }
 
 /// What an agent is told to launch.
@@ -53,6 +88,8 @@ pub struct Launch {
     pub timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// What happens when its output does not fit into the agent's spool.
+    pub overflow: Overflow,
 }
 
 /// Why an attempt cannot be launched: its configuration is unusable.
@@ -88,5 +125,6 @@ pub fn run_begin(
     let environment = environment::assemble([&template.environment, own, &injected]);
     let command = command_line::build(&template.executable, &template.cmdparams, &environment)
         .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
-    Ok(Launch { key, command, environment, timeout: template.timeout, grace: template.grace })
+    let Template { timeout, grace, overflow, .. } = *template;
+    Ok(Launch { key, command, environment, timeout, grace, overflow })
 }

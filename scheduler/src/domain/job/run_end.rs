@@ -35,7 +35,9 @@ impl Outcome {
 pub fn run_end(completion: &Completion) -> Outcome {
     match completion.cause {
         EndCause::Exited if completion.exit_code == Some(0) => Outcome::Succeeded,
-        EndCause::Exited | EndCause::Signaled | EndCause::LaunchFailed => Outcome::Failed,
+        EndCause::Exited | EndCause::Signaled | EndCause::LaunchFailed | EndCause::OutputLimit => {
+            Outcome::Failed
+        }
         EndCause::Cancelled => Outcome::Cancelled,
         EndCause::TimedOut => Outcome::TimedOut,
         EndCause::Lost => Outcome::Lost,
