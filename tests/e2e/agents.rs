@@ -185,3 +185,48 @@ fn a_stale_agent_changes_nothing_and_its_processes_are_killed() {
     assert_eq!(first.text(), "attempt 1\n", "it stays readable under its own number");
     drop(other);
 }
+
+#[test]
+fn output_that_does_not_fit_while_the_scheduler_is_away_goes_as_the_template_says() {
+    let mut stack = Stack::with(
+        Default::default(),
+        multiflexi_fixture::AgentOptions {
+            arguments: ["--job-spool-mib", "1"].map(str::to_owned).into(),
+            ..Default::default()
+        },
+    );
+    let go = stack.folder().join("go");
+    let script = format!(
+        "echo ready; until [ -e '{}' ]; do sleep 0.02; done; seq 1 1000000; echo $? > code",
+        go.display()
+    );
+    let [block, both, fail] = ["block", "head_tail", "fail"].map(|overflow| {
+        let job = stack.queued(stack.script(&script, &["--overflow", overflow]));
+        eventually("it runs", || {
+            let logs = stack.cli.run(["job:logs", &job.to_string()]).text();
+            (logs == "ready\n").then_some(())
+        });
+        job
+    });
+    stack.scheduler.kill();
+    fs::File::create(go).unwrap();
+    // One of the three processes stays: the one that waits in its writes.
+    eventually("the others have ended", || {
+        let left = processes::of_jobs(stack.agent.folder());
+        // `sh` and `seq` of the job that blocks.
+        (left.len() == 2).then_some(())
+    });
+    stack.scheduler.restart();
+    let output = |job: i64| stack.cli.run(["job:logs", &job.to_string(), "--follow"]).stdout;
+    let whole = output(block);
+    assert_eq!(stack.show(block)["state"], "succeeded");
+    assert_eq!(whole.len(), 6 + 6_888_896, "every byte, once there was room");
+    let ends = String::from_utf8(output(both)).unwrap();
+    assert_eq!(stack.show(both)["state"], "succeeded");
+    assert!(ends.starts_with("ready\n1\n2\n") && ends.ends_with("999999\n1000000\n"));
+    assert!(ends.len() < 3_000_000, "{} bytes", ends.len());
+    output(fail);
+    let failed = stack.show(fail);
+    assert_eq!(failed["state"], "failed");
+    assert!(failed["trouble"].as_str().unwrap().contains("did not fit into the spool"), "{failed}");
+}
