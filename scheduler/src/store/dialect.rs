@@ -97,6 +97,24 @@ impl Dialect {
         }
     }
 
+    /// A column as it stands in a guard, where it must not choose the index: SQLite,
+    /// which counts no rows, would walk all jobs of a state to find the one whose id it
+    /// is given.
+    pub(super) fn unindexed(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("+{column}"),
+            Self::Postgres => column.to_owned(),
+        }
+    }
+
+    /// Stands after a table in a SELECT: the index that has to be used.
+    pub(super) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::Sqlite => format!("INDEXED BY {index}"),
+            Self::Postgres => String::new(),
+        }
+    }
+
     /// A table expression over the JSON array of arrays in `parameter`: many rows
     /// in one parameter, so that a batch of any size is one prepared statement.
     pub(super) fn rows(self, parameter: &str, columns: &[(&str, Kind)]) -> String {

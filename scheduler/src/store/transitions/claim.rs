@@ -9,7 +9,7 @@ use crate::{
         ids::{AgentId, AttemptKey, RunTemplateId},
         job::{Launch, Outcome, Transition, run_begin},
     },
-    store::{Change, StoreError, Tx, decisions, dialect::Kind, jobs, run_templates},
+    store::{Change, Dialect, StoreError, Tx, decisions, dialect::Kind, jobs, run_templates},
 };
 
 /// Takes the jobs that wait longest for an agent and makes their attempts.
@@ -36,14 +36,7 @@ impl Change for Claim {
     type Output = Claimed;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Claimed, StoreError> {
-        let sql = format!(
-            "UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 \
-             WHERE state = 'queued' AND id IN (SELECT id FROM job WHERE state = 'queued' \
-             AND queued <= $2 ORDER BY queued, id LIMIT $1 {skip}) \
-             RETURNING id, attempt, fence, runtemplate_id, env",
-            to = Transition::Offer.to(),
-            skip = tx.dialect.skip_locked(),
-        );
+        let sql = claim_sql(tx.dialect);
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let mut rows = sqlx::query(AssertSqlSafe(sql))
             .bind(limit)
@@ -88,6 +81,19 @@ impl Change for Claim {
         }
         Ok(claimed)
     }
+}
+
+fn claim_sql(dialect: Dialect) -> String {
+    format!(
+        "UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 \
+         WHERE {state} = 'queued' AND id IN (SELECT id FROM job {index} WHERE state = 'queued' \
+         AND queued <= $2 ORDER BY queued, id LIMIT $1 {skip}) \
+         RETURNING id, attempt, fence, runtemplate_id, env",
+        to = Transition::Offer.to(),
+        state = dialect.unindexed("state"),
+        index = dialect.by_index("job_queue"),
+        skip = dialect.skip_locked(),
+    )
 }
 
 impl Claim {
@@ -187,9 +193,10 @@ pub(super) async fn take_back(
     let from = list(transition.from());
     let sql = format!(
         "UPDATE job SET state = '{}', attempt = attempt - 1 FROM {rows} \
-         WHERE {JOB_IS_KEY} AND job.state IN {from} \
+         WHERE {JOB_IS_KEY} AND {} IN {from} \
          RETURNING job.id, job.attempt + 1, job.fence",
-        transition.to()
+        transition.to(),
+        tx.dialect.unindexed("job.state")
     );
     let withdrawn =
         sqlx::query(AssertSqlSafe(sql)).bind(keys_json(keys)).fetch_all(&mut *tx.conn).await?;
@@ -236,5 +243,17 @@ impl Change for Started {
             .execute(&mut *tx.conn)
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_claim_reads_the_queue_in_its_order() {
+        let plan = super::super::tests::plan(&claim_sql(Dialect::Sqlite)).await;
+        assert!(plan.contains("USING COVERING INDEX job_queue"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN job"), "{plan}");
     }
 }

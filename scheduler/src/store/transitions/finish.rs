@@ -70,8 +70,9 @@ pub(super) async fn end(
         "UPDATE job SET state = r.k_state, cancel_requested = NULL, \
          ended = CASE WHEN r.k_due IS NULL THEN $2 END, queued = COALESCE(r.k_due, job.queued), \
          retries = CASE WHEN r.k_due IS NULL THEN job.retries ELSE job.retries + 1 END \
-         FROM {rows} WHERE {JOB_IS_KEY} AND job.state IN {from} \
-         RETURNING job.id, job.attempt, job.fence"
+         FROM {rows} WHERE {JOB_IS_KEY} AND {} IN {from} \
+         RETURNING job.id, job.attempt, job.fence",
+        tx.dialect.unindexed("job.state")
     );
     let states: Vec<_> = all
         .iter()

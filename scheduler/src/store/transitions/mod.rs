@@ -10,7 +10,7 @@ mod queue;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{StoreError, Tx, dialect::Kind};
+use super::{Dialect, StoreError, Tx, dialect::Kind};
 use crate::domain::{
     ids::{AttemptKey, Fence, JobId},
     job::{State, Transition},
@@ -71,11 +71,7 @@ async fn transition(
     let rows = tx.dialect.rows("$1", &KEY);
     let from = list(transition.from());
     let to = transition.to();
-    let sql = format!(
-        "UPDATE job SET state = '{to}'{job_set} FROM {rows} \
-         WHERE {JOB_IS_KEY} AND job.state IN {from} AND $2 > 0 \
-         RETURNING job.id, job.attempt, job.fence"
-    );
+    let sql = job_sql(tx.dialect, transition, job_set);
     let changed = sqlx::query(AssertSqlSafe(sql))
         .bind(keys_json(keys))
         .bind(tx.now)
@@ -95,4 +91,47 @@ async fn transition(
         .execute(&mut *tx.conn)
         .await?;
     Ok(changed)
+}
+
+fn job_sql(dialect: Dialect, transition: Transition, set: &str) -> String {
+    format!(
+        "UPDATE job SET state = '{}'{set} FROM {} \
+         WHERE {JOB_IS_KEY} AND {} IN {} AND $2 > 0 \
+         RETURNING job.id, job.attempt, job.fence",
+        transition.to(),
+        dialect.rows("$1", &KEY),
+        dialect.unindexed("job.state"),
+        list(transition.from())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection as _;
+
+    /// How SQLite goes about a statement, on the schema of ours.
+    pub(super) async fn plan(sql: &str) -> String {
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect("sqlite::memory:").await.unwrap();
+        for (_, migration) in Dialect::Sqlite.migrations() {
+            sqlx::raw_sql(*migration).execute(&mut connection).await.unwrap();
+        }
+        let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+            .bind("[]")
+            .bind(1_i64)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get(3)).collect();
+        steps.join("\n")
+    }
+
+    #[tokio::test]
+    async fn a_transition_finds_each_job_by_its_id() {
+        for transition in [Transition::Start, Transition::Finish, Transition::LoseContact] {
+            let plan = plan(&job_sql(Dialect::Sqlite, transition, "")).await;
+            assert!(plan.contains("SEARCH job USING INTEGER PRIMARY KEY"), "{plan}");
+        }
+    }
 }
