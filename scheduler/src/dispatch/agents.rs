@@ -20,6 +20,10 @@ use crate::domain::ids::{AgentId, AttemptKey};
 /// slots, so that a slot need not wait for a round trip.
 const SHORT: Duration = Duration::from_millis(100);
 
+/// How many times its slots an agent is offered ahead then. The more it has, the more
+/// ends share a commit.
+const AHEAD: usize = 3;
+
 /// A message to an agent, or the status that ends its stream.
 pub(super) type ToAgent = Result<ConnectResponse, Status>;
 
@@ -112,15 +116,16 @@ impl Connected {
         format!("{free} of its {} slots were free, more than any other agent had", self.slots)
     }
 
-    /// Free slots, and how many more it may be offered ahead.
+    /// Free slots, and how many attempts more it may be offered ahead.
     fn room(&self) -> (usize, usize) {
         if self.leaving.load(Ordering::Relaxed) {
             return (0, 0);
         }
         let short = u128::from(self.typical.load(Ordering::Relaxed)) < SHORT.as_micros();
-        let ahead = if short { self.slots } else { 0 };
+        let ahead = if short { AHEAD * self.slots } else { 0 };
         let has = self.lock().len();
-        (self.slots.saturating_sub(has), (self.slots + ahead).saturating_sub(has))
+        let free = self.slots.saturating_sub(has);
+        (free, (self.slots + ahead).saturating_sub(has) - free)
     }
 }
 
@@ -185,17 +190,15 @@ impl Agents {
         is_current
     }
 
-    /// Agents that can be offered something, those with most free slots first,
-    /// and how much.
+    /// Agents that can be offered something, and how much, in the order in which it is
+    /// offered: free slots first, where most are free; and only then ahead.
     pub(super) fn with_room(&self) -> Vec<(Arc<Connected>, usize)> {
-        let mut agents: Vec<_> = self
-            .lock()
-            .values()
-            .map(|agent| (Arc::clone(agent), agent.room()))
-            .filter(|(_, (_, room))| *room > 0)
-            .collect();
+        let mut agents: Vec<_> =
+            self.lock().values().map(|agent| (Arc::clone(agent), agent.room())).collect();
         agents.sort_by_key(|(agent, (free, _))| (std::cmp::Reverse(*free), agent.id));
-        agents.into_iter().map(|(agent, (_, room))| (agent, room)).collect()
+        let free = agents.iter().map(|(agent, (free, _))| (Arc::clone(agent), *free));
+        let ahead = agents.iter().map(|(agent, (_, ahead))| (Arc::clone(agent), *ahead));
+        free.chain(ahead).filter(|(_, room)| *room > 0).collect()
     }
 
     /// How many attempts an agent has; none if it is not connected.
@@ -241,12 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn free_slots_anywhere_come_before_what_is_ahead() {
+        let agents = Agents::default();
+        for id in [1, 2] {
+            agents.add(agent(id, 2));
+            agents.get(AgentId(id)).unwrap().ran_for(Duration::from_millis(1));
+        }
+        agents.get(AgentId(1)).unwrap().hold([key(1)], Phase::Accepted);
+        let order: Vec<_> =
+            agents.with_room().iter().map(|(agent, room)| (agent.id.0, *room)).collect();
+        assert_eq!(order, [(2, 2), (1, 1), (2, 2 * AHEAD), (1, 2 * AHEAD)]);
+    }
+
+    #[test]
     fn only_agents_with_short_attempts_are_offered_ahead() {
         let agent = agent(1, 2);
         agent.hold([key(1), key(2)], Phase::Accepted);
         assert_eq!(agent.room(), (0, 0));
         agent.ran_for(Duration::from_millis(1));
-        assert_eq!(agent.room(), (0, 2));
+        assert_eq!(agent.room(), (0, 2 * AHEAD));
+        agent.release(key(2));
+        assert_eq!(agent.room(), (1, 2 * AHEAD), "a free slot comes before what is ahead");
+        agent.hold([key(2)], Phase::Accepted);
         for _ in 0..20 {
             agent.ran_for(Duration::from_secs(60));
         }
