@@ -2,7 +2,7 @@
 //! session's wishes, and the worker, which runs it.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -75,6 +75,24 @@ impl Attempt {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the job left files. An empty working directory is removed on the way,
+    /// which is the cheapest question.
+    pub(super) fn has_files(&self) -> bool {
+        match fs::remove_dir(spool::work(&self.folder)) {
+            Ok(()) => false,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Puts how it ended where a later supervisor finds it.
+    pub(super) fn write_down(&self, completion: &Completion) {
+        let json = serde_json::to_vec(completion).unwrap_or_default();
+        if let Err(error) = fs::write(spool::ended(&self.folder), json) {
+            // It matters only if this supervisor is killed before the end is acknowledged.
+            eprintln!("{}: how it ended cannot be written down: {error}", self.key());
+        }
     }
 
     /// Rung when a wish or what is durable changes.

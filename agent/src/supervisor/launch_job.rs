@@ -16,7 +16,6 @@ use super::{
     hub::Hub,
     program::{self, NotLaunched},
     recorder::{self, Recorder},
-    recover,
     tree::Tree,
 };
 use crate::{
@@ -33,7 +32,7 @@ pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
         nothing_ran(recorder, Cause::Cancelled)
     };
     let completion = Box::new(completion);
-    recover::remember(attempt, attempt.key(), &completion);
+    attempt.write_down(&completion);
     attempt.set_ended(completion.clone());
     if attempt.wish() != Wish::Kill {
         hub.tell(&Event::Ended(attempt.key(), completion));
@@ -122,16 +121,7 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
         log_length,
         leftovers: captured.killed.leftovers,
         trouble: trouble.join("; "),
-        has_files: has_files(attempt),
-    }
-}
-
-/// Whether the job left files. An empty working directory is removed on the way,
-/// which is the cheapest question.
-pub(super) fn has_files(attempt: &Attempt) -> bool {
-    match fs::remove_dir(spool::work(&attempt.folder)) {
-        Ok(()) => false,
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        has_files: attempt.has_files(),
     }
 }
 
@@ -166,7 +156,7 @@ fn explain(
     if attempt.grew(length) {
         hub.tell(&Event::LogGrew(attempt.key(), length));
     }
-    has_files(attempt);
+    attempt.has_files();
     let launch_failed = nothing_ran(recorder, Cause::LaunchFailed);
     Completion { exit_code: Some(not_launched.exit_code), ..launch_failed }
 }

@@ -12,9 +12,9 @@ use std::{
 
 use multiflexi_proto::frame;
 
-use super::{attempts::Attempt, hub::Hub, launch_job, tree};
+use super::{attempts::Attempt, hub::Hub, tree};
 use crate::{
-    link::{AttemptKey, Cause, Completion, Launch, Quota},
+    link::{Cause, Completion, Launch, Quota},
     spool,
 };
 
@@ -63,7 +63,7 @@ fn completion(attempt: &Attempt) -> io::Result<Completion> {
         streams: None,
         log_length: whole_log(&attempt.folder)?,
         trouble: "the agent's supervisor was killed, and the job's processes with it".to_owned(),
-        has_files: launch_job::has_files(attempt),
+        has_files: attempt.has_files(),
         ..Completion::default()
     })
 }
@@ -99,13 +99,4 @@ fn record_at(file: &File, start: u64, size: u64) -> io::Result<Option<u64>> {
     file.read_exact_at(&mut header, start)?;
     let record = frame::record_size(&header).map(|record| record as u64);
     Ok(record.filter(|record| start + record <= size))
-}
-
-/// Puts how an attempt ended where a later supervisor finds it.
-pub(super) fn remember(attempt: &Attempt, key: AttemptKey, completion: &Completion) {
-    let json = serde_json::to_vec(completion).unwrap_or_default();
-    if let Err(error) = fs::write(spool::ended(&attempt.folder), json) {
-        // It matters only if this supervisor is killed before the end is acknowledged.
-        eprintln!("{key}: how it ended cannot be written down: {error}");
-    }
 }

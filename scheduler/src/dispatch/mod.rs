@@ -14,6 +14,7 @@ mod session;
 mod unreachable;
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,6 +33,10 @@ use crate::{
 };
 
 pub use agents::{Agents, Slots};
+
+/// When the database fails where a deadline is looked for, it is asked again after
+/// this time.
+const DATABASE_RETRY: Duration = Duration::from_secs(5);
 
 /// How agents are treated.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +163,22 @@ impl Dispatch {
             agent.release(key);
             agent.send(convert::withdraw(&[key], reason)).await;
             self.slot_freed();
+        }
+    }
+
+    /// Waits until a deadline comes or it may have changed; breaks when the dispatcher
+    /// stops.
+    async fn wait(&self, next: Option<Duration>, changed: &Notify) -> ControlFlow<()> {
+        let due = async {
+            match next {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => ControlFlow::Continue(()),
+            () = changed.notified() => ControlFlow::Continue(()),
+            () = self.shared.stop.cancelled() => ControlFlow::Break(()),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Dispatch, agents::Connected, run_end::ended};
+use super::{DATABASE_RETRY, Dispatch, agents::Connected, run_end::ended};
 use crate::{
     domain::{
         ids::AttemptKey,
@@ -14,26 +14,15 @@ use crate::{
     store::{Ended, GiveUp, StoreError, StoredChunk},
 };
 
-/// When the database fails, it is asked again after this time.
-const RETRY: Duration = Duration::from_secs(5);
-
 impl Dispatch {
     pub(super) async fn give_up_unreachable(self) {
         loop {
             let next = self.give_up_due().await.unwrap_or_else(|error| {
                 tracing::error!(%error, "unreachable attempts cannot be looked at");
-                Some(RETRY)
+                Some(DATABASE_RETRY)
             });
-            let due = async {
-                match next {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => {}
-                () = self.shared.unreachable.notified() => {}
-                () = self.shared.stop.cancelled() => return,
+            if self.wait(next, &self.shared.unreachable).await.is_break() {
+                return;
             }
         }
     }
@@ -58,7 +47,7 @@ impl Dispatch {
             self.notify(&lost);
             self.shared.retried.notify_one();
         }
-        Ok(overdue.next.map(|wait| Duration::from_micros(wait.unsigned_abs())))
+        Ok(overdue.next)
     }
 
     /// Ends attempts that their agent came back without.

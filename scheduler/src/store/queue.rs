@@ -1,5 +1,7 @@
 //! The queue as a whole.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Change, Store, StoreError, Tx, jobs, transitions::list};
@@ -37,9 +39,8 @@ pub struct QueueCounts {
 }
 
 impl Store {
-    /// In how many microseconds the next job that waits for its retry is due; none if
-    /// none waits.
-    pub async fn next_retry(&self) -> Result<Option<i64>, StoreError> {
+    /// How long until the next job that waits for its retry is due; none if none waits.
+    pub async fn next_retry(&self) -> Result<Option<Duration>, StoreError> {
         let mut conn = self.readers.acquire().await?;
         let now: i64 = sqlx::query_scalar(self.dialect.now()).fetch_one(&mut *conn).await?;
         let next: Option<i64> = sqlx::query_scalar(
@@ -48,7 +49,7 @@ impl Store {
         .bind(now)
         .fetch_one(&mut *conn)
         .await?;
-        Ok(next.map(|next| next - now))
+        Ok(next.map(|next| Duration::from_micros((next - now).unsigned_abs())))
     }
 
     /// Whether a time has not come yet.

@@ -1,6 +1,6 @@
 //! Agents that go and come back: unreachable, regained, returned, given up.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
@@ -178,8 +178,8 @@ async fn cancel_if_asked(tx: &mut Tx<'_>, job: JobId) -> Result<(), StoreError> 
 pub struct Overdue {
     /// Those whose run template's `lost_after` has passed.
     pub due: Vec<AttemptKey>,
-    /// In how many microseconds the next is due.
-    pub next: Option<i64>,
+    /// How long until the next is due.
+    pub next: Option<Duration>,
 }
 
 async fn overdue(conn: &mut AnyConnection, now: i64) -> Result<Overdue, StoreError> {
@@ -197,6 +197,7 @@ async fn overdue(conn: &mut AnyConnection, now: i64) -> Result<Overdue, StoreErr
         if left <= 0 {
             overdue.due.push(key(row)?);
         } else {
+            let left = Duration::from_micros(left.unsigned_abs());
             overdue.next = Some(overdue.next.map_or(left, |next| next.min(left)));
         }
     }
