@@ -31,7 +31,12 @@ pub async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let first = round(&system, template, echo).await?;
     for number in 2..rounds {
         let batch = batch::run_one(&system, template, ROUND).await?;
-        eprintln!("growth: round {number} of {rounds}, {:.0} jobs/s", batch.jobs_per_s);
+        let [scheduler, session, supervisor] = batch.cpu.own.map(each);
+        eprintln!(
+            "growth: round {number} of {rounds}, {:.0} jobs/s, CPU per job of scheduler, session \
+             and supervisor {scheduler:.3}, {session:.3}, {supervisor:.3} ms",
+            batch.jobs_per_s
+        );
     }
     let last = round(&system, template, echo).await?;
     system.ensure_succeeded(WARM_UP + rounds * ROUND + 2 * RUNS).await?;
@@ -43,7 +48,6 @@ pub async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         last / first
     };
     let speed = compare("jobs in one call", first.0.jobs_per_s, last.0.jobs_per_s, "jobs/s");
-    let each = |time: Duration| time.as_secs_f64() * 1000.0 / f64::from(ROUND);
     for (i, name) in usage::NAMES.into_iter().enumerate() {
         let [first, last] = [first.0, last.0].map(|batch| each(batch.cpu.own[i]));
         compare(&format!("CPU per job, {name}"), first, last, "ms");
@@ -65,4 +69,9 @@ async fn round(system: &System, template: i64, echo: i64) -> anyhow::Result<(Bat
     let batch = batch::run_one(system, template, ROUND).await?;
     let [median, _] = Latency::measure(system, echo, RUNS).await?.first_output();
     Ok((batch, median))
+}
+
+/// CPU time of a round for each of its jobs, in milliseconds.
+fn each(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0 / f64::from(ROUND)
 }
