@@ -13,8 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The version of this program, as both sides compare it: of one release, or of one
-/// build of a program that is not released.
+/// The version of this program. A session replaces an idle supervisor of another one.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Most bytes in one message: a batch of launches with large environments.

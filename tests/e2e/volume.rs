@@ -160,3 +160,43 @@ fn a_full_disk_under_the_scheduler_stops_only_what_needs_room_and_loses_nothing(
     let artifacts = cli.json(["artifact:list", "--job", &job]);
     assert_eq!(artifacts["artifacts"].as_array().unwrap().len(), 4, "{artifacts}");
 }
+
+#[test]
+#[ignore = "mounts a small tmpfs: run it as root with `just volume`"]
+fn a_scheduler_stops_though_the_output_of_a_lost_job_cannot_be_stored() {
+    let disk = SmallDisk::new(24);
+    let folder = tempfile::tempdir().unwrap();
+    let scheduler = Scheduler::start(&disk.0.path().join("data"), Default::default());
+    let mut agent = Agent::start(folder.path(), &scheduler.url(), Default::default());
+    let cli = Cli::new(&scheduler.url());
+    cli.create(["company:create", "--name", "Acme"]);
+    cli.create([
+        "application:create",
+        "--name",
+        "sh",
+        "--executable",
+        "sh",
+        "--cmdparams",
+        "-c {S}",
+    ]);
+    let words = ["runtemplate:create", "--name", "t", "--app", "1", "--company", "1"];
+    let more = ["--lost-after", "100ms", "--env", "S=head -c 60000000 /dev/urandom; sleep 600"];
+    cli.create(words.into_iter().chain(more));
+    let job = cli.create(["job:create", "--template", "1", "--queue"]).to_string();
+    eventually("the job says what it waits for", || {
+        let reasons = cli.run(["job:why", &job]).text();
+        reasons.contains("no room left").then_some(())
+    });
+    agent.kill_all();
+    // It is given up, and what is here of its output would have to be stored first.
+    let tries = || {
+        let lines = scheduler.log.so_far();
+        lines.iter().filter(|line| line.contains("output cannot be stored")).count()
+    };
+    let before = tries();
+    eventually("the scheduler tries to store it", || (tries() >= before + 2).then_some(()));
+    processes::signal(scheduler.pid(), rustix::process::Signal::TERM);
+    eventually("the scheduler has stopped", || {
+        (!processes::is_alive(scheduler.pid())).then_some(())
+    });
+}

@@ -112,8 +112,10 @@ impl Connected {
 
     /// Why it is the one that is offered something next.
     pub(super) fn why_it(&self) -> String {
-        let (free, _) = self.room();
-        format!("{free} of its {} slots were free, more than any other agent had", self.slots)
+        match self.room() {
+            (0, _) => "all slots are busy with short jobs: it is offered ahead".to_owned(),
+            (free, _) => format!("{free} of its {} slots were free", self.slots),
+        }
     }
 
     /// Free slots, and how many attempts more it may be offered ahead.

@@ -17,7 +17,13 @@ use crate::{
 impl Dispatch {
     pub(super) async fn give_up_unreachable(self) {
         loop {
-            let next = self.give_up_due().await.unwrap_or_else(|error| {
+            // Output that cannot be stored is tried for ever, but not beyond the stop: the
+            // attempt is given up by the next scheduler then.
+            let Some(given_up) = self.shared.stop.run_until_cancelled(self.give_up_due()).await
+            else {
+                return;
+            };
+            let next = given_up.unwrap_or_else(|error| {
                 tracing::error!(%error, "unreachable attempts cannot be looked at");
                 Some(DATABASE_RETRY)
             });
@@ -59,10 +65,11 @@ impl Dispatch {
                 "lost: its agent came back without it"
             );
             let (dispatch, agent) = (self.clone(), Arc::clone(agent));
-            self.shared.tasks.spawn(async move {
+            let stop = self.shared.stop.clone();
+            self.shared.tasks.spawn(stop.run_until_cancelled_owned(async move {
                 let ended = dispatch.lost(key, "its agent came back without it").await;
                 dispatch.finish(&agent, vec![ended]).await;
-            });
+            }));
         }
     }
 
