@@ -29,6 +29,10 @@ databases:
 volume:
     cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture
 
+# A million random events of the dispatch protocol, simulated
+simulate:
+    cargo test -p multiflexi-scheduler --test simulation -- --ignored --nocapture
+
 # Breaks everything while jobs run: 1,000 faults at random, a cut upload, outages of two minutes
 fault *ARGS:
     cargo run --release -p multiflexi-faults -- random {{ARGS}}
