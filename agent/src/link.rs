@@ -71,6 +71,8 @@ pub enum Event {
     Started(AttemptKey, Started),
     /// A log has grown to this length. Said once until the session has `Seen` it.
     LogGrew(AttemptKey, u64),
+    /// An attempt waits for this host, and why; an empty reason: it goes on.
+    Waits(AttemptKey, String),
     /// An attempt has ended; its whole output is in its log.
     Ended(AttemptKey, Box<Completion>),
 }
@@ -144,6 +146,9 @@ pub struct Held {
     pub grace_ms: u64,
     /// Its process, once it was started.
     pub started: Option<Started>,
+    /// What it waits for on this host; empty if it does not.
+    #[serde(default)]
+    pub waits: String,
     /// How it ended, once it has.
     pub ended: Option<Box<Completion>>,
 }

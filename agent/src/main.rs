@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use multiflexi_agent::{Config, SpoolLimits};
+use multiflexi_program::say;
 use multiflexi_program::{environment_files, log, memory, shutdown};
 
 /// The agent: takes jobs from a scheduler and runs them on this host.
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

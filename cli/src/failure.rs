@@ -7,6 +7,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use multiflexi_program::say;
 use tonic::{Code, Status};
 
 use crate::{exit_code::Exit, output::Format};
@@ -76,7 +77,7 @@ impl Failure {
                     "message": self.message,
                     "hint": self.hint,
                 }});
-                eprintln!("{error}");
+                say!("{error}");
             }
         }
         self.exit.into()

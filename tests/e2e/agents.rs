@@ -171,9 +171,7 @@ fn a_stale_agent_changes_nothing_and_its_processes_are_killed() {
         &stack.scheduler.url(),
         multiflexi_fixture::AgentOptions { name: "other".to_owned(), ..Default::default() },
     );
-    eventually("the other agent has done it", || {
-        (stack.show(job)["state"] == "succeeded").then_some(())
-    });
+    stack.cli.wait_for_state(job, "succeeded");
     processes::signal(stack.agent.pid(), Signal::CONT);
     eventually("the stale attempt's process is gone", || {
         processes::of_jobs(stack.agent.folder()).is_empty().then_some(())

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _};
 
-use multiflexi_fixture::{Lines, Stack, eventually};
+use multiflexi_fixture::{Lines, Stack};
 
 #[test]
 fn a_job_runs_and_everything_about_it_is_on_record() {
@@ -70,7 +70,7 @@ fn a_job_that_runs_already_is_followed_and_not_run_twice() {
     let script =
         format!("echo once; until [ -e '{}' ]; do sleep 0.02; done; echo end", go.display());
     let job = stack.queued(stack.script(&script, &[]));
-    eventually("the job runs", || (stack.show(job)["state"] == "running").then_some(()));
+    stack.cli.wait_for_state(job, "running");
     let mut follower = stack.cli.start(["job:run", &job.to_string()]);
     let lines = Lines::of(follower.stdout.take().unwrap());
     assert_eq!(lines.at_least(1), ["once"]);

@@ -44,9 +44,7 @@ fn dev_says_where_it_listens_and_stays_until_sigterm() {
     ]);
     cli.create(["runtemplate:create", "--name", "t", "--app", "1", "--company", "1"]);
     cli.create(["job:create", "--template", "1", "--queue"]);
-    multiflexi_fixture::eventually("the job runs", || {
-        (cli.json(["job:show", "1"])["state"] == "running").then_some(())
-    });
+    cli.wait_for_state(1, "running");
     processes::signal(i32::try_from(dev.id()).unwrap(), Signal::TERM);
     assert_eq!(dev.wait().unwrap().code(), Some(0));
     assert_eq!(lines.so_far().len(), 1, "one line, and no more");

@@ -96,7 +96,7 @@ fn why_is_answered_in_every_state() {
     let loaded = stack.job(template);
     assert!(why(&stack, loaded).contains("nobody has asked"), "{}", why(&stack, loaded));
     let running = stack.queued(template);
-    eventually("it runs", || (stack.show(running)["state"] == "running").then_some(()));
+    stack.cli.wait_for_state(running, "running");
     assert!(why(&stack, running).contains("it runs on agent agent"), "{}", why(&stack, running));
     let second = stack.queued(template);
     let third = stack.queued(template);
@@ -106,9 +106,7 @@ fn why_is_answered_in_every_state() {
     let said = why(&stack, second);
     assert!(said.contains("cancel") && said.contains("asked by"), "{said}");
     stack.agent.kill_session();
-    eventually("it is unreachable", || {
-        (stack.show(running)["state"] == "unreachable").then_some(())
-    });
+    stack.cli.wait_for_state(running, "unreachable");
     let said = why(&stack, running);
     assert!(said.contains("is gone since") && said.contains("lost if"), "{said}");
     assert!(why(&stack, third).contains("no agent is connected"), "{}", why(&stack, third));

@@ -200,3 +200,79 @@ fn a_scheduler_stops_though_the_output_of_a_lost_job_cannot_be_stored() {
         (!processes::is_alive(scheduler.pid())).then_some(())
     });
 }
+
+#[test]
+#[ignore = "mounts a small tmpfs: run it as root with `just volume`"]
+fn a_full_disk_under_an_agent_is_said_and_each_job_does_as_its_policy_says() {
+    let disk = SmallDisk::new(32);
+    let folder = tempfile::tempdir().unwrap();
+    let scheduler = Scheduler::start(&folder.path().join("data"), Default::default());
+    let _agent = Agent::start(&disk.0.path().join("agent"), &scheduler.url(), Default::default());
+    let cli = Cli::new(&scheduler.url());
+    cli.create(["company:create", "--name", "Acme"]);
+    let words = ["application:create", "--name", "sh", "--executable", "sh", "--cmdparams"];
+    cli.create(words.into_iter().chain(["-c {S}"]));
+    // Each waits for its sign, so that nothing is written before the disk is full.
+    let sign = folder.path().join("sign");
+    let job = |overflow: &str, script: &str| {
+        let wait = format!("while [ ! -e {} ]; do sleep 0.05; done", sign.display());
+        let variable = format!("S={wait}; {script}");
+        let words = ["runtemplate:create", "--name", overflow, "--app", "1", "--company", "1"];
+        let more = ["--overflow", overflow, "--env", variable.as_str()];
+        let template = cli.create(words.into_iter().chain(more)).to_string();
+        cli.create(["job:create", "--template", &template, "--queue"])
+    };
+    let show = |job: i64| cli.json(["job:show", &job.to_string()]);
+    let random = folder.path().join("random");
+    let made = Command::new("sh")
+        .arg("-c")
+        .arg(format!("head -c 20000000 /dev/urandom > {}", random.display()))
+        .status();
+    assert!(made.unwrap().success());
+    let cat = format!("cat {}", random.display());
+    let patient = job("block", &cat);
+    let ended = job("fail", &format!("trap 'exit 3' TERM; {cat} {cat}; sleep 600"));
+    let goes_on = job("head_tail", &format!("{cat}; touch {}/done", folder.path().display()));
+    for job in [patient, ended, goes_on] {
+        cli.wait_for_state(job, "running");
+    }
+    let ballast = disk.0.path().join("ballast");
+    let filled = Command::new("dd")
+        .arg("if=/dev/zero")
+        .arg(format!("of={}", ballast.display()))
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(!filled.unwrap().success(), "dd fills the disk");
+    std::fs::write(&sign, "").unwrap();
+
+    for job in [patient, goes_on] {
+        eventually("it is said what the job waits for", || {
+            let why = cli.run(["job:why", &job.to_string()]).text();
+            why.contains("disk takes no more of its output").then_some(())
+        });
+    }
+    assert!(show(patient)["trouble"].as_str().unwrap().contains("No space left"));
+    let failed = cli.wait_for_state(ended, "failed");
+    assert!(failed["trouble"].as_str().unwrap().contains("the agent's disk was full"), "{failed}");
+    eventually("the job that goes on has gone on", || {
+        folder.path().join("done").exists().then_some(())
+    });
+    assert_eq!(show(patient)["state"], "running");
+
+    std::fs::remove_file(&ballast).unwrap();
+    for job in [patient, goes_on] {
+        cli.wait_for_state(job, "succeeded");
+    }
+    let output = cli.run(["job:logs", &patient.to_string(), "--stream", "stdout"]).stdout;
+    assert!(
+        output == std::fs::read(&random).unwrap(),
+        "every byte of the job that waited is there"
+    );
+    assert!(show(patient)["trouble"].is_null());
+    let shown = show(goes_on);
+    assert!(
+        shown["trouble"].as_str().unwrap().contains("bytes of its output were dropped"),
+        "{shown}"
+    );
+    assert_eq!(cli.run(["job:verify", &goes_on.to_string()]).code, 0);
+}

@@ -208,6 +208,10 @@ impl Session<'_> {
             if let Some(started) = holding.started {
                 self.outbox.started.push(messages::started(key, started));
             }
+            if !holding.waits.is_empty() {
+                self.pump.send(Command::Waits(key, true)).await;
+                self.outbox.waiting.push(messages::waiting(key, &holding.waits));
+            }
             if resumed.cancel {
                 self.supervisor.ask(Request::Cancel(key)).await;
             }
@@ -391,6 +395,10 @@ impl Session<'_> {
                     self.outbox.started.push(messages::started(key, started));
                 }
                 Event::LogGrew(key, length) => self.pump.send(Command::Grew(key, length)).await,
+                Event::Waits(key, reason) => {
+                    self.pump.send(Command::Waits(key, !reason.is_empty())).await;
+                    self.outbox.waiting.push(messages::waiting(key, &reason));
+                }
                 Event::Ended(key, completion) => {
                     self.pump.send(Command::Grew(key, completion.log_length)).await;
                     if self.holdings.get(key).is_some() {

@@ -29,6 +29,8 @@ pub(super) struct Holding {
     pub(super) phase: Phase,
     pub(super) started: Option<Started>,
     pub(super) log_length: u64,
+    /// What it waits for on this host; empty if it does not.
+    pub(super) waits: String,
     /// Time between SIGTERM and SIGKILL.
     pub(super) grace: Duration,
 }
@@ -91,7 +93,8 @@ impl Holdings {
                     Phase::Accepted(launch) => Duration::from_millis(launch.grace_ms),
                     _ => Duration::ZERO,
                 };
-                self.held.insert(key, Holding { phase, started: None, log_length: 0, grace });
+                let (started, log_length, waits) = (None, 0, String::new());
+                self.held.insert(key, Holding { phase, started, log_length, waits, grace });
                 false
             }
         };
@@ -141,6 +144,11 @@ impl Holdings {
                 }
             }
             Event::LogGrew(key, length) => self.grew(*key, *length),
+            Event::Waits(key, reason) => {
+                if let Some(holding) = self.held.get_mut(key) {
+                    holding.waits.clone_from(reason);
+                }
+            }
             Event::Ended(key, completion) => {
                 if self.held.contains_key(key) {
                     self.set(*key, Phase::Ended(completion.clone()));
@@ -165,6 +173,7 @@ impl Holdings {
         if let Some(holding) = self.held.get_mut(&held.key) {
             holding.started = held.started;
             holding.log_length = held.log_length;
+            holding.waits.clone_from(&held.waits);
             holding.grace = Duration::from_millis(held.grace_ms);
         }
     }

@@ -3,7 +3,7 @@
 //! is given back to the disk.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt as _,
@@ -40,8 +40,12 @@ const COMMANDS: usize = 1024;
 /// bounds what the scheduler holds in memory for this agent.
 const WINDOW: [u64; 2] = [8 * 1024 * 1024, 32 * 1024 * 1024];
 
-/// The disk gets back what is durable in steps of so many bytes.
-const GIVE_BACK: u64 = 8 * 1024 * 1024;
+/// The disk gets back what is durable in steps of so many bytes; and while it is full.
+const GIVE_BACK: [u64; 2] = [8 * 1024 * 1024, 64 * 1024];
+
+/// A log of this many bytes will have something to give back: the note of it is made
+/// while there is room for it.
+const NOTE: u64 = 512 * 1024;
 
 /// The supervisor is told what is durable in steps of so many bytes.
 const TELL: u64 = 512 * 1024;
@@ -57,6 +61,8 @@ pub(super) enum Command {
     Begin { key: AttemptKey, durable: u64, length: u64 },
     /// A log has grown to this length.
     Grew(AttemptKey, u64),
+    /// An attempt waits for room on the disk, or no longer.
+    Waits(AttemptKey, bool),
     /// A log is no longer of interest.
     Forget(AttemptKey),
 }
@@ -69,6 +75,8 @@ struct Log {
     sent: u64,
     durable: u64,
     given_back: u64,
+    /// Says how much was given back, once the log is long.
+    note: Option<File>,
     /// What the supervisor knows of it.
     told: u64,
     /// It is in the queue of those with something to send.
@@ -111,6 +119,8 @@ struct Pump {
     logs: HashMap<AttemptKey, Log>,
     /// Those with something to send, in turn.
     ready: VecDeque<AttemptKey>,
+    /// Those that wait for room on the disk.
+    waiting: HashSet<AttemptKey>,
 }
 
 enum Input {
@@ -128,8 +138,8 @@ impl Pump {
     ) -> Result<Self, Status> {
         let (pieces, outgoing) = mpsc::channel(OUTGOING);
         let answers = client.append_log(ReceiverStream::new(outgoing)).await?.into_inner();
-        let (logs, ready) = (HashMap::new(), VecDeque::new());
-        Ok(Self { folder, supervisor, commands, pieces, answers, logs, ready })
+        let (logs, ready, waiting) = (HashMap::new(), VecDeque::new(), HashSet::new());
+        Ok(Self { folder, supervisor, commands, pieces, answers, logs, ready, waiting })
     }
 
     /// Runs until the stream breaks; says why.
@@ -200,6 +210,7 @@ impl Pump {
                         sent: durable,
                         durable,
                         given_back: durable,
+                        note: None,
                         told: 0,
                         queued: false,
                     },
@@ -209,10 +220,19 @@ impl Pump {
             Command::Grew(key, length) => {
                 if let Some(log) = self.logs.get_mut(&key) {
                     log.length = log.length.max(length);
+                    log.make_note();
                 }
                 self.queue(key);
             }
-            Command::Forget(key) => drop(self.logs.remove(&key)),
+            Command::Waits(key, true) => {
+                self.waiting.insert(key);
+                self.logs.iter_mut().for_each(|(key, log)| log.give_back(*key, GIVE_BACK[1]));
+            }
+            Command::Waits(key, false) => _ = self.waiting.remove(&key),
+            Command::Forget(key) => {
+                self.waiting.remove(&key);
+                self.logs.remove(&key);
+            }
         }
     }
 
@@ -225,9 +245,7 @@ impl Pump {
         if let Some(from) = answer.resend_offset {
             log.sent = offset(from).clamp(log.durable, log.length);
         }
-        if log.durable - log.given_back >= GIVE_BACK {
-            log.give_back(key);
-        }
+        log.give_back(key, GIVE_BACK[usize::from(!self.waiting.is_empty())]);
         if log.durable - log.told >= TELL || (log.durable == log.length && log.told < log.durable) {
             // It makes room for a job that waits in its writes.
             log.told = log.durable;
@@ -253,6 +271,7 @@ impl Pump {
         let piece = AppendLogRequest {
             key: Some(messages::to_key(key)),
             offset: i64::try_from(offset).unwrap_or(i64::MAX),
+            crc32: crc32fast::hash(&frames),
             frames,
         };
         self.queue(key);
@@ -296,16 +315,35 @@ impl Log {
         Ok(bytes)
     }
 
-    /// Frees the disk of what is durable elsewhere.
-    fn give_back(&mut self, key: AttemptKey) {
-        let Some(file) = &self.file else { return };
+    /// Makes the file that says how much was given back, before the disk is full.
+    fn make_note(&mut self) {
+        if self.note.is_some() || self.length < NOTE {
+            return;
+        }
+        let made = self.path.parent().map(spool::durable).map(|path| {
+            let note = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            note.write_all_at(format!("{:020}", self.given_back).as_bytes(), 0)?;
+            Ok::<_, io::Error>(note)
+        });
+        match made {
+            Some(Ok(note)) => self.note = Some(note),
+            Some(Err(error)) => {
+                tracing::debug!(spool = %self.path.display(), %error, "no note of what is durable");
+            }
+            None => {}
+        }
+    }
+
+    /// Frees the disk of what is durable elsewhere, if it is a `step` at least.
+    fn give_back(&mut self, key: AttemptKey, step: u64) {
+        if self.durable - self.given_back < step {
+            return;
+        }
+        self.make_note();
+        let (Some(file), Some(note)) = (&self.file, &self.note) else { return };
         // First it is written down: who reads the spool later must not take the hole
-        // for records.
-        let noted = self.path.parent().map(spool::durable).map_or_else(
-            || Err(io::ErrorKind::NotFound.into()),
-            |note| replace(&note, &self.durable.to_string()),
-        );
-        if let Err(error) = noted {
+        // for records. In place, as there may be no room for another file.
+        if let Err(error) = note.write_all_at(format!("{:020}", self.durable).as_bytes(), 0) {
             tracing::debug!(%key, %error, "the spool stays whole until its end");
             return;
         }
@@ -315,13 +353,6 @@ impl Log {
         }
         self.given_back = self.durable;
     }
-}
-
-/// Writes a small file whole or not at all.
-fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    std::fs::write(&new, content)?;
-    std::fs::rename(new, path)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -53,6 +53,10 @@ pub(super) fn started(key: AttemptKey, started: Started) -> v1::StartedAttempt {
     }
 }
 
+pub(super) fn waiting(key: AttemptKey, reason: &str) -> v1::Waiting {
+    v1::Waiting { key: Some(to_key(key)), reason: reason.to_owned() }
+}
+
 pub(super) fn completion(
     key: AttemptKey,
     said: &Completion,

@@ -4,7 +4,7 @@
 
 use multiflexi_proto::v1::{
     Accept, AttemptKey, Completed, Completion, ConnectRequest, Finishing, GoingAway, Heartbeat,
-    Refuse, Started, StartedAttempt, connect_request::Message,
+    Refuse, Started, StartedAttempt, Waiting, connect_request::Message,
 };
 
 /// Most final records in one message, which keeps it far below the largest size.
@@ -16,6 +16,8 @@ pub(super) struct Outbox {
     pub(super) accepted: Vec<AttemptKey>,
     pub(super) refused: Vec<Refuse>,
     pub(super) started: Vec<StartedAttempt>,
+    /// Oldest first: the newest about an attempt counts.
+    pub(super) waiting: Vec<Waiting>,
     pub(super) finishing: Vec<AttemptKey>,
     pub(super) completed: Vec<Completion>,
     pub(super) heartbeat: bool,
@@ -34,6 +36,8 @@ impl Outbox {
             Message::Refuse(refuse)
         } else if !self.started.is_empty() {
             Message::Started(Started { attempts: std::mem::take(&mut self.started) })
+        } else if !self.waiting.is_empty() {
+            Message::Waiting(self.waiting.remove(0))
         } else if !self.finishing.is_empty() {
             Message::Finishing(Finishing { keys: std::mem::take(&mut self.finishing) })
         } else if !self.completed.is_empty() {
@@ -54,6 +58,7 @@ impl Outbox {
         self.accepted.is_empty()
             && self.refused.is_empty()
             && self.started.is_empty()
+            && self.waiting.is_empty()
             && self.finishing.is_empty()
             && self.completed.is_empty()
             && !self.heartbeat

@@ -1,6 +1,7 @@
 //! What the supervisor knows of one attempt, shared by the server, which takes the
 //! session's wishes, and the worker, which runs it.
 
+use multiflexi_program::say;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -31,6 +32,8 @@ pub(super) enum Wish {
 struct State {
     wish: Wish,
     started: Option<Started>,
+    /// What it waits for on this host; empty if it does not.
+    waits: String,
     ended: Option<Box<Completion>>,
     /// Length of its log.
     length: u64,
@@ -58,6 +61,7 @@ impl Attempt {
         let state = State {
             wish: Wish::GoOn,
             started: None,
+            waits: String::new(),
             ended: None,
             length: 0,
             seen: 0,
@@ -91,7 +95,7 @@ impl Attempt {
         let json = serde_json::to_vec(completion).unwrap_or_default();
         if let Err(error) = fs::write(spool::ended(&self.folder), json) {
             // It matters only if this supervisor is killed before the end is acknowledged.
-            eprintln!("{}: how it ended cannot be written down: {error}", self.key());
+            say!("{}: how it ended cannot be written down: {error}", self.key());
         }
     }
 
@@ -114,6 +118,16 @@ impl Attempt {
 
     pub(super) fn set_started(&self, started: Started) {
         self.lock().started = Some(started);
+    }
+
+    /// Notes what it waits for on this host, empty for nothing; true if that is news.
+    pub(super) fn waits(&self, reason: &str) -> bool {
+        let mut state = self.lock();
+        let news = state.waits != reason;
+        if news {
+            reason.clone_into(&mut state.waits);
+        }
+        news
     }
 
     pub(super) fn set_ended(&self, completion: Box<Completion>) {
@@ -167,6 +181,7 @@ impl Attempt {
             log_length: state.length,
             grace_ms: self.launch.grace_ms,
             started: state.started,
+            waits: state.waits.clone(),
             ended: state.ended.clone(),
         }
     }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use multiflexi_program::say;
 use multiflexi_proto::frame::Stream;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -70,7 +71,7 @@ pub(super) struct Capture<'a> {
     ending: Option<Ending>,
     timeout_at: Option<Instant>,
     buffer: Vec<u8>,
-    stuck_said: bool,
+    disk_was_full: bool,
 }
 
 /// What came of an attempt.
@@ -83,6 +84,8 @@ pub(super) struct Captured {
     pub(super) elapsed: Duration,
     /// What was left of its tree.
     pub(super) killed: Killed,
+    /// The disk had no room for its output at a time.
+    pub(super) disk_was_full: bool,
     pub(super) recorder: Recorder,
 }
 
@@ -110,7 +113,7 @@ impl<'a> Capture<'a> {
             ending: None,
             timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             buffer: vec![0; READ[0]],
-            stuck_said: false,
+            disk_was_full: false,
         }
     }
 
@@ -133,7 +136,9 @@ impl<'a> Capture<'a> {
             self.write_what_is_stuck();
         }
         let cause = self.ending.map(|ending| ending.cause);
-        Captured { cause, ended, elapsed, killed, recorder: self.recorder }
+        self.hub.tell_waits(self.attempt, "");
+        let (disk_was_full, recorder) = (self.disk_was_full, self.recorder);
+        Captured { cause, ended, elapsed, killed, disk_was_full, recorder }
     }
 
     /// After the main process has ended: reads on while others hold the pipes, up
@@ -161,7 +166,7 @@ impl<'a> Capture<'a> {
         let full = self.spool_is_full();
         self.keep_or_write_tail(full);
         let stuck = self.recorder.is_stuck();
-        let reads = !stuck && (!full || self.recorder.keeps_tail());
+        let reads = !(stuck || full) || self.recorder.keeps_tail();
         // Room that another attempt has made rings no bell here.
         let retry = (stuck || full).then(|| Instant::now() + RETRY);
         let deadline = [deadline, retry].into_iter().flatten().min();
@@ -178,7 +183,7 @@ impl<'a> Capture<'a> {
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             // Out of memory: the next round may do better.
-            Err(error) => eprintln!("{}: poll failed: {error}", self.attempt.key()),
+            Err(error) => say!("{}: poll failed: {error}", self.attempt.key()),
         }
         let rung = !fds[0].revents().is_empty();
         let mut readable = [false; 2];
@@ -197,20 +202,21 @@ impl<'a> Capture<'a> {
         if self.recorder.is_stuck() {
             let result = self.recorder.retry();
             self.recorded(result);
-            return ended;
         }
         for (index, readable) in readable.into_iter().enumerate() {
-            if readable && !self.recorder.is_stuck() {
+            if readable && (self.recorder.keeps_tail() || !self.recorder.is_stuck()) {
                 self.read(index);
             }
         }
         ended
     }
 
-    /// Whether as much output waits for the scheduler as may.
+    /// Whether there is no room for more output: as much of it waits for the scheduler
+    /// as may, or the disk is full.
     fn spool_is_full(&self) -> bool {
         let quota = &self.attempt.launch.quota;
-        self.attempt.undurable() >= quota.attempt_bytes
+        self.recorder.is_stuck()
+            || self.attempt.undurable() >= quota.attempt_bytes
             || self.hub.spooled.bytes() >= quota.agent_bytes
     }
 
@@ -251,26 +257,25 @@ impl<'a> Capture<'a> {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                eprintln!("{}: a pipe cannot be read: {error}", self.attempt.key());
+                say!("{}: a pipe cannot be read: {error}", self.attempt.key());
                 pipe.file = None;
             }
         }
     }
 
-    /// Tells the session of growth, and this host's log once of a full disk.
+    /// Tells the session of growth, and of a full disk.
     fn recorded(&mut self, result: io::Result<()>) {
         let length = self.recorder.length();
         if self.attempt.grew(length) {
             self.hub.tell(&Event::LogGrew(self.attempt.key(), length));
         }
         match result {
-            Ok(()) => self.stuck_said = false,
-            Err(error) if !self.stuck_said => {
-                self.stuck_said = true;
-                let key = self.attempt.key();
-                eprintln!("{key}: its output cannot be spooled, the job waits: {error}");
+            Ok(()) => self.hub.tell_waits(self.attempt, ""),
+            Err(error) => {
+                self.disk_was_full = true;
+                let reason = format!("the agent's disk takes no more of its output: {error}");
+                self.hub.tell_waits(self.attempt, &reason);
             }
-            Err(_) => {}
         }
     }
 
@@ -336,6 +341,9 @@ impl<'a> Capture<'a> {
 
     /// Waits until the disk has room; a superseded attempt's output may be lost.
     fn write_what_is_stuck(&mut self) {
+        if self.ending.as_ref().is_some_and(|ending| ending.cause == Cause::OutputLimit) {
+            self.recorder.drop_the_rest();
+        }
         while self.recorder.is_stuck() && self.attempt.wish() != Wish::Kill {
             self.step(&[], None, false);
         }

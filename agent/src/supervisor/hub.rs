@@ -2,6 +2,7 @@
 //! told to the session. What is told without a session is dropped: the next one
 //! learns it from `Hello`.
 
+use multiflexi_program::say;
 use std::{
     collections::HashMap,
     io::Write as _,
@@ -77,6 +78,17 @@ impl Hub {
             if was_empty {
                 self.news.notify_all();
             }
+        }
+    }
+
+    /// Notes what an attempt waits for on this host, and tells the session if that is
+    /// news; an empty reason: it goes on.
+    pub(super) fn tell_waits(&self, attempt: &Attempt, reason: &str) {
+        if attempt.waits(reason) {
+            if !reason.is_empty() {
+                say!("{} waits: {reason}", attempt.key());
+            }
+            self.tell(&Event::Waits(attempt.key(), reason.to_owned()));
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use multiflexi_program::say;
 use multiflexi_proto::frame::Stream;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -19,9 +20,12 @@ use super::{
     tree::Tree,
 };
 use crate::{
-    link::{Cause, Completion, Event, Started},
+    link::{Cause, Completion, Event, Overflow, Started},
     spool,
 };
+
+/// How soon a launch for which the disk has no room is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs an attempt and tells the session how it ended.
 pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
@@ -40,12 +44,13 @@ pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
 }
 
 fn run(attempt: &Attempt, hub: &Hub, recorder: Recorder) -> Completion {
-    if let Err(error) = make_folder(attempt) {
-        return failed(
-            attempt,
-            recorder,
-            &format!("its working directory cannot be made: {error}"),
-        );
+    match make_folder_with_patience(attempt, hub) {
+        Ok(true) => {}
+        Ok(false) => return nothing_ran(recorder, Cause::Cancelled),
+        Err(error) => {
+            let trouble = format!("its working directory cannot be made: {error}");
+            return failed(attempt, recorder, &trouble);
+        }
     }
     let launched = Instant::now();
     let mut child = match program::spawn(&attempt.launch, &attempt.folder) {
@@ -73,10 +78,37 @@ fn open(main: Pid) -> io::Result<std::os::fd::OwnedFd> {
     Ok(pidfd_open(main, PidfdFlags::empty())?)
 }
 
+/// Makes the attempt's folder. A full disk is waited for, unless the job would rather
+/// fail; false if the attempt is no longer wanted.
+fn make_folder_with_patience(attempt: &Attempt, hub: &Hub) -> io::Result<bool> {
+    let patient = attempt.launch.quota.overflow != Overflow::Fail;
+    loop {
+        match make_folder(attempt) {
+            Ok(()) => {
+                hub.tell_waits(attempt, "");
+                return Ok(true);
+            }
+            Err(error) if patient && error.kind() == io::ErrorKind::StorageFull => {
+                let reason = format!("the agent's disk has no room for it to start: {error}");
+                hub.tell_waits(attempt, &reason);
+                attempt.wake().wait(RETRY);
+                if attempt.wish() != Wish::GoOn {
+                    return Ok(false);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 fn make_folder(attempt: &Attempt) -> io::Result<()> {
     let mut private = fs::DirBuilder::new();
     private.mode(0o700);
-    private.create(&attempt.folder)?;
+    match private.create(&attempt.folder) {
+        // From a try for which the disk had no room.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => result?,
+    }
     private.create(spool::work(&attempt.folder))
 }
 
@@ -89,19 +121,20 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
         trouble.push(format!("how its process ended is not known: {error}"));
     }
     let quota = &attempt.launch.quota;
+    let full = if captured.disk_was_full {
+        "the agent's disk was full".to_owned()
+    } else {
+        format!(
+            "{} bytes of it, or {} of all jobs, waited for the scheduler",
+            quota.attempt_bytes, quota.agent_bytes
+        )
+    };
+    if captured.cause == Some(Cause::OutputLimit) {
+        trouble.push(format!("it was ended as its output did not fit into the spool: {full}"));
+    }
     match captured.recorder.dropped() {
         0 => {}
-        dropped => trouble.push(format!(
-            "{dropped} bytes of its output were dropped: more than {} bytes waited for the scheduler",
-            quota.attempt_bytes.min(quota.agent_bytes)
-        )),
-    }
-    if captured.cause == Some(Cause::OutputLimit) {
-        trouble.push(format!(
-            "it was ended as its output did not fit into the spool: {} bytes of it, or {} of all \
-             jobs, waited for the scheduler",
-            quota.attempt_bytes, quota.agent_bytes
-        ));
+        dropped => trouble.push(format!("{dropped} bytes of its output were dropped: {full}")),
     }
     let ended = captured.ended.ok();
     let signal = ended.and_then(|ended| ended.signal);
@@ -133,7 +166,7 @@ fn nothing_ran(recorder: Recorder, cause: Cause) -> Completion {
 
 /// The end of an attempt that this host could not run.
 fn failed(attempt: &Attempt, recorder: Recorder, trouble: &str) -> Completion {
-    eprintln!("{}: {trouble}", attempt.key());
+    say!("{}: {trouble}", attempt.key());
     let trouble = trouble.to_owned();
     let launch_failed = nothing_ran(recorder, Cause::LaunchFailed);
     Completion { exit_code: Some(126), trouble, ..launch_failed }

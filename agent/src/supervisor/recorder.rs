@@ -29,13 +29,21 @@ pub(super) struct Recorder {
     /// Bytes of whole records.
     length: u64,
     streams: [(u64, Sha256); 2],
-    /// The part of a record that is not on disk.
-    rest: Vec<u8>,
-    /// Size of the record that `rest` ends.
-    rest_record: u64,
+    /// A record that is not on disk, or not all of it.
+    stuck: Option<Stuck>,
+    /// Nothing more is kept.
+    drops: bool,
     /// While the spool is full: the end of what was taken in.
     tail: Option<Tail>,
     dropped: u64,
+}
+
+/// A record that the disk has no room for.
+struct Stuck {
+    stream: Stream,
+    /// With its header.
+    record: Vec<u8>,
+    written: usize,
 }
 
 /// Most bytes of an end that is kept.
@@ -68,8 +76,8 @@ impl Recorder {
             file: None,
             length: 0,
             streams: Default::default(),
-            rest: Vec::new(),
-            rest_record: 0,
+            stuck: None,
+            drops: false,
             tail: None,
             dropped: 0,
         }
@@ -84,12 +92,11 @@ impl Recorder {
     /// is kept, and [`retry`](Self::retry) writes it.
     pub(super) fn record(&mut self, stream: Stream, data: &[u8]) -> io::Result<()> {
         match &mut self.tail {
-            Some(tail) => {
-                tail.add(stream, data);
-                Ok(())
-            }
-            None => self.write(stream, now(), data),
+            _ if self.drops => self.dropped += data.len() as u64,
+            Some(tail) => tail.add(stream, data),
+            None => return self.write(stream, now(), data),
         }
+        Ok(())
     }
 
     /// From now on only the end of what is taken in is kept, in memory.
@@ -130,15 +137,12 @@ impl Recorder {
     }
 
     fn write(&mut self, stream: Stream, time: i64, data: &[u8]) -> io::Result<()> {
-        debug_assert!(self.rest.is_empty(), "nothing is taken in while a record is stuck");
-        let (bytes, hash) = &mut self.streams[stream.index()];
-        *bytes += data.len() as u64;
-        hash.update(data);
+        debug_assert!(self.stuck.is_none(), "nothing is taken in while a record is stuck");
         let header = frame::header(stream, time, data.len());
-        let record = (header.len() + data.len()) as u64;
+        let record = header.len() + data.len();
         let mut written = 0_usize;
         let result = self.open().and_then(|mut file| {
-            while (written as u64) < record {
+            while written < record {
                 let from_data = written.saturating_sub(header.len());
                 let slices = [
                     IoSlice::new(&header[written.min(header.len())..]),
@@ -154,33 +158,55 @@ impl Recorder {
             Ok(())
         });
         if result.is_ok() {
-            self.length += record;
+            self.count(stream, data);
         } else {
-            self.rest = [header.as_slice(), data].concat().split_off(written);
-            self.rest_record = record;
+            let record = [header.as_slice(), data].concat();
+            self.stuck = Some(Stuck { stream, record, written });
         }
         result
     }
 
+    /// Counts what is written.
+    fn count(&mut self, stream: Stream, data: &[u8]) {
+        let (bytes, hash) = &mut self.streams[stream.index()];
+        *bytes += data.len() as u64;
+        hash.update(data);
+        self.length += (frame::HEADER + data.len()) as u64;
+    }
+
     /// Whether a record is not on disk.
     pub(super) fn is_stuck(&self) -> bool {
-        !self.rest.is_empty()
+        self.stuck.is_some()
     }
 
     /// Tries to write what is stuck.
     pub(super) fn retry(&mut self) -> io::Result<()> {
         self.open()?;
-        let Self { file: Some(file), rest, .. } = self else { return Ok(()) };
-        while !rest.is_empty() {
-            match file.write(rest) {
+        let Self { file: Some(file), stuck: Some(stuck), .. } = self else { return Ok(()) };
+        while stuck.written < stuck.record.len() {
+            match file.write(&stuck.record[stuck.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => drop(rest.drain(..count)),
+                Ok(count) => stuck.written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.length += std::mem::take(&mut self.rest_record);
+        if let Some(Stuck { stream, record, .. }) = self.stuck.take() {
+            self.count(stream, &record[frame::HEADER..]);
+        }
         Ok(())
+    }
+
+    /// Drops what is stuck, and all that comes: the job has failed for want of room.
+    pub(super) fn drop_the_rest(&mut self) {
+        self.drops = true;
+        if let Some(stuck) = self.stuck.take() {
+            self.dropped += (stuck.record.len() - frame::HEADER) as u64;
+            // Nobody reads beyond the length; a part of a record there is harmless.
+            if let Some(file) = &self.file {
+                let _ = file.set_len(self.length);
+            }
+        }
     }
 
     fn open(&mut self) -> io::Result<&File> {

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use multiflexi_program::say;
 use multiflexi_proto::frame;
 
 use super::{attempts::Attempt, hub::Hub, tree};
@@ -25,7 +26,7 @@ pub(super) fn recover(agent: &Path, hub: &Hub) -> io::Result<()> {
         let name = entry?.file_name();
         match name.to_str().and_then(spool::parse) {
             Some(key) => left.push(key),
-            None => eprintln!("{} is no attempt's folder and stays", name.display()),
+            None => say!("{} is no attempt's folder and stays", name.display()),
         }
     }
     if left.is_empty() {
@@ -43,7 +44,7 @@ pub(super) fn recover(agent: &Path, hub: &Hub) -> io::Result<()> {
         };
         let attempt = Attempt::new(agent, launch, &hub.spooled)?;
         let completion = completion(&attempt)?;
-        eprintln!("{key} was left by an earlier supervisor: {:?}", completion.cause);
+        say!("{key} was left by an earlier supervisor: {:?}", completion.cause);
         attempt.grew(completion.log_length);
         attempt.set_ended(Box::new(completion));
         hub.add(&Arc::new(attempt));

@@ -14,6 +14,7 @@ use std::{
     thread,
 };
 
+use multiflexi_program::say;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -147,7 +148,7 @@ fn read(session: &mut Session, handle: &mut dyn FnMut(Request)) -> bool {
             }
             Ok(None) => break,
             Err(error) => {
-                eprintln!("a session is dropped: it says what is not understood: {error}");
+                say!("a session is dropped: it says what is not understood: {error}");
                 return false;
             }
         }
@@ -170,7 +171,7 @@ fn handle(
                 match Attempt::new(folder, launch, &hub.spooled) {
                     Ok(attempt) => start(attempt, hub, workers, forgotten),
                     Err(error) => {
-                        eprintln!("{key} cannot be launched: {error}");
+                        say!("{key} cannot be launched: {error}");
                         let spool = spool::log(&spool::attempt(folder, key));
                         let completion = launch_job::no_room(&error, spool);
                         hub.tell(&Event::Ended(key, Box::new(completion)));
@@ -241,6 +242,6 @@ fn remove_folder(folder: &Path) {
     if let Err(error) = std::fs::remove_dir_all(folder)
         && error.kind() != io::ErrorKind::NotFound
     {
-        eprintln!("{} stays behind: {error}", folder.display());
+        say!("{} stays behind: {error}", folder.display());
     }
 }

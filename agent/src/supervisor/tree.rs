@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use multiflexi_program::say;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{
@@ -248,7 +249,7 @@ pub(super) fn kill_left(agent: &Path, left: &[AttemptKey]) -> io::Result<()> {
         }
         let open: Vec<OwnedFd> = found.iter().filter_map(|pid| open(*pid)).collect();
         for (pid, process) in found.iter().zip(&open) {
-            eprintln!("killing {} ({pid}), which an earlier supervisor left", name(*pid));
+            say!("killing {} ({pid}), which an earlier supervisor left", name(*pid));
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
         wait_for_all(&open, deadline);

@@ -3,9 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 /// A file descriptor that becomes readable when it is rung.
 #[derive(Debug)]
@@ -19,6 +20,14 @@ impl Wake {
     pub(super) fn ring(&self) {
         // It fails only where it is rung beyond counting: then it is readable.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Waits until it is rung, or for so long; it is silent then.
+    pub(super) fn wait(&self, longest: Duration) {
+        let timeout = Timespec::try_from(longest).ok();
+        // Interrupted or not: who waits looks again.
+        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref());
+        self.hush();
     }
 
     /// Makes it silent again.

@@ -1,5 +1,6 @@
 //! Threads that run attempts: one each while it runs, kept for the next one.
 
+use multiflexi_program::say;
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -95,7 +96,7 @@ impl Workers {
             });
         if let Err(error) = started {
             // It waits for a thread that becomes free.
-            eprintln!("no more threads can be started: {error}");
+            say!("no more threads can be started: {error}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use multiflexi_program::say;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -96,9 +97,7 @@ impl Output {
                 print(&table::rows(header, list.rows, self.colours))?;
                 if !list.next_page_token.is_empty() {
                     let token = list.next_page_token;
-                    eprintln!(
-                        "there are more: --page-token {token} shows the next, --all shows all"
-                    );
+                    say!("there are more: --page-token {token} shows the next, --all shows all");
                 }
                 Ok(())
             }

@@ -135,14 +135,18 @@ fn take(
         Ok(key) => key,
         Err(status) => return Some(Err(status)),
     };
+    let again = |from| {
+        let key = Some(convert::to_key(key));
+        AppendLogResponse { key, durable_offset: 0, resend_offset: Some(from) }
+    };
+    if crc32fast::hash(&piece.frames) != piece.crc32 {
+        tracing::warn!(attempt = %key, offset = piece.offset, "output was damaged on the way: asked for again");
+        return logs.get(key).map(|log| Ok(again(log.received())));
+    }
     match logs.append(key, piece.offset, &piece.frames, durable) {
         // Unknown: the attempt is over, and the agent is told so on its session.
         None | Some(Ok(Appended::Taken { .. })) => None,
-        Some(Ok(Appended::Gap(from))) => Some(Ok(AppendLogResponse {
-            key: Some(convert::to_key(key)),
-            durable_offset: 0,
-            resend_offset: Some(from),
-        })),
+        Some(Ok(Appended::Gap(from))) => Some(Ok(again(from))),
         Some(Err(error)) => Some(Err(invalid("frames", format!("{key}: {error}")))),
     }
 }

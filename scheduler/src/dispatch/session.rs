@@ -15,7 +15,10 @@ use super::{
     agents::{Connected, ToAgent},
     convert,
 };
-use crate::store::{LoseContact, RegisterAgent, Started, StartedRow};
+use crate::{
+    domain::ids::AttemptKey,
+    store::{LoseContact, RegisterAgent, Started, StartedRow, Waits},
+};
 
 /// Messages that may wait for an agent to read them; beyond that its session
 /// waits, and no other.
@@ -135,6 +138,12 @@ impl Dispatch {
                     completed.completions.into_iter().filter_map(convert::completion).collect();
                 work.spawn(async move { dispatch.complete(&agent, completions).await });
             }
+            Message::Waiting(waiting) => {
+                let Some(key) = convert::key(waiting.key.as_ref()) else { return };
+                self.shared.logs.set_waits(key, &waiting.reason);
+                self.notify(&[key]);
+                work.spawn(async move { dispatch.record_waits(key, waiting.reason).await });
+            }
             Message::GoingAway(_) => agent.leave(),
             Message::Heartbeat(_) | Message::Hello(_) => {}
         }
@@ -143,6 +152,12 @@ impl Dispatch {
     async fn record_started(&self, rows: Vec<StartedRow>) {
         if let Err(error) = self.shared.store.change(Started(rows)).await {
             tracing::warn!(%error, "process ids cannot be recorded");
+        }
+    }
+
+    async fn record_waits(&self, key: AttemptKey, reason: String) {
+        if let Err(error) = self.shared.store.change(Waits { key, reason }).await {
+            tracing::warn!(attempt = %key, %error, "what it waits for cannot be recorded");
         }
     }
 

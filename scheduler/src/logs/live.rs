@@ -70,6 +70,8 @@ struct State {
     last_time: i64,
     flushing: bool,
     trouble: Option<String>,
+    /// What the attempt waits for on its agent's host; empty if it does not.
+    waits: String,
 }
 
 /// The log of an attempt that is not over.
@@ -226,9 +228,17 @@ impl LiveLog {
         }
     }
 
-    /// Why it cannot be stored at the moment.
+    /// Why it cannot be stored at the moment, or what its attempt waits for.
     pub fn trouble(&self) -> Option<String> {
-        self.lock().trouble.clone()
+        let state = self.lock();
+        state
+            .trouble
+            .clone()
+            .or_else(|| Some(state.waits.clone()).filter(|waits| !waits.is_empty()))
+    }
+
+    pub(super) fn set_waits(&self, reason: &str) {
+        reason.clone_into(&mut self.lock().waits);
     }
 
     pub(crate) fn set_trouble(&self, trouble: String) {

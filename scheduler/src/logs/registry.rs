@@ -169,6 +169,13 @@ impl Logs {
         }
     }
 
+    /// Notes what an attempt waits for on its agent's host; empty: it goes on.
+    pub fn set_waits(&self, key: AttemptKey, reason: &str) {
+        if let Some(log) = self.get(key) {
+            log.set_waits(reason);
+        }
+    }
+
     /// Ends logs whose attempts are over.
     pub fn close(&self, keys: &[AttemptKey]) {
         let ended: Vec<_> = {

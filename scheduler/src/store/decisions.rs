@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Store, StoreError, Tx, dialect::Kind, jobs};
+use super::{Change, Store, StoreError, Tx, dialect::Kind, jobs};
 use crate::domain::ids::{AttemptKey, JobId};
 
 /// A decision about a job.
@@ -60,6 +60,26 @@ pub(super) async fn record(tx: &mut Tx<'_>, decisions: &[Decision]) -> Result<()
         .execute(&mut *tx.conn)
         .await?;
     Ok(())
+}
+
+/// Records that an attempt waits for its agent's host, or goes on.
+#[derive(Clone, Debug)]
+pub struct Waits {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// What it waits for, as a sentence; empty if it goes on.
+    pub reason: String,
+}
+
+impl Change for Waits {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        match self.reason.as_str() {
+            "" => record_all(tx, &[self.key], "goes on", "its agent's host has room again").await,
+            reason => record_all(tx, &[self.key], "waits", reason).await,
+        }
+    }
 }
 
 /// Records the same decision about several attempts.

@@ -34,7 +34,7 @@ pub use artifacts::{
     hex,
 };
 pub use companies::{CompanyRow, CreateCompany};
-pub use decisions::{Decision, DecisionRow};
+pub use decisions::{Decision, DecisionRow, Waits};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use filters::Page;

@@ -2,6 +2,8 @@
 //! on it. It judges results (counts, sizes, hashes), never speed: numbers are for
 //! people to compare, and a slow machine is no error.
 
+#![allow(clippy::print_stderr, reason = "a person waits for the figures")]
+
 mod artifact;
 mod batch;
 mod follow;

@@ -3,6 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::{Args, ValueEnum};
+use multiflexi_program::say;
 use multiflexi_proto::v1::{Attempt, CancelJobRequest, JobState, RunJobRequest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -67,7 +68,7 @@ impl Run {
             }
             if output.format == Format::Text {
                 let due = json::local(ended.retry_due.as_ref());
-                eprintln!("job {job}: attempt {} is due at {due}", ended.number + 1);
+                say!("job {job}: attempt {} is due at {due}", ended.number + 1);
             }
             attempt = ended.number + 1;
             // The connection may have been lost and found while the attempt ran.
@@ -86,7 +87,7 @@ impl Run {
         let interrupted = async {
             interrupts.recv().await;
             if self.on_interrupt == OnInterrupt::Cancel {
-                eprintln!("cancelling job {job_id}; Ctrl-C again leaves it alone");
+                say!("cancelling job {job_id}; Ctrl-C again leaves it alone");
                 let cancel = CancelJobRequest { job_id, requested_by: requested_by() };
                 // One that has ended meanwhile is what was wanted.
                 let _ = server.jobs().cancel_job(cancel).await;
@@ -100,11 +101,11 @@ impl Run {
 /// Says how the job ended, beside its own stderr: nothing if all is well.
 fn report(job: i64, attempt: &Attempt, format: Format) {
     if format == Format::Json {
-        eprintln!("{}", attempt_value(attempt));
+        say!("{}", attempt_value(attempt));
         return;
     }
     for left in &attempt.leftovers {
-        eprintln!("job {job} left {} ({}) behind; it was killed", left.name, left.pid);
+        say!("job {job} left {} ({}) behind; it was killed", left.name, left.pid);
     }
     if attempt.state() != JobState::Succeeded {
         let state = attempt.state().name().replace('_', " ");
@@ -113,6 +114,6 @@ fn report(job: i64, attempt: &Attempt, format: Format) {
         let state = if outcome.starts_with(&state) { String::new() } else { state };
         let parts = [state, outcome, attempt.trouble.clone()];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        eprintln!("job {job}: {}", parts.join(": "));
+        say!("job {job}: {}", parts.join(": "));
     }
 }
