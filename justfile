@@ -36,6 +36,7 @@ simulate:
 # Breaks everything while jobs run: 1,000 faults at random, a cut upload, outages of two minutes
 fault *ARGS:
     cargo run --release -p multiflexi-faults -- random {{ARGS}}
+    cargo run --release -p multiflexi-faults -- random --postgres --cycles 200 --longest 10s
     cargo run --release -p multiflexi-faults -- upload
     cargo run --release -p multiflexi-faults -- outages
 

@@ -2,7 +2,7 @@
 
 use std::{fs::File, process::Stdio};
 
-use multiflexi_fixture::{Lines, Stack};
+use multiflexi_fixture::{Agent, AgentOptions, Lines, Stack, proxy::Proxy};
 
 /// A script that waits for a file before it goes on, so that a test can say when.
 fn step(stack: &Stack, name: &str) -> (String, std::path::PathBuf) {
@@ -85,4 +85,28 @@ fn since_and_json_show_a_part_of_it_with_its_times() {
     assert_eq!((since.text().as_str(), since.stderr.as_str()), ("", "b\n"));
     let future = stack.cli.run(["job:logs", &job.to_string(), "--since", "2099-01-01"]);
     assert_eq!((future.code, future.stdout.len()), (0, 0));
+}
+
+#[test]
+fn what_is_damaged_on_the_way_is_asked_for_again() {
+    let mut stack = Stack::start();
+    stack.agent.kill_all();
+    let proxy = Proxy::start(stack.scheduler.address).unwrap();
+    let folder = stack.folder().join("behind-a-proxy");
+    let options = AgentOptions { name: "behind-a-proxy".to_owned(), ..Default::default() };
+    let _agent = Agent::start(&folder, &proxy.url(), options);
+    proxy.damage(&["sixteen candles", "a crooked sixpence"]);
+    let template = stack.script("echo sixteen can''dles; echo a crooked six''pence > file", &[]);
+    let job = stack.queued(template).to_string();
+    let output = stack.cli.run(["job:logs", &job, "--follow"]);
+    assert_eq!(output.text(), "sixteen candles\n");
+    assert_eq!(proxy.undamaged(), 0, "both were damaged on their way");
+    let shown = stack.cli.json(["job:show", &job]);
+    assert!(shown["state"] == "succeeded" && shown["trouble"].is_null(), "{shown}");
+    let list = stack.cli.json(["artifact:list", "--job", &job]);
+    let files = list["artifacts"].as_array().unwrap().iter();
+    let file = files.into_iter().find(|file| file["filename"] == "file").unwrap();
+    let id = file["id"].to_string();
+    let got = stack.cli.run(["artifact:get", &id, "--output", "-"]);
+    assert_eq!(got.text(), "a crooked sixpence\n");
 }

@@ -77,6 +77,6 @@ suite! {
 #[ignore = "needs PostgreSQL: apt-get install postgresql"]
 fn on_postgresql() {
     let mut server = multiflexi_fixture::postgres::Postgres::start();
-    let run = run_all(&mut || Box::new(databases::Server::new(server.database())));
+    let run = run_all(&mut || Box::new(databases::Server::new(server.database().url)));
     println!("{run} cases passed on PostgreSQL");
 }

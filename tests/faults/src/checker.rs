@@ -1,11 +1,15 @@
 //! The checker. It shares no code with the system: it reads the database, the
 //! objects, the ledger of the jobs and the process table, and counts what is wrong.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 
 use crate::workload::{LARGE, LINES, Workload};
 
@@ -18,6 +22,8 @@ pub struct Findings {
     pub lines: usize,
     /// Artifacts that were found whole.
     pub artifacts: usize,
+    /// Attempts that were lost with a killed supervisor, and whose jobs were tried again.
+    pub lost: usize,
     /// By kind: how often it was found.
     pub wrong: BTreeMap<&'static str, usize>,
     /// The first few, in words.
@@ -41,7 +47,11 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "jobs {}, lines {}, artifacts {}", self.jobs, self.lines, self.artifacts)?;
+        writeln!(
+            f,
+            "jobs {}, lines {}, artifacts {}; attempts lost with their supervisor {}",
+            self.jobs, self.lines, self.artifacts, self.lost
+        )?;
         for (kind, count) in &self.wrong {
             writeln!(f, "  {kind}: {count}")?;
         }
@@ -49,40 +59,62 @@ impl fmt::Display for Findings {
     }
 }
 
+/// Where a run has left what is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// How to connect to the database.
+    pub url: &'a str,
+    /// The scheduler's data folder.
+    pub data: &'a Path,
+    /// The agent's folder.
+    pub agent: &'a Path,
+    /// A supervisor was killed: attempts may be lost, and their jobs tried again.
+    pub may_be_lost: bool,
+}
+
 /// Checks everything; the scheduler and the session have stopped.
-pub async fn check(data: &Path, agent: &Path, workload: &Workload) -> anyhow::Result<Findings> {
-    use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
-    let file = data.join("multiflexi.db");
-    let mut db = SqliteConnectOptions::new().filename(&file).connect().await?;
+pub async fn check(found: &Found<'_>, workload: &Workload) -> anyhow::Result<Findings> {
+    sqlx::any::install_default_drivers();
+    let mut db = AnyConnection::connect(found.url).await?;
     let mut findings = Findings { jobs: workload.jobs.len(), ..Findings::default() };
-    jobs(&mut db, &mut findings, workload).await?;
-    ledger(&mut findings, workload)?;
-    for job in &workload.jobs {
-        output(&mut db, data, *job, &mut findings).await?;
-        artifacts(&mut db, data, *job, &mut findings).await?;
+    let ledger = workload.ledger().context("the jobs' ledger")?;
+    let known = jobs(&mut db, &mut findings, workload).await?;
+    for job in workload.jobs.iter().filter(|job| known.contains(job)) {
+        let attempts = attempts(&mut db, *job, found, &mut findings).await?;
+        for number in 1..=attempts {
+            let (begun, ended) = ledger.get(&(*job, number)).copied().unwrap_or_default();
+            let name = || format!("job {job} attempt {number}: {begun} times");
+            findings.add("attempts run twice", (begun > 1).into(), name);
+            if number == attempts {
+                findings.add("jobs never run", (begun == 0).into(), name);
+                findings.add("jobs not run to their end", (ended != 1).into(), name);
+            }
+        }
+        findings.lost += usize::try_from(attempts - 1).unwrap_or_default();
+        let unknown = ledger.range((*job, attempts + 1)..(*job + 1, 0)).count();
+        findings.add("attempts that are not on record", unknown, || format!("job {job}"));
+        output(&mut db, found.data, (*job, attempts), &mut findings).await?;
+        artifacts(&mut db, found.data, (*job, attempts), &mut findings).await?;
     }
-    let processes = multiflexi_fixture::processes::of_jobs(agent);
+    let processes = multiflexi_fixture::processes::of_jobs(found.agent);
     findings.add("processes left behind", processes.len(), || format!("{processes:?}"));
-    let folders = fs::read_dir(agent.join("attempts"))?.count();
+    let folders = fs::read_dir(found.agent.join("attempts"))?.count();
     findings.add("attempts left in the spool", folders, String::new);
     Ok(findings)
 }
 
-/// Every job has ended, succeeded, and in its first attempt.
+/// Every job is there and has succeeded. Those that are there.
 async fn jobs(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     findings: &mut Findings,
     workload: &Workload,
-) -> anyhow::Result<()> {
-    let rows = sqlx::query("SELECT id, state, attempt FROM job").fetch_all(&mut *db).await?;
-    let mut known = BTreeMap::new();
-    for row in rows {
-        known.insert(row.get::<i64, _>(0), (row.get::<String, _>(1), row.get::<i64, _>(2)));
-    }
+) -> anyhow::Result<BTreeSet<i64>> {
+    let rows = sqlx::query("SELECT id, state FROM job").fetch_all(&mut *db).await?;
+    let known: BTreeMap<i64, String> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let extra = known.len().abs_diff(workload.jobs.len());
     findings.add("jobs too many or too few", extra, || format!("{} are there", known.len()));
     for job in &workload.jobs {
-        let Some((state, attempt)) = known.get(job) else {
+        let Some(state) = known.get(job) else {
             findings.add("jobs missing", 1, || format!("job {job}"));
             continue;
         };
@@ -90,35 +122,46 @@ async fn jobs(
         findings.add("jobs not ended", open.into(), || format!("job {job} is {state}"));
         let other = !open && state != "succeeded";
         findings.add("jobs that did not succeed", other.into(), || format!("job {job} is {state}"));
-        findings.add("jobs with another attempt", (*attempt != 1).into(), || format!("job {job}"));
     }
-    Ok(())
+    Ok(known.into_keys().collect())
 }
 
-/// Every job ran once, by its own account.
-fn ledger(findings: &mut Findings, workload: &Workload) -> anyhow::Result<()> {
-    let ledger = workload.ledger().context("the jobs' ledger")?;
-    for job in &workload.jobs {
-        let (begun, ended) = ledger.get(job).copied().unwrap_or_default();
-        findings.add("jobs run twice", (begun > 1).into(), || format!("job {job}: {begun} times"));
-        findings.add("jobs never run", (begun == 0).into(), || format!("job {job}"));
-        findings.add("jobs not run to their end", (ended != 1).into(), || format!("job {job}"));
+/// All attempts of a job but the last are lost, if any could be; how many there are.
+async fn attempts(
+    db: &mut AnyConnection,
+    job: i64,
+    found: &Found<'_>,
+    findings: &mut Findings,
+) -> anyhow::Result<i64> {
+    let rows = sqlx::query("SELECT number, state FROM attempt WHERE job_id = $1 ORDER BY number")
+        .bind(job)
+        .fetch_all(&mut *db)
+        .await?;
+    for (row, expected) in rows.iter().zip(1..) {
+        let (number, state) = (i64::from(row.get::<i32, _>(0)), row.get::<String, _>(1));
+        let name = || format!("job {job} attempt {number} is {state}");
+        findings.add("attempts out of order", (number != expected).into(), name);
+        if usize::try_from(expected).is_ok_and(|expected| expected < rows.len()) {
+            let wrong = !found.may_be_lost || state != "lost";
+            findings.add("attempts too many", wrong.into(), name);
+        }
     }
-    Ok(())
+    Ok(i64::try_from(rows.len())?)
 }
 
 /// The stored output has every line once and in order, and the recorded hashes.
 async fn output(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     data: &Path,
-    job: i64,
+    (job, attempt): (i64, i64),
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let chunks = sqlx::query(
         "SELECT start, length, encoding, content, object FROM log_chunk \
-         WHERE job_id = ? AND attempt = 1 ORDER BY start",
+         WHERE job_id = $1 AND attempt = $2 ORDER BY start",
     )
     .bind(job)
+    .bind(attempt)
     .fetch_all(&mut *db)
     .await?;
     let mut log = Vec::new();
@@ -157,9 +200,10 @@ async fn output(
     }
     let row = sqlx::query(
         "SELECT stdout_sha256, stderr_sha256, log_length, trouble FROM attempt \
-         WHERE job_id = ? AND number = 1",
+         WHERE job_id = $1 AND number = $2",
     )
     .bind(job)
+    .bind(attempt)
     .fetch_optional(&mut *db)
     .await?;
     let Some(row) = row else { return Ok(()) };
@@ -192,16 +236,17 @@ fn split(log: &[u8]) -> [Vec<u8>; 2] {
 
 /// The four artifacts of each job are there, and their content is what it should be.
 async fn artifacts(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     data: &Path,
-    job: i64,
+    (job, attempt): (i64, i64),
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let rows = sqlx::query(
-        "SELECT id, filename, content, size, sha256, state FROM artifacts WHERE job_id = ? \
-         ORDER BY filename",
+        "SELECT id, filename, content, size, sha256, state FROM artifacts \
+         WHERE job_id = $1 AND attempt = $2 ORDER BY filename",
     )
     .bind(job)
+    .bind(attempt)
     .fetch_all(&mut *db)
     .await?;
     let names: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
@@ -234,11 +279,12 @@ async fn artifacts(
     Ok(())
 }
 
-async fn parts(db: &mut SqliteConnection, data: &Path, id: i64) -> anyhow::Result<Vec<u8>> {
-    let rows = sqlx::query("SELECT object FROM artifact_part WHERE artifact_id = ? ORDER BY start")
-        .bind(id)
-        .fetch_all(&mut *db)
-        .await?;
+async fn parts(db: &mut AnyConnection, data: &Path, id: i64) -> anyhow::Result<Vec<u8>> {
+    let rows =
+        sqlx::query("SELECT object FROM artifact_part WHERE artifact_id = $1 ORDER BY start")
+            .bind(id)
+            .fetch_all(&mut *db)
+            .await?;
     let mut content = Vec::new();
     for row in rows {
         content.extend(fs::read(data.join("objects").join(row.get::<String, _>(0)))?);

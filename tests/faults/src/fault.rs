@@ -2,12 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use multiflexi_fixture::{Agent, Scheduler};
-
-use crate::{
+use multiflexi_fixture::{
+    Agent, Scheduler, eventually, processes,
     proxy::{Mode, Proxy},
-    random::Random,
 };
+
+use crate::random::Random;
 
 /// Shortest and longest time that a connection is disturbed.
 const DISTURBED: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
@@ -21,6 +21,8 @@ pub enum Fault {
     KillSession,
     /// Both at once.
     KillBoth,
+    /// kill -9 of the agent's supervisor: what runs is lost, and tried again.
+    KillSupervisor,
     /// The connection is cut for a time.
     Cut(Duration),
     /// The connection swallows everything for a time.
@@ -35,6 +37,7 @@ impl fmt::Display for Fault {
             Self::KillScheduler => f.write_str("kill -9 scheduler"),
             Self::KillSession => f.write_str("kill -9 session"),
             Self::KillBoth => f.write_str("kill -9 both"),
+            Self::KillSupervisor => f.write_str("kill -9 supervisor"),
             Self::Cut(time) => write!(f, "cut for {:.1} s", time.as_secs_f64()),
             Self::BlackHole(time) => write!(f, "black hole for {:.1} s", time.as_secs_f64()),
             Self::Delay(time) => write!(f, "slow for {:.1} s", time.as_secs_f64()),
@@ -49,6 +52,7 @@ impl Fault {
             Self::KillScheduler => "scheduler killed",
             Self::KillSession => "session killed",
             Self::KillBoth => "both killed",
+            Self::KillSupervisor => "supervisor killed",
             Self::Cut(_) => "cut",
             Self::BlackHole(_) => "black hole",
             Self::Delay(_) => "slow",
@@ -59,12 +63,13 @@ impl Fault {
     pub fn random(random: &mut Random, longest: Duration) -> Self {
         let [least, most] = DISTURBED;
         let time = random.duration(least, most.min(longest));
-        match random.below(10) {
-            0..3 => Self::KillScheduler,
-            3..6 => Self::KillSession,
-            6 => Self::KillBoth,
-            7 => Self::Cut(time),
-            8 => Self::BlackHole(time),
+        match random.below(20) {
+            0..6 => Self::KillScheduler,
+            6..11 => Self::KillSession,
+            11..13 => Self::KillBoth,
+            13 => Self::KillSupervisor,
+            14..16 => Self::Cut(time),
+            16..18 => Self::BlackHole(time),
             _ => Self::Delay(time.min(Duration::from_secs(2))),
         }
     }
@@ -82,6 +87,14 @@ impl Fault {
                 agent.kill_session();
                 agent.start_again();
                 scheduler.restart();
+            }
+            Self::KillSupervisor => {
+                if let Some(pid) = agent.supervisor() {
+                    processes::signal(pid, rustix::process::Signal::KILL);
+                    eventually("the supervisor is gone", || {
+                        (!processes::is_alive(pid)).then_some(())
+                    });
+                }
             }
             Self::Cut(time) => disturb(proxy, Mode::Cut, time),
             Self::BlackHole(time) => disturb(proxy, Mode::BlackHole, time),

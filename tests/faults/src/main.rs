@@ -4,7 +4,6 @@
 mod checker;
 mod fault;
 mod outages;
-mod proxy;
 mod random;
 mod schedule;
 mod upload;

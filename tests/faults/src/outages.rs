@@ -6,12 +6,10 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::ensure;
 use multiflexi_fixture::{
     Agent, AgentOptions, Cli, Lines, Scheduler, SchedulerOptions, processes, programs,
-};
-
-use crate::{
-    fault::pause,
     proxy::{Mode, Proxy},
 };
+
+use crate::fault::pause;
 
 /// Runs a job of five times `outage`, with two outages of that length.
 #[expect(clippy::zombie_processes, reason = "an error ends this program, and so its children")]

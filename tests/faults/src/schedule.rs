@@ -6,12 +6,13 @@ use std::{
 };
 
 use clap::Args;
-use multiflexi_fixture::{Agent, AgentOptions, Cli, Scheduler, SchedulerOptions};
+use multiflexi_fixture::{
+    Agent, AgentOptions, Cli, Scheduler, SchedulerOptions, postgres::Postgres, proxy::Proxy,
+};
 
 use crate::{
-    checker,
+    checker::{self, Found},
     fault::{self, Fault},
-    proxy::Proxy,
     random::Random,
     workload::Workload,
 };
@@ -34,6 +35,9 @@ pub struct Schedule {
     /// Replays a run [default: a fresh one]
     #[arg(long)]
     seed: Option<u64>,
+    /// Keeps the database on a PostgreSQL server of its own instead of SQLite
+    #[arg(long)]
+    postgres: bool,
     /// Jobs submitted for each fault
     #[arg(long, default_value_t = 3)]
     jobs: usize,
@@ -45,7 +49,14 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     println!("seed {seed}");
     let folder = tempfile::Builder::new().prefix("mf-faults-").tempdir()?;
     let (data, agent_folder) = (folder.path().join("data"), folder.path().join("agent"));
-    let mut scheduler = Scheduler::start(&data, SchedulerOptions::default());
+    let mut postgres = arguments.postgres.then(Postgres::start);
+    let database = postgres.as_mut().map(Postgres::database);
+    let environment = database.as_ref().map(|database| database.environment.clone());
+    let options = SchedulerOptions {
+        environment: environment.unwrap_or_default(),
+        ..SchedulerOptions::default()
+    };
+    let mut scheduler = Scheduler::start(&data, options);
     let proxy = Proxy::start(scheduler.address)?;
     let mut agent = Agent::start(&agent_folder, &proxy.url(), AgentOptions::default());
     let mut workload = Workload::new(Cli::new(&scheduler.url()), folder.path());
@@ -73,7 +84,13 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     agent.terminate();
     scheduler.terminate();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let findings = runtime.block_on(checker::check(&data, &agent_folder, &workload))?;
+    let url = database.map_or_else(
+        || format!("sqlite://{}", data.join("multiflexi.db").display()),
+        |database| database.url,
+    );
+    let may_be_lost = injected.contains_key(Fault::KillSupervisor.kind());
+    let found = Found { url: &url, data: &data, agent: &agent_folder, may_be_lost };
+    let findings = runtime.block_on(checker::check(&found, &workload))?;
     println!("{} faults in {:.0?}\n{findings}", injected.values().sum::<u32>(), begun.elapsed());
     anyhow::ensure!(findings.is_clean(), "something is wrong; --seed {seed} replays these faults");
     Ok(())

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use multiflexi_fixture::{Agent, AgentOptions, Cli, Scheduler, SchedulerOptions, eventually};
-
-use crate::{
-    fault::pause,
+use multiflexi_fixture::{
+    Agent, AgentOptions, Cli, Scheduler, SchedulerOptions, eventually,
     proxy::{Mode, Proxy},
 };
+
+use crate::fault::pause;
 
 /// How often it is cut.
 const CUTS: u64 = 5;

@@ -46,7 +46,8 @@ impl Workload {
         let variable = format!("SCRIPT={script}");
         let words = ["runtemplate:create", "--name", "counter", "--app", &application];
         let more = ["--company", &company, "--env", &variable];
-        let template = cli.create(words.into_iter().chain(more)).to_string();
+        let retries = ["--max-attempts", "1000", "--retry-on", "lost", "--retry-backoff", "none"];
+        let template = cli.create(words.into_iter().chain(more).chain(retries)).to_string();
         Self { cli, template, ledger, batches: 0, jobs: Vec::new() }
     }
 
@@ -76,14 +77,16 @@ impl Workload {
         self.jobs.len() - usize::try_from(ended).unwrap_or_default()
     }
 
-    /// How often each job began and ended, by what the jobs themselves wrote down.
-    pub fn ledger(&self) -> io::Result<BTreeMap<i64, (u32, u32)>> {
-        let mut ledger = BTreeMap::<i64, (u32, u32)>::new();
+    /// How often each attempt of each job began and ended, by what the jobs themselves
+    /// wrote down.
+    pub fn ledger(&self) -> io::Result<BTreeMap<(i64, i64), (u32, u32)>> {
+        let mut ledger = BTreeMap::<(i64, i64), (u32, u32)>::new();
         for line in fs::read_to_string(&self.ledger)?.lines() {
             let mut words = line.split(' ');
-            let (what, job) = (words.next(), words.next());
-            let Some(job) = job.and_then(|job| job.parse().ok()) else { continue };
-            let (begun, ended) = ledger.entry(job).or_default();
+            let what = words.next();
+            let mut number = || words.next()?.parse::<i64>().ok();
+            let (Some(job), Some(attempt)) = (number(), number()) else { continue };
+            let (begun, ended) = ledger.entry((job, attempt)).or_default();
             match what {
                 Some("begin") => *begun += 1,
                 Some("end") => *ended += 1,
