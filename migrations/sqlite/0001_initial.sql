@@ -5,6 +5,7 @@
 CREATE TABLE company (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     name    TEXT NOT NULL UNIQUE,
+    max_running INTEGER,
     created INTEGER NOT NULL
 ) STRICT;
 
@@ -30,6 +31,8 @@ CREATE TABLE runtemplate (
     retry_min_gap_ms INTEGER NOT NULL,
     retry_max_gap_ms INTEGER NOT NULL,
     overflow      TEXT NOT NULL,
+    priority      INTEGER NOT NULL,
+    max_running   INTEGER,
     created       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runtemplate_app ON runtemplate (app_id);
@@ -53,9 +56,12 @@ CREATE TABLE agent (
     last_seen INTEGER NOT NULL
 ) STRICT;
 
--- `queued` is when a waiting job can be claimed: in the future for a retry. `attempt`
--- and `fence` are those of the newest attempt; a change to a job on an
--- agent names both and its own state, in the changing statement.
+-- A waiting job can be claimed if `held` is null: else it waits for its time (`due`)
+-- or for a place under a limit (`limit`). The claim takes the highest `priority` first,
+-- then the lowest `rank`, which is given out so that companies take turns. `limited` is
+-- 1 while it counts towards a limit, 2 once it has, 0 if there is none. `attempt` and
+-- `fence` are those of the newest attempt; a change to a job on an agent names both and
+-- its own state, in the changing statement.
 CREATE TABLE job (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     runtemplate_id   INTEGER NOT NULL REFERENCES runtemplate (id),
@@ -73,14 +79,30 @@ CREATE TABLE job (
     ended            INTEGER,
     cancel_requested INTEGER,
     retries          INTEGER NOT NULL DEFAULT 0,
+    priority         INTEGER NOT NULL,
+    rank             INTEGER NOT NULL DEFAULT 0,
+    due              INTEGER,
+    held             TEXT,
+    limited          INTEGER NOT NULL DEFAULT 0,
     UNIQUE (request_id, request_index)
 ) STRICT;
-CREATE INDEX job_queue ON job (queued, id) WHERE state = 'queued';
+CREATE INDEX job_ready ON job (priority DESC, rank, id, held) WHERE state = 'queued' AND held IS NULL;
+CREATE INDEX job_turn ON job (company_id, priority, rank) WHERE state = 'queued';
+CREATE INDEX job_due ON job (due) WHERE state = 'queued' AND held = 'due';
+CREATE INDEX job_limited ON job (company_id, runtemplate_id, held, priority DESC, rank, id) WHERE limited = 1;
 CREATE INDEX job_active ON job (state) WHERE state IN ('loaded', 'offered', 'running', 'unreachable', 'finishing');
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_runtemplate ON job (runtemplate_id, id);
 CREATE INDEX job_company ON job (company_id, id);
 CREATE INDEX job_app ON job (app_id);
+
+-- What holds for the whole system. `queue_paused`: nothing is claimed; the value says
+-- who wanted it.
+CREATE TABLE setting (
+    name    TEXT PRIMARY KEY,
+    value   TEXT NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT;
 
 -- One try at running a job. `command` and `leftovers` are JSON.
 CREATE TABLE attempt (

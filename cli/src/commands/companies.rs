@@ -6,7 +6,7 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{missing, pages};
+use super::{limit, missing, pages};
 use crate::{
     arguments::Paging,
     connect::Server,
@@ -18,6 +18,7 @@ fn value(company: &Company) -> Value {
     json!({
         "id": company.id,
         "name": company.name,
+        "max_running": company.max_running,
         "created": json::time(company.created.as_ref()),
     })
 }
@@ -47,6 +48,7 @@ pub async fn show(server: &Server, output: Output, company_id: i64) -> Result<()
     let fields = [
         ("id", company.id.to_string()),
         ("name", company.name.clone()),
+        ("jobs at once", limit(company.max_running)),
         ("created", json::local(company.created.as_ref())),
     ];
     output.one(&value(&company), &fields)
@@ -58,12 +60,15 @@ pub struct Create {
     /// Its name, unique
     #[arg(long)]
     name: String,
+    /// Most of its jobs that run at once [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
+    max_running: Option<i32>,
 }
 
 impl Create {
     /// Creates a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let request = CreateCompanyRequest { name: self.name };
+        let request = CreateCompanyRequest { name: self.name, max_running: self.max_running };
         let answer = server.companies().create_company(request).await?;
         let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
         output.done(&value(&company), &format!("created company {}", company.id))

@@ -88,7 +88,7 @@ async fn run(output: Output) -> Result<ExitCode, Failure> {
 /// Runs the sample; returns the job's exit code.
 async fn sample(url: &str, output: Output) -> Result<u8, Failure> {
     let server = Server::connect(url).await?;
-    let company = CreateCompanyRequest { name: "Acme".to_owned() };
+    let company = CreateCompanyRequest { name: "Acme".to_owned(), ..Default::default() };
     let company = server.companies().create_company(company).await?.into_inner().company;
     let application = CreateApplicationRequest {
         name: "Invoice import".to_owned(),

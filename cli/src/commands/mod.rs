@@ -66,6 +66,9 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::ArtifactShow(by) => artifacts::show(&server, output, by.id()).await?,
         Command::ArtifactGet(get) => get.run(&server, output).await?,
         Command::QueueStatus => queue::status(&server, output).await?,
+        Command::QueuePause => queue::pause(&server, output).await?,
+        Command::QueueResume => queue::resume(&server, output).await?,
+        Command::QueueClear(clear) => clear.run(&server, output).await?,
         Command::QueueProcess(process) => process.run(&server, output).await?,
         Command::CompanyList(paging) => companies::list(&server, output, paging).await?,
         Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,
@@ -101,6 +104,11 @@ async fn pages(
         }
         token = std::mem::take(&mut list.next_page_token);
     }
+}
+
+/// A limit, for people.
+fn limit(most: Option<i32>) -> String {
+    most.map_or_else(|| "no limit".to_owned(), |most| most.to_string())
 }
 
 /// What the scheduler answered without.

@@ -1,4 +1,4 @@
-//! `queue:status`, `queue:process`.
+//! `queue:status`, `queue:process`, `queue:pause`, `queue:resume`, `queue:clear`.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -8,14 +8,17 @@ use std::{
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use multiflexi_proto::v1::{
-    GetQueueStatusRequest, GetQueueStatusResponse, JobState, ProcessQueueRequest,
+    AgentLoad, ClearQueueRequest, CompanyLoad, GetQueueStatusRequest, GetQueueStatusResponse,
+    JobState, PauseQueueRequest, ProcessQueueRequest, ResumeQueueRequest,
 };
 use serde_json::{Map, Value, json};
 
+use super::jobs::{StateName, requested_by};
 use crate::{
+    arguments,
     connect::Server,
     failure::Failure,
-    output::{Output, json},
+    output::{Format, Output, json},
 };
 
 /// How often somebody who waits for the queue looks at it.
@@ -36,13 +39,108 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
         "agents_connected": status.agents_connected,
         "slots_total": status.slots_total,
         "slots_busy": status.slots_busy,
+        "paused_by": status.paused_by,
+        "companies": status.companies.iter().map(company_value).collect::<Vec<_>>(),
+        "agents": status.agents.iter().map(agent_value).collect::<Vec<_>>(),
     });
     let mut fields: Vec<(&str, String)> =
         status.counts.iter().map(|count| (count.state().name(), count.count.to_string())).collect();
     fields.push(("waits longest since", json::local(status.oldest_queued.as_ref())));
     fields.push(("agents", status.agents_connected.to_string()));
     fields.push(("slots", format!("{} of {} busy", status.slots_busy, status.slots_total)));
-    output.one(&value, &fields)
+    fields.push(("paused by", status.paused_by.clone().unwrap_or_default()));
+    output.one(&value, &fields)?;
+    if output.format == Format::Json {
+        return Ok(());
+    }
+    if !status.companies.is_empty() {
+        crate::output::print("\n")?;
+        let row = |load: &CompanyLoad| {
+            let CompanyLoad { company_name, waiting, running, .. } = load;
+            vec![company_name.clone(), waiting.to_string(), running.to_string()]
+        };
+        let rows = status.companies.iter().map(row).collect();
+        output.part(&["COMPANY", "WAITING", "RUNNING"], rows)?;
+    }
+    if !status.agents.is_empty() {
+        crate::output::print("\n")?;
+        let row = |load: &AgentLoad| {
+            vec![load.agent.clone(), load.slots_busy.to_string(), load.slots_total.to_string()]
+        };
+        output.part(&["AGENT", "BUSY", "SLOTS"], status.agents.iter().map(row).collect())?;
+    }
+    Ok(())
+}
+
+fn company_value(load: &CompanyLoad) -> Value {
+    json!({
+        "company_id": load.company_id,
+        "company_name": load.company_name,
+        "waiting": load.waiting,
+        "running": load.running,
+    })
+}
+
+fn agent_value(load: &AgentLoad) -> Value {
+    json!({
+        "agent": load.agent,
+        "slots_total": load.slots_total,
+        "slots_busy": load.slots_busy,
+    })
+}
+
+/// Stops offering jobs to agents.
+pub async fn pause(server: &Server, output: Output) -> Result<(), Failure> {
+    let request = PauseQueueRequest { requested_by: requested_by() };
+    let changed = server.queue().pause_queue(request).await?.into_inner().changed;
+    let sentence = if changed { "the queue is paused" } else { "the queue was paused already" };
+    output.done(&json!({ "paused": true, "changed": changed }), sentence)
+}
+
+/// Lets a paused queue go on.
+pub async fn resume(server: &Server, output: Output) -> Result<(), Failure> {
+    let request = ResumeQueueRequest { requested_by: requested_by() };
+    let changed = server.queue().resume_queue(request).await?.into_inner().changed;
+    let sentence = if changed { "the queue goes on" } else { "the queue was not paused" };
+    output.done(&json!({ "paused": false, "changed": changed }), sentence)
+}
+
+/// `queue:clear`.
+#[derive(Debug, Args)]
+pub struct Clear {
+    /// Only jobs that ended at least so long ago
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    older_than: Option<Duration>,
+    /// Only jobs that ended so; may be given again [default: failed, timed_out, lost]
+    #[arg(long, value_name = "STATE")]
+    state: Vec<StateName>,
+    /// Only say how many there are
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Clear {
+    /// Removes failed jobs with their output and artifacts.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let request = ClearQueueRequest {
+            states: self.state.iter().map(|state| JobState::from(*state).into()).collect(),
+            older_than: self.older_than.map(multiflexi_proto::duration),
+            dry_run: self.dry_run,
+        };
+        let mut answers = server.queue().clear_queue(request).await?.into_inner();
+        let bar = progress_bar("{spinner} {pos} jobs, {elapsed}");
+        let mut removed = 0;
+        while let Some(answer) = answers.message().await? {
+            removed = answer.removed;
+            bar.set_position(removed.unsigned_abs());
+        }
+        bar.finish_and_clear();
+        let sentence = match self.dry_run {
+            true => format!("{removed} jobs would be removed"),
+            false => format!("removed {removed} jobs"),
+        };
+        output.done(&json!({ "removed": removed, "dry_run": self.dry_run }), &sentence)
+    }
 }
 
 fn waiting(status: &GetQueueStatusResponse) -> i64 {
@@ -73,7 +171,7 @@ impl Process {
         let mut queue = server.queue();
         let queued = queue.process_queue(ProcessQueueRequest {}).await?.into_inner().queued;
         if !self.no_wait {
-            let bar = progress_bar();
+            let bar = progress_bar("{bar:30} {pos} of {len} jobs, {elapsed}");
             loop {
                 let status = queue.get_queue_status(GetQueueStatusRequest {}).await?.into_inner();
                 let left = unfinished(&status);
@@ -90,14 +188,14 @@ impl Process {
     }
 }
 
-fn progress_bar() -> ProgressBar {
+fn progress_bar(template: &str) -> ProgressBar {
     let target = if io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
     };
     let bar = ProgressBar::with_draw_target(Some(0), target);
-    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} jobs, {elapsed}");
-    // The template is a constant that the tests draw.
+    let style = ProgressStyle::with_template(template);
+    // The templates are constants that the tests draw.
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -9,7 +9,7 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{missing, pages};
+use super::{limit, missing, pages};
 use crate::{
     arguments::{self, Paging},
     connect::Server,
@@ -38,6 +38,8 @@ fn value(template: &RunTemplate) -> Value {
             "max_gap_seconds": json::seconds(retry.max_gap.as_ref()),
         })),
         "overflow": overflow_name(template.overflow()),
+        "priority": template.priority,
+        "max_running": template.max_running,
         "created": json::time(template.created.as_ref()),
     })
 }
@@ -119,6 +121,8 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("lost after", seconds(template.lost_after.as_ref()).unwrap_or_default()),
         ("retries", retries(template.retry.as_ref())),
         ("overflow", overflow_name(template.overflow()).to_owned()),
+        ("priority", template.priority.to_string()),
+        ("jobs at once", limit(template.max_running)),
         ("created", json::local(template.created.as_ref())),
     ];
     output.one(&value(&template), &fields)
@@ -169,6 +173,13 @@ pub struct Create {
     /// [default: block]
     #[arg(long, value_name = "WHAT")]
     overflow: Option<Overflow>,
+    /// Its jobs' priority: of those that wait, the higher runs first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    priority: i32,
+    /// Most of its jobs that run at once [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
+    max_running: Option<i32>,
 }
 
 /// What happens to output, as people name it.
@@ -230,6 +241,8 @@ impl Create {
             lost_after: self.lost_after.map(multiflexi_proto::duration),
             retry,
             overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
+            priority: self.priority,
+            max_running: self.max_running,
         };
         let answer = server.run_templates().create_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;

@@ -16,7 +16,12 @@ use crate::{
 };
 
 fn company(row: CompanyRow) -> v1::Company {
-    v1::Company { id: row.id.0, name: row.name, created: Some(timestamp(row.created)) }
+    v1::Company {
+        id: row.id.0,
+        name: row.name,
+        created: Some(timestamp(row.created)),
+        max_running: row.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
+    }
 }
 
 #[tonic::async_trait]
@@ -25,8 +30,10 @@ impl CompanyService for Services {
         &self,
         request: Request<CreateCompanyRequest>,
     ) -> Result<Response<CreateCompanyResponse>, Status> {
-        let name = parse::name(&request.into_inner().name)?;
-        let row = self.store.change(CreateCompany { name }).await?;
+        let request = request.into_inner();
+        let name = parse::name(&request.name)?;
+        let max_running = parse::limit("max_running", request.max_running)?;
+        let row = self.store.change(CreateCompany { name, max_running }).await?;
         Ok(Response::new(CreateCompanyResponse { company: Some(company(row)) }))
     }
 

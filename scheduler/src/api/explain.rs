@@ -73,14 +73,29 @@ impl Services {
     }
 
     async fn why_queued(&self, job: &JobRow) -> Result<Vec<String>, Status> {
-        let queued = job.queued.unwrap_or_default();
-        let ahead = self.store.jobs_ahead(queued, job.id).await?;
-        if job.attempt > 0 && self.store.is_future(queued).await? {
-            return Ok(vec![format!(
-                "its attempt {} has ended, and the next is due at {}",
-                job.attempt,
-                at(queued)
-            )]);
+        let wait = self.store.wait(job.id).await?;
+        if let Some(due) = wait.due {
+            let due = at(due);
+            return Ok(vec![match job.attempt {
+                0 => format!("it is not to be run before {due}"),
+                attempt => format!("its attempt {attempt} has ended, and the next is due at {due}"),
+            }]);
+        }
+        let limits = [
+            (wait.template_limit, "run template", &job.run_template.1),
+            (wait.company_limit, "company", &job.company.1),
+        ];
+        let limits: Vec<String> = limits
+            .into_iter()
+            .filter_map(|(limit, what, name)| {
+                Some(format!("{what} {name:?} may have {} jobs at once", limit?))
+            })
+            .collect();
+        if !limits.is_empty() {
+            return Ok(vec![format!("it waits for a place: {}", limits.join(", and "))]);
+        }
+        if let Some(by) = wait.paused_by {
+            return Ok(vec![format!("the queue is paused by {by}: queue:resume lets it go on")]);
         }
         let slots = self.dispatch.agents().slots();
         let waits = if slots.agents == 0 {
@@ -94,7 +109,7 @@ impl Services {
                 slots.total
             )
         };
-        Ok(vec![waits, format!("{ahead} jobs are ahead of it")])
+        Ok(vec![waits, format!("{} jobs are ahead of it", wait.ahead)])
     }
 
     async fn why_unreachable(

@@ -22,7 +22,7 @@ use crate::{
     },
     store::{
         AttemptRow, CancelJob, Cancelled, CreateJobs, DeleteJob, JobFilter, JobRow, NewJobs, Page,
-        QueueJob,
+        QueueJob, Start,
     },
 };
 
@@ -52,7 +52,7 @@ pub(super) fn to_state(state: State) -> v1::JobState {
     }
 }
 
-fn from_state(number: i32) -> Result<State, Status> {
+pub(super) fn from_state(number: i32) -> Result<State, Status> {
     State::ALL
         .into_iter()
         .find(|state| to_state(*state) as i32 == number)
@@ -80,6 +80,8 @@ fn job(row: JobRow) -> v1::Job {
         signal: row.signal,
         agent: row.agent.unwrap_or_default(),
         trouble: row.trouble.unwrap_or_default(),
+        priority: row.priority,
+        not_before: row.due.map(timestamp),
     }
 }
 
@@ -122,7 +124,7 @@ pub(super) fn attempt(row: AttemptRow) -> v1::Attempt {
 }
 
 /// Who asks, for the record.
-fn requested_by(value: String) -> Result<String, Status> {
+pub(super) fn requested_by(value: String) -> Result<String, Status> {
     let characters = value.chars().count();
     if characters > MAX_REQUESTED_BY || value.chars().any(char::is_control) {
         let reason = format!(
@@ -132,6 +134,23 @@ fn requested_by(value: String) -> Result<String, Status> {
         return Err(invalid("requested_by", reason));
     }
     Ok(value)
+}
+
+/// When the new jobs may be claimed.
+fn start(request: &CreateJobsRequest) -> Result<Start, Status> {
+    let delay = parse::duration("delay", request.delay.as_ref())?;
+    let start = match (&request.not_before, delay) {
+        (None, None) => return Ok(Start::AtOnce),
+        (Some(_), Some(_)) => {
+            return Err(invalid("delay", "give either not_before or a delay, not both"));
+        }
+        (None, Some(delay)) => Start::After(delay),
+        (Some(time), None) => Start::At(parse::time("not_before", time)?),
+    };
+    if !request.queue {
+        return Err(invalid("queue", "jobs that are to be run at a time have to be queued"));
+    }
+    Ok(start)
 }
 
 fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
@@ -148,12 +167,15 @@ fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
         return Err(invalid("request_id", reason));
     }
     let template = parse::id("run_template_id", "run template", request.run_template_id)?;
+    let start = start(&request)?;
     Ok(NewJobs {
         run_template: RunTemplateId(template),
         company: parse::optional_id("company_id", "company", request.company_id)?.map(CompanyId),
         environment: parse::variables(request.environment)?,
         count: request.count.max(1).unsigned_abs(),
         queue: request.queue,
+        start,
+        priority: request.priority.map(parse::priority).transpose()?,
         request_id: Some(request.request_id).filter(|id| !id.is_empty()),
         by: requested_by(request.requested_by)?,
     })
@@ -178,13 +200,16 @@ impl JobService for Services {
         request: Request<CreateJobsRequest>,
     ) -> Result<Response<CreateJobsResponse>, Status> {
         let new = new_jobs(request.into_inner())?;
-        let queue = new.queue;
+        let (queue, delayed) = (new.queue, new.start != Start::AtOnce);
         let created = self.store.begin_change(CreateJobs(new)).await?;
-        if queue {
+        if queue && !delayed {
             // A claim that is woken now shares the transaction.
             self.dispatch.job_queued();
         }
         let job_ids = created.await?.into_iter().map(|id| id.0).collect();
+        if delayed {
+            self.dispatch.job_delayed();
+        }
         Ok(Response::new(CreateJobsResponse { job_ids }))
     }
 
@@ -257,6 +282,8 @@ impl JobService for Services {
                     self.dispatch.withdraw(key, "the job was cancelled").await;
                 }
                 self.events.notify(id);
+                // It may have left a place under a limit.
+                self.dispatch.job_queued();
             }
             Cancelled::OnAgent(agent, key) => self.dispatch.cancel(agent, key).await,
         }
@@ -270,6 +297,7 @@ impl JobService for Services {
         let id = job_id(request.into_inner().job_id)?;
         let objects = self.store.change(DeleteJob(id)).await?;
         self.events.notify(id);
+        self.dispatch.job_queued();
         self.objects.remove(&objects).await;
         Ok(Response::new(DeleteJobResponse {}))
     }

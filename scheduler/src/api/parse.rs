@@ -18,6 +18,15 @@ const MAX_NAME: usize = 128;
 /// lets a process have is of that order.
 const MAX_VARIABLES_BYTES: usize = 1024 * 1024;
 
+/// The end of the year 9999, in microseconds since the Unix epoch.
+const MAX_TIME: i64 = 253_402_300_799_999_999;
+
+/// The highest limit of how many jobs run at once.
+const MAX_LIMIT: i32 = 1_000_000;
+
+/// The highest priority; the lowest is its negative.
+const MAX_PRIORITY: i32 = 1000;
+
 /// Longest duration that a run template can ask for.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -52,6 +61,27 @@ pub(super) fn optional_id(field: &str, what: &str, value: i64) -> Result<Option<
     if value == 0 { Ok(None) } else { id(field, what, value).map(Some) }
 }
 
+/// A limit of how many jobs run at once.
+pub(super) fn limit(field: &str, value: Option<i32>) -> Result<Option<u32>, Status> {
+    match value {
+        None => Ok(None),
+        Some(most @ 1..=MAX_LIMIT) => Ok(Some(most.unsigned_abs())),
+        Some(most) => Err(invalid(
+            field,
+            format!("{field} is {most}: take 1 to {MAX_LIMIT}, or leave it out for no limit"),
+        )),
+    }
+}
+
+/// What is claimed first.
+pub(super) fn priority(value: i32) -> Result<i32, Status> {
+    if (-MAX_PRIORITY..=MAX_PRIORITY).contains(&value) {
+        return Ok(value);
+    }
+    let reason = format!("the priority is {value}: take -{MAX_PRIORITY} to {MAX_PRIORITY}");
+    Err(invalid("priority", reason))
+}
+
 /// Variables for a process.
 pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
     let variables: Variables = BTreeMap::from_iter(values);
@@ -66,6 +96,17 @@ pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, St
         ));
     }
     Ok(variables)
+}
+
+/// A time, in microseconds since the Unix epoch.
+pub(super) fn time(field: &str, value: &prost_types::Timestamp) -> Result<i64, Status> {
+    let microseconds = value
+        .seconds
+        .checked_mul(1_000_000)
+        .and_then(|time| time.checked_add(i64::from(value.nanos) / 1000));
+    microseconds
+        .filter(|time| (0..=MAX_TIME).contains(time))
+        .ok_or_else(|| invalid(field, format!("the time in {field} is not between 1970 and 9999")))
 }
 
 /// A duration in whole milliseconds.

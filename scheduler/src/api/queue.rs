@@ -1,16 +1,32 @@
 //! `QueueService`.
 
+use std::time::Duration;
+
 use multiflexi_proto::{
     timestamp,
     v1::{
-        GetQueueStatusRequest, GetQueueStatusResponse, ProcessQueueRequest, ProcessQueueResponse,
-        StateCount, queue_service_server::QueueService,
+        AgentLoad, ClearQueueRequest, ClearQueueResponse, CompanyLoad, GetQueueStatusRequest,
+        GetQueueStatusResponse, PauseQueueRequest, PauseQueueResponse, ProcessQueueRequest,
+        ProcessQueueResponse, ResumeQueueRequest, ResumeQueueResponse, StateCount,
+        queue_service_server::QueueService,
     },
 };
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, jobs};
-use crate::store::ProcessQueue;
+use super::{Answers, Services, jobs, parse, status::invalid};
+use crate::{
+    domain::{ids::JobId, job::State},
+    store::{DeleteJobs, PauseQueue, ProcessQueue, StoreError},
+};
+
+/// Jobs that are removed in one transaction: it holds the write lock for a few
+/// milliseconds.
+const AT_ONCE: i64 = 100;
+
+/// What has failed.
+const FAILED: [State; 3] = [State::Failed, State::TimedOut, State::Lost];
 
 #[tonic::async_trait]
 impl QueueService for Services {
@@ -21,6 +37,15 @@ impl QueueService for Services {
         let counts = self.store.queue_counts().await?;
         let slots = self.dispatch.agents().slots();
         let small = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let companies = counts.companies.into_iter().map(|company| CompanyLoad {
+            company_id: company.id.0,
+            company_name: company.name,
+            waiting: company.waiting,
+            running: company.running,
+        });
+        let agents = self.dispatch.agents().loads().into_iter().map(|(name, busy, slots)| {
+            AgentLoad { agent: name, slots_total: small(slots), slots_busy: small(busy) }
+        });
         Ok(Response::new(GetQueueStatusResponse {
             counts: counts
                 .states
@@ -31,6 +56,9 @@ impl QueueService for Services {
             agents_connected: small(slots.agents),
             slots_total: small(slots.total),
             slots_busy: small(slots.busy),
+            paused_by: counts.paused_by,
+            companies: companies.collect(),
+            agents: agents.collect(),
         }))
     }
 
@@ -43,5 +71,90 @@ impl QueueService for Services {
         Ok(Response::new(ProcessQueueResponse {
             queued: i64::try_from(queued).unwrap_or(i64::MAX),
         }))
+    }
+
+    async fn pause_queue(
+        &self,
+        request: Request<PauseQueueRequest>,
+    ) -> Result<Response<PauseQueueResponse>, Status> {
+        let by = jobs::requested_by(request.into_inner().requested_by)?;
+        let changed = self.store.change(PauseQueue { pause: true, by }).await?;
+        Ok(Response::new(PauseQueueResponse { changed }))
+    }
+
+    async fn resume_queue(
+        &self,
+        request: Request<ResumeQueueRequest>,
+    ) -> Result<Response<ResumeQueueResponse>, Status> {
+        let by = jobs::requested_by(request.into_inner().requested_by)?;
+        let changed = self.store.change(PauseQueue { pause: false, by }).await?;
+        self.dispatch.job_queued();
+        Ok(Response::new(ResumeQueueResponse { changed }))
+    }
+
+    type ClearQueueStream = Answers<ClearQueueResponse>;
+
+    async fn clear_queue(
+        &self,
+        request: Request<ClearQueueRequest>,
+    ) -> Result<Response<Self::ClearQueueStream>, Status> {
+        let request = request.into_inner();
+        let mut states = Vec::with_capacity(request.states.len());
+        for number in &request.states {
+            let state = jobs::from_state(*number)?;
+            if !state.is_terminal() {
+                let reason = format!("jobs that are {state} have not ended: cancel them first");
+                return Err(invalid("states", reason));
+            }
+            states.push(state);
+        }
+        let clearing = Clearing {
+            services: self.clone(),
+            states: if states.is_empty() { FAILED.into() } else { states },
+            age: parse::duration("older_than", request.older_than.as_ref())?.unwrap_or_default(),
+            dry_run: request.dry_run,
+        };
+        let (answers, outgoing) = mpsc::channel(1);
+        tokio::spawn(async move {
+            if let Err(error) = clearing.run(&answers).await {
+                let _ = answers.send(Err(error.into())).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+    }
+}
+
+/// Jobs that are being cleared away, until all are or nobody listens any more.
+struct Clearing {
+    services: Services,
+    states: Vec<State>,
+    age: Duration,
+    dry_run: bool,
+}
+
+impl Clearing {
+    async fn run(
+        self,
+        answers: &mpsc::Sender<Result<ClearQueueResponse, Status>>,
+    ) -> Result<(), StoreError> {
+        let Services { store, objects, events, .. } = &self.services;
+        let (mut removed, mut after) = (0, JobId(0));
+        loop {
+            let ids = store.ended_jobs(&self.states, self.age, after, AT_ONCE).await?;
+            let Some(last) = ids.last() else { return Ok(()) };
+            after = *last;
+            removed += if self.dry_run {
+                ids.len() as i64
+            } else {
+                let states = self.states.clone();
+                let deleted = store.change(DeleteJobs { ids, states }).await?;
+                deleted.jobs.iter().for_each(|id| events.notify(*id));
+                objects.remove(&deleted.objects).await;
+                deleted.jobs.len() as i64
+            };
+            if answers.send(Ok(ClearQueueResponse { removed })).await.is_err() {
+                return Ok(());
+            }
+        }
     }
 }

@@ -48,6 +48,8 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         lost_after: Some(duration(template.lost_after)),
         retry: Some(retry(&template.retry)),
         overflow: convert::overflow(template.overflow).into(),
+        priority: template.priority,
+        max_running: template.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
     }
 }
 
@@ -121,6 +123,8 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
             Ok(v1::OutputOverflow::Fail) => Overflow::Fail,
             Err(error) => return Err(invalid("overflow", error)),
         },
+        priority: parse::priority(request.priority)?,
+        max_running: parse::limit("max_running", request.max_running)?,
     })
 }
 

@@ -208,6 +208,16 @@ impl Agents {
         self.get(id).map(|agent| agent.lock().len().min(agent.slots))
     }
 
+    /// Name, attempts and slots of each connected agent, by name.
+    pub fn loads(&self) -> Vec<(String, usize, usize)> {
+        let load = |agent: &Arc<Connected>| {
+            (agent.name.clone(), agent.lock().len().min(agent.slots), agent.slots)
+        };
+        let mut loads: Vec<_> = self.lock().values().map(load).collect();
+        loads.sort_unstable();
+        loads
+    }
+
     /// Slots of all connected agents.
     pub fn slots(&self) -> Slots {
         self.lock().values().fold(Slots::default(), |slots, agent| Slots {

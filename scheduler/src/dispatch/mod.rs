@@ -5,10 +5,10 @@
 
 mod agents;
 pub(crate) mod convert;
+mod delays;
 mod offers;
 mod perform_job;
 mod reconcile;
-mod retries;
 mod run_end;
 mod session;
 mod unreachable;
@@ -71,8 +71,8 @@ struct Shared {
     wake: Notify,
     /// Rung when attempts became unreachable.
     unreachable: Notify,
-    /// Rung when a job waits for a retry.
-    retried: Notify,
+    /// Rung when a job waits for its time.
+    delayed: Notify,
     /// Grows whenever something is queued.
     queued: AtomicU64,
     /// The value of `queued` at which the queue was last found empty.
@@ -108,7 +108,7 @@ impl Dispatch {
             offers: offers::Offers::default(),
             wake: Notify::new(),
             unreachable: Notify::new(),
-            retried: Notify::new(),
+            delayed: Notify::new(),
             queued: AtomicU64::new(1),
             drained: AtomicU64::new(0),
             tasks: TaskTracker::new(),
@@ -119,7 +119,7 @@ impl Dispatch {
         tasks.spawn(dispatch.clone().perform_jobs());
         tasks.spawn(dispatch.clone().expire_offers());
         tasks.spawn(dispatch.clone().give_up_unreachable());
-        tasks.spawn(dispatch.clone().wake_retries());
+        tasks.spawn(dispatch.clone().release_due());
         Ok(dispatch)
     }
 
@@ -140,6 +140,11 @@ impl Dispatch {
     pub fn job_queued(&self) {
         self.shared.queued.fetch_add(1, Ordering::SeqCst);
         self.shared.wake.notify_one();
+    }
+
+    /// Says that a job waits for its time.
+    pub fn job_delayed(&self) {
+        self.shared.delayed.notify_one();
     }
 
     /// Says that an agent can take more.

@@ -122,7 +122,12 @@ impl Dispatch {
                 Err(error) => Err(error),
             };
             match result {
-                Ok(_) => break,
+                Ok(finished) => {
+                    if finished.admitted > 0 {
+                        self.job_queued();
+                    }
+                    break;
+                }
                 Err(error) => {
                     tracing::error!(agent = agent.name, attempts = keys.len(), %error, "ends cannot be recorded; trying on");
                 }
@@ -136,7 +141,7 @@ impl Dispatch {
         self.shared.logs.close(&keys);
         self.notify(&keys);
         if ended.iter().any(|ended| ended.outcome != job::Outcome::Succeeded) {
-            self.shared.retried.notify_one();
+            self.job_delayed();
         }
         agent.send(convert::acknowledge(&keys)).await;
         for key in &keys {

@@ -42,16 +42,17 @@ impl Dispatch {
         }
         if !ended.is_empty() {
             let lost = self.shared.store.change(GiveUp(ended)).await?;
-            for key in &lost {
+            for key in &lost.ended {
                 tracing::warn!(
                     job = key.job.0,
                     attempt = key.number,
                     "lost: its agent did not come back"
                 );
             }
-            self.shared.logs.close(&lost);
-            self.notify(&lost);
-            self.shared.retried.notify_one();
+            self.shared.logs.close(&lost.ended);
+            self.notify(&lost.ended);
+            self.job_delayed();
+            self.job_queued();
         }
         Ok(overdue.next)
     }

@@ -38,14 +38,16 @@ pub use decisions::{Decision, DecisionRow, Waits};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use filters::Page;
-pub use jobs::{AttemptRow, CreateJobs, DeleteJob, JobFilter, JobRow, NewJobs};
+pub use jobs::{
+    AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobRow, NewJobs, Start,
+};
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
-pub use queue::{ProcessQueue, QueueCounts};
+pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, QueueCounts, Wait};
 pub use run_templates::{CreateRunTemplate, NewRunTemplate, RunTemplateRow};
 pub use transitions::{
-    Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, FinishingAttempts, GiveUp,
-    HeldRow, LoseContact, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled, Started,
-    StartedRow, Withdraw,
+    Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, Finished, FinishingAttempts,
+    GiveUp, HeldRow, LoseContact, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,
+    ReleaseDue, Released, Started, StartedRow, Withdraw,
 };
 pub use writer::{Change, Tx};
 

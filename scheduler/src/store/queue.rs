@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Change, Store, StoreError, Tx, jobs, transitions::list};
+use super::{
+    Change, Store, StoreError, Tx, jobs,
+    transitions::admission::{self, DUE, LIMIT, QUEUE_PAUSED},
+};
 use crate::domain::{
-    ids::JobId,
-    job::{State, Transition},
+    ids::{CompanyId, JobId},
+    job::State,
 };
 
 /// Puts every loaded job into the queue.
@@ -19,14 +22,56 @@ impl Change for ProcessQueue {
     type Output = u64;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        let sql = format!(
-            "UPDATE job SET state = '{}', queued = $1 WHERE state IN {}",
-            Transition::Queue.to(),
-            list(&[State::Loaded])
-        );
-        let queued = sqlx::query(AssertSqlSafe(sql)).bind(tx.now).execute(&mut *tx.conn).await?;
-        Ok(queued.rows_affected())
+        let chosen = format!("job.state = '{}' AND $2 = 0", State::Loaded);
+        Ok(admission::enqueue(tx, &chosen, 0).await?.attempts.len() as u64)
     }
+}
+
+/// Stops the claims, or lets them go on.
+#[derive(Clone, Debug)]
+pub struct PauseQueue {
+    /// Stop, or go on.
+    pub pause: bool,
+    /// Who asks; empty if that is not known.
+    pub by: String,
+}
+
+impl Change for PauseQueue {
+    /// Whether that changed anything.
+    type Output = bool;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let changed = if self.pause {
+            sqlx::query(
+                "INSERT INTO setting (name, value, changed) VALUES ($1, $2, $3) \
+                 ON CONFLICT (name) DO NOTHING",
+            )
+            .bind(QUEUE_PAUSED)
+            .bind(self.by.clone())
+            .bind(tx.now)
+            .execute(&mut *tx.conn)
+            .await?
+        } else {
+            let delete = sqlx::query("DELETE FROM setting WHERE name = $1").bind(QUEUE_PAUSED);
+            delete.execute(&mut *tx.conn).await?
+        };
+        Ok(changed.rows_affected() > 0)
+    }
+}
+
+/// Why a queued job waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// Until then, if it waits for its time.
+    pub due: Option<i64>,
+    /// The limit of its run template, if it waits for a place under a limit.
+    pub template_limit: Option<i64>,
+    /// The limit of its company, if it waits for a place under a limit.
+    pub company_limit: Option<i64>,
+    /// Who paused the queue, if it is paused.
+    pub paused_by: Option<String>,
+    /// How many jobs are claimed before it.
+    pub ahead: i64,
 }
 
 /// How full the queue is.
@@ -36,39 +81,92 @@ pub struct QueueCounts {
     pub states: Vec<(State, i64)>,
     /// When the job that waits longest was queued.
     pub oldest_queued: Option<i64>,
+    /// Companies that have jobs which wait or are on an agent, by name.
+    pub companies: Vec<CompanyLoad>,
+    /// Who paused the queue, if it is paused.
+    pub paused_by: Option<String>,
+}
+
+/// What a company has in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompanyLoad {
+    /// The company.
+    pub id: CompanyId,
+    /// Its name.
+    pub name: String,
+    /// Jobs that wait.
+    pub waiting: i64,
+    /// Jobs that are on an agent.
+    pub running: i64,
 }
 
 impl Store {
-    /// How long until the next job that waits for its retry is due; none if none waits.
-    pub async fn next_retry(&self) -> Result<Option<Duration>, StoreError> {
+    /// How long until the next job that waits for its time is due; none if none waits.
+    pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
         let mut conn = self.readers.acquire().await?;
         let now: i64 = sqlx::query_scalar(self.dialect.now()).fetch_one(&mut *conn).await?;
-        let next: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(queued) FROM job WHERE state = 'queued' AND queued > $1",
-        )
-        .bind(now)
+        let next: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT MIN(due) FROM job WHERE state = 'queued' AND held = '{DUE}'"
+        )))
         .fetch_one(&mut *conn)
         .await?;
-        Ok(next.map(|next| Duration::from_micros((next - now).unsigned_abs())))
+        Ok(next.map(|next| Duration::from_micros(u64::try_from(next - now).unwrap_or(0))))
     }
 
-    /// Whether a time has not come yet.
-    pub async fn is_future(&self, time: i64) -> Result<bool, StoreError> {
-        let now: i64 = sqlx::query_scalar(self.dialect.now()).fetch_one(&self.readers).await?;
-        Ok(time > now)
-    }
-
-    /// How many jobs would be claimed before this one.
-    pub async fn jobs_ahead(&self, queued: i64, job: JobId) -> Result<i64, StoreError> {
-        let ahead = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM job WHERE state = 'queued' \
-             AND (queued < $1 OR (queued = $1 AND id < $2))",
+    /// Why a queued job waits.
+    pub async fn wait(&self, job: JobId) -> Result<Wait, StoreError> {
+        let row = sqlx::query(
+            "SELECT j.held, j.due, j.priority, j.rank, t.max_running, c.max_running, \
+             (SELECT value FROM setting WHERE name = 'queue_paused') \
+             FROM job j JOIN runtemplate t ON t.id = j.runtemplate_id \
+             JOIN company c ON c.id = j.company_id WHERE j.id = $1",
         )
-        .bind(queued)
+        .bind(job.0)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(StoreError::NotFound { what: "job", id: job.0 })?;
+        let held: Option<String> = row.try_get(0)?;
+        let ahead = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM job WHERE state = 'queued' AND held IS NULL AND (priority > $1 \
+             OR (priority = $1 AND (rank < $2 OR (rank = $2 AND id < $3))))",
+        )
+        .bind(row.try_get::<i64, _>(2)?)
+        .bind(row.try_get::<i64, _>(3)?)
         .bind(job.0)
         .fetch_one(&self.readers)
         .await?;
-        Ok(ahead)
+        let limited = held.as_deref() == Some(LIMIT);
+        Ok(Wait {
+            due: row.try_get::<Option<i64>, _>(1)?.filter(|_| held.as_deref() == Some(DUE)),
+            template_limit: row.try_get::<Option<i64>, _>(4)?.filter(|_| limited),
+            company_limit: row.try_get::<Option<i64>, _>(5)?.filter(|_| limited),
+            paused_by: row.try_get(6)?,
+            ahead,
+        })
+    }
+
+    async fn loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.running) AS BIGINT) \
+             FROM (\
+             SELECT company_id, COUNT(*) AS waiting, 0 AS running FROM job \
+             WHERE state = 'queued' GROUP BY company_id UNION ALL \
+             SELECT company_id, 0, COUNT(*) FROM job \
+             WHERE state IN ('offered', 'running', 'unreachable', 'finishing') \
+             GROUP BY company_id) AS n JOIN company c ON c.id = n.company_id \
+             GROUP BY c.id, c.name ORDER BY c.name",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let load = |row: &sqlx::any::AnyRow| {
+            Ok::<_, sqlx::Error>(CompanyLoad {
+                id: CompanyId(row.try_get(0)?),
+                name: row.try_get(1)?,
+                waiting: row.try_get(2)?,
+                running: row.try_get(3)?,
+            })
+        };
+        Ok(rows.iter().map(load).collect::<Result<_, _>>()?)
     }
 
     /// How many jobs are in which state.
@@ -85,6 +183,10 @@ impl Store {
             sqlx::query_scalar("SELECT MIN(queued) FROM job WHERE state = 'queued'")
                 .fetch_one(&self.readers)
                 .await?;
-        Ok(QueueCounts { states, oldest_queued })
+        let paused_by = sqlx::query_scalar("SELECT value FROM setting WHERE name = $1")
+            .bind(QUEUE_PAUSED)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(QueueCounts { states, oldest_queued, companies: self.loads().await?, paused_by })
     }
 }

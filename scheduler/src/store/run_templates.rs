@@ -42,6 +42,10 @@ pub struct NewRunTemplate {
     pub retry: RetryPolicy,
     /// What happens when output does not fit into the agent's spool.
     pub overflow: Overflow,
+    /// What is claimed first: the higher.
+    pub priority: i32,
+    /// Most jobs of it at once; none for no limit.
+    pub max_running: Option<u32>,
 }
 
 /// Creates a run template.
@@ -73,8 +77,10 @@ impl Change for CreateRunTemplate {
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO runtemplate \
              (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, max_attempts, \
-             retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, overflow, created) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+             retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, overflow, created, \
+             priority, max_running) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+             RETURNING id",
         )
         .bind(new.application.0)
         .bind(new.company.0)
@@ -89,6 +95,8 @@ impl Change for CreateRunTemplate {
         .bind(milliseconds(new.retry.max_gap))
         .bind(new.overflow.to_string())
         .bind(tx.now)
+        .bind(i64::from(new.priority))
+        .bind(new.max_running.map(i64::from))
         .fetch_one(&mut *tx.conn)
         .await?;
         for (name, value) in &new.environment {
@@ -118,7 +126,7 @@ async fn exists(
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.executable, a.cmdparams, \
      t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
      t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
-     t.overflow \
+     t.overflow, t.priority, t.max_running \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
 fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
@@ -147,6 +155,8 @@ fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
             .try_get::<String, _>(17)?
             .parse()
             .map_err(|error: String| jobs::decode(error))?,
+        priority: jobs::small(row, 18)?.unwrap_or_default(),
+        max_running: jobs::small(row, 19)?.map(i32::unsigned_abs),
     };
     Ok(RunTemplateRow { template, created: row.try_get(10)? })
 }

@@ -11,8 +11,8 @@ use multiflexi_scheduler::{
     store::{
         Accept, CancelJob, Cancelled, Claim, CreateApplication, CreateCompany, CreateJobs,
         CreateRunTemplate, Ended, Finish, GiveUp, Location, LoseContact, Missing, NewJobs,
-        NewRunTemplate, QueueJob, Reconcile, RegisterAgent, Started, StartedRow, Store, StoreError,
-        Withdraw,
+        NewRunTemplate, QueueJob, Reconcile, RegisterAgent, Start, Started, StartedRow, Store,
+        StoreError, Withdraw,
     },
 };
 
@@ -149,6 +149,8 @@ impl World {
             queue: true,
             request_id: None,
             by: String::new(),
+            start: Start::AtOnce,
+            priority: None,
         };
         self.jobs.extend(self.store.change(CreateJobs(new)).await.unwrap());
     }
@@ -374,7 +376,8 @@ async fn run_template(store: &Store) -> RunTemplateId {
         cmdparams: String::new(),
     };
     let application = store.change(application).await.unwrap().id;
-    let company = store.change(CreateCompany { name: "c".to_owned() }).await.unwrap().id;
+    let company =
+        store.change(CreateCompany { name: "c".to_owned(), max_running: None }).await.unwrap().id;
     let retry = RetryPolicy { max_attempts: 3, backoff: Backoff::None, ..RetryPolicy::default() };
     let template = NewRunTemplate {
         name: "t".to_owned(),
@@ -386,6 +389,8 @@ async fn run_template(store: &Store) -> RunTemplateId {
         lost_after: Duration::ZERO,
         retry,
         overflow: Overflow::Block,
+        priority: 0,
+        max_running: None,
     };
     store.change(CreateRunTemplate(template)).await.unwrap()
 }

@@ -45,6 +45,15 @@ suite! {
         two_claims_never_take_the_same_job,
         the_queue_counts_every_state,
     }
+    turns::{
+        the_higher_priority_is_claimed_first,
+        companies_take_turns,
+        no_more_run_at_once_than_the_limits_allow,
+        a_companys_limit_holds_for_all_its_templates,
+        a_job_waits_for_its_time,
+        a_paused_queue_hands_out_nothing,
+        what_has_failed_is_cleared_and_nothing_else,
+    }
     attempts::{
         a_job_goes_through_its_life,
         a_stale_fence_changes_nothing,

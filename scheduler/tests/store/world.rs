@@ -12,7 +12,7 @@ use multiflexi_scheduler::{
     store::{
         Accept, CancelJob, Claim, Claimed, CreateApplication, CreateCompany, CreateJobs,
         CreateRunTemplate, Ended, Finish, LoseContact, NewJobs, NewRunTemplate, QueueJob,
-        RegisterAgent, Store, StoredChunk, Withdraw,
+        RegisterAgent, Start, Store, StoredChunk, Withdraw,
     },
 };
 
@@ -51,6 +51,8 @@ impl World {
             queue: false,
             request_id: None,
             by: String::new(),
+            start: Start::AtOnce,
+            priority: None,
         }
     }
 
@@ -77,7 +79,7 @@ impl World {
     /// Ends an attempt; says whether it was still open.
     pub async fn end(&self, completion: Completion, chunk: Option<StoredChunk>) -> bool {
         let key = completion.key;
-        self.store.change(Finish(vec![ended(completion, chunk)])).await.unwrap() == [key]
+        self.store.change(Finish(vec![ended(completion, chunk)])).await.unwrap().ended == [key]
     }
 
     pub async fn state(&self, job: JobId) -> State {
@@ -140,42 +142,40 @@ pub async fn template(
     cmdparams: &str,
     lost_after: Duration,
 ) -> RunTemplateId {
-    make_template(store, name, cmdparams, lost_after, RetryPolicy::default()).await
+    let new = new_template(store, name, cmdparams).await;
+    store.change(CreateRunTemplate(NewRunTemplate { lost_after, ..new })).await.unwrap()
 }
 
 /// A run template whose jobs are retried.
 pub async fn with_retry(store: &Store, name: &str, retry: RetryPolicy) -> RunTemplateId {
-    make_template(store, name, "", Duration::from_secs(600), retry).await
+    let new = new_template(store, name, "").await;
+    store.change(CreateRunTemplate(NewRunTemplate { retry, ..new })).await.unwrap()
 }
 
-async fn make_template(
-    store: &Store,
-    name: &str,
-    cmdparams: &str,
-    lost_after: Duration,
-    retry: RetryPolicy,
-) -> RunTemplateId {
+/// What a run template says, with an application and a company of its own.
+pub async fn new_template(store: &Store, name: &str, cmdparams: &str) -> NewRunTemplate {
     let application = CreateApplication {
         name: format!("application of {name}"),
         executable: "/bin/true".to_owned(),
         cmdparams: cmdparams.to_owned(),
     };
     let application = store.change(application).await.unwrap().id;
-    let company = CreateCompany { name: format!("company of {name}") };
+    let company = CreateCompany { name: format!("company of {name}"), ..Default::default() };
     let company = store.change(company).await.unwrap().id;
     let environment = [("A".to_owned(), "one".to_owned()), ("B".to_owned(), "'\"\n".to_owned())];
-    let new = NewRunTemplate {
+    NewRunTemplate {
         name: name.to_owned(),
         application,
         company,
         environment: environment.into(),
         timeout: Some(Duration::from_millis(1500)),
         grace: Duration::from_secs(10),
-        lost_after,
-        retry,
+        lost_after: Duration::from_secs(600),
+        retry: RetryPolicy::default(),
         overflow: Overflow::HeadTail,
-    };
-    store.change(CreateRunTemplate(new)).await.unwrap()
+        priority: 0,
+        max_running: None,
+    }
 }
 
 /// Takes an offer back.

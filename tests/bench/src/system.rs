@@ -64,7 +64,7 @@ impl System {
             .initial_connection_window_size(WINDOW[1])
             .connect()
             .await?;
-        let company = CreateCompanyRequest { name: "Acme".to_owned() };
+        let company = CreateCompanyRequest { name: "Acme".to_owned(), ..Default::default() };
         let company = CompanyServiceClient::new(channel.clone()).create_company(company).await?;
         let company = company.into_inner().company.context("the answer has no company")?.id;
         Ok(Self { agent, scheduler, channel, company, folder })

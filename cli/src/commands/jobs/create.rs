@@ -1,7 +1,8 @@
 //! `job:create`.
 
-use std::{env, ffi::OsStr, fs::OpenOptions, io::Write as _};
+use std::{env, ffi::OsStr, fs::OpenOptions, io::Write as _, time::Duration};
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use multiflexi_proto::v1::CreateJobsRequest;
 use serde_json::json;
@@ -34,6 +35,18 @@ pub struct Create {
     /// Queue them at once; otherwise they wait for job:run or queue:process
     #[arg(long)]
     queue: bool,
+    /// Queue them, and run them not before so long from now
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    delay: Option<Duration>,
+    /// Queue them, and run them not before this time, `2027-01-31T06:00:00+01:00` or
+    /// `2027-01-31 06:00` (of this host's time zone)
+    #[arg(long, value_parser = arguments::time, value_name = "TIME", conflicts_with = "delay")]
+    at: Option<DateTime<Utc>>,
+    /// Their priority: of those that wait, the higher runs first [default: the run
+    /// template's]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    priority: Option<i32>,
     /// A name for this request: said again, it creates nothing and shows the same jobs
     #[arg(long, value_name = "NAME")]
     request_id: Option<String>,
@@ -47,9 +60,12 @@ impl Create {
             company_id: self.company.unwrap_or_default(),
             environment: self.env.into_iter().collect(),
             count: self.count.unwrap_or(1),
-            queue: self.queue,
+            queue: self.queue || self.delay.is_some() || self.at.is_some(),
             request_id: self.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
             requested_by: requested_by(),
+            priority: self.priority,
+            not_before: self.at.map(arguments::timestamp),
+            delay: self.delay.map(multiflexi_proto::duration),
         };
         let ids = create(server, request).await?;
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else {

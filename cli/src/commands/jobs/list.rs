@@ -15,7 +15,7 @@ use crate::{
 /// A state, as people name it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum State {
+pub enum StateName {
     Loaded,
     Queued,
     Offered,
@@ -29,20 +29,20 @@ enum State {
     Lost,
 }
 
-impl From<State> for JobState {
-    fn from(state: State) -> Self {
+impl From<StateName> for JobState {
+    fn from(state: StateName) -> Self {
         match state {
-            State::Loaded => Self::Loaded,
-            State::Queued => Self::Queued,
-            State::Offered => Self::Offered,
-            State::Running => Self::Running,
-            State::Unreachable => Self::Unreachable,
-            State::Finishing => Self::Finishing,
-            State::Succeeded => Self::Succeeded,
-            State::Failed => Self::Failed,
-            State::Cancelled => Self::Cancelled,
-            State::TimedOut => Self::TimedOut,
-            State::Lost => Self::Lost,
+            StateName::Loaded => Self::Loaded,
+            StateName::Queued => Self::Queued,
+            StateName::Offered => Self::Offered,
+            StateName::Running => Self::Running,
+            StateName::Unreachable => Self::Unreachable,
+            StateName::Finishing => Self::Finishing,
+            StateName::Succeeded => Self::Succeeded,
+            StateName::Failed => Self::Failed,
+            StateName::Cancelled => Self::Cancelled,
+            StateName::TimedOut => Self::TimedOut,
+            StateName::Lost => Self::Lost,
         }
     }
 }
@@ -52,7 +52,7 @@ impl From<State> for JobState {
 pub struct List {
     /// Only jobs in this state; may be given again
     #[arg(long, value_name = "STATE")]
-    state: Vec<State>,
+    state: Vec<StateName>,
     /// Only jobs of this run template
     #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
     template: Option<i64>,

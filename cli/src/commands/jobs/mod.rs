@@ -19,7 +19,7 @@ use crate::{connect::Server, failure::Failure, output::Output};
 pub use cancel::Cancel;
 pub use create::Create;
 pub use follow::{Follow, Followed};
-pub use list::List;
+pub use list::{List, StateName};
 pub use logs::Logs;
 pub use run::Run;
 pub use show::show;
@@ -28,7 +28,7 @@ pub use verify::verify;
 pub use why::why;
 
 /// Who asks, for the record: `user@host`.
-fn requested_by() -> String {
+pub fn requested_by() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("uid {}", rustix::process::geteuid().as_raw()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();

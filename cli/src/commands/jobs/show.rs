@@ -35,6 +35,8 @@ pub(super) fn job_value(job: &Job) -> Value {
         "meaning": json::text(&job.meaning),
         "agent": json::text(&job.agent),
         "trouble": json::text(&job.trouble),
+        "priority": job.priority,
+        "not_before": json::time(job.not_before.as_ref()),
     })
 }
 
@@ -100,6 +102,8 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
         ("environment", environment.join("\n")),
         ("created", json::local(job.created.as_ref())),
         ("queued", json::local(job.queued.as_ref())),
+        ("not before", json::local(job.not_before.as_ref())),
+        ("priority", if job.priority == 0 { String::new() } else { job.priority.to_string() }),
         ("started", json::local(job.started.as_ref())),
         ("ended", json::local(job.ended.as_ref())),
         ("agent", job.agent.clone()),

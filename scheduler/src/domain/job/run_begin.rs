@@ -40,6 +40,10 @@ pub struct Template {
     pub retry: RetryPolicy,
     /// What happens when output does not fit into the agent's spool.
     pub overflow: Overflow,
+    /// What is claimed first: the higher.
+    pub priority: i32,
+    /// Most jobs of it at once; none for no limit.
+    pub max_running: Option<u32>,
 }
 
 /// What happens to a job whose output does not fit into the agent's spool.

@@ -47,6 +47,17 @@ impl State {
         Self::Lost,
     ];
 
+    /// What a job may be in when it is deleted: it is on no agent.
+    pub const REMOVABLE: [Self; 7] = [
+        Self::Loaded,
+        Self::Queued,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::Lost,
+    ];
+
     /// Whether a job in this state has ended.
     pub fn is_terminal(self) -> bool {
         self >= Self::Succeeded

@@ -2,7 +2,10 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{key, list};
+use super::{
+    admission::{self, LEAVES_LIMITS},
+    key, list,
+};
 use crate::{
     domain::{
         ids::{AgentId, AttemptKey, JobId},
@@ -39,8 +42,8 @@ impl Change for CancelJob {
         let id = self.job;
         let to = Transition::CancelWaiting.to();
         let sql = format!(
-            "UPDATE job SET state = '{to}', ended = $1 WHERE id = $2 AND state IN {} \
-             RETURNING id, attempt, fence",
+            "UPDATE job SET state = '{to}', ended = $1, held = NULL, {LEAVES_LIMITS} \
+             WHERE id = $2 AND state IN {} RETURNING id, attempt, fence",
             list(Transition::CancelWaiting.from())
         );
         let ended = sqlx::query(AssertSqlSafe(sql))
@@ -62,6 +65,7 @@ impl Change for CancelJob {
                 .bind(key.fence.0)
                 .execute(&mut *tx.conn)
                 .await?;
+            admission::admit_beside(tx, &[key]).await?;
             return Ok(Cancelled::Ended((offers.rows_affected() > 0).then_some(key)));
         }
         let sql = format!(

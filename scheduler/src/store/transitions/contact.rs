@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{CancelJob, Ended, claim::take_back, finish::end, key, transition};
+use super::{CancelJob, Ended, Finished, claim::take_back, finish::end, key, transition};
 use crate::{
     domain::{
         ids::{AgentId, AttemptKey, JobId},
@@ -218,8 +218,7 @@ impl Store {
 pub struct GiveUp(pub Vec<Ended>);
 
 impl Change for GiveUp {
-    /// The attempts that are lost now.
-    type Output = Vec<AttemptKey>;
+    type Output = Finished;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
         let due = overdue(&mut *tx.conn, tx.now).await?.due;

@@ -2,14 +2,18 @@
 //! stderr.txt, in one transaction.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{ATTEMPT_IS_KEY, JOB_IS_KEY, KEY, key, list, transition};
+use super::{
+    ATTEMPT_IS_KEY, JOB_IS_KEY, KEY,
+    admission::{self, DUE},
+    key, list, transition,
+};
 use crate::{
     domain::{
         ids::AttemptKey,
@@ -39,16 +43,25 @@ pub struct Ended {
     pub trouble: String,
 }
 
+/// What came of the end of attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Those that were still open. The others had ended before, or are no longer
+    /// the newest of their job.
+    pub ended: Vec<AttemptKey>,
+    /// Jobs that can be claimed now: those that are retried at once, and those that took
+    /// a place under a limit that became free.
+    pub admitted: u64,
+}
+
 /// Ends attempts.
 #[derive(Clone, Debug)]
 pub struct Finish(pub Vec<Ended>);
 
 impl Change for Finish {
-    /// Those that were still open. The others had ended before, or are no longer
-    /// the newest of their job.
-    type Output = Vec<AttemptKey>;
+    type Output = Finished;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Finished, StoreError> {
         let ended: Vec<&Ended> = self.0.iter().collect();
         end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await
     }
@@ -59,19 +72,23 @@ pub(super) async fn end(
     tx: &mut Tx<'_>,
     all: &[&Ended],
     from: &[State],
-) -> Result<Vec<AttemptKey>, StoreError> {
+) -> Result<Finished, StoreError> {
     let from = list(from);
     let retries = retries(tx, all).await?;
     let [job, number, fence] = KEY;
     let columns = [job, number, fence, ("k_state", Kind::Text), ("k_due", Kind::Int)];
     let rows = tx.dialect.rows("$1", &columns);
-    // A job that is retried waits again, from when its next attempt is due.
+    // A job that is retried waits again, until its next attempt is due.
     let sql = format!(
-        "UPDATE job SET state = r.k_state, cancel_requested = NULL, \
-         ended = CASE WHEN r.k_due IS NULL THEN $2 END, queued = COALESCE(r.k_due, job.queued), \
+        "UPDATE job SET state = r.k_state, cancel_requested = NULL, due = r.k_due, \
+         ended = CASE WHEN r.k_due IS NULL THEN $2 END, \
+         queued = CASE WHEN r.k_due IS NULL THEN job.queued ELSE $2 END, \
+         held = CASE WHEN r.k_due IS NULL OR (r.k_due <= $2 AND limited = 0) THEN NULL \
+         ELSE '{DUE}' END, \
+         limited = CASE WHEN r.k_due IS NULL AND limited = 1 THEN 2 ELSE limited END, \
          retries = CASE WHEN r.k_due IS NULL THEN job.retries ELSE job.retries + 1 END \
          FROM {rows} WHERE {JOB_IS_KEY} AND {} IN {from} \
-         RETURNING job.id, job.attempt, job.fence",
+         RETURNING job.id, job.attempt, job.fence, job.limited, job.company_id",
         tx.dialect.unindexed("job.state")
     );
     let states: Vec<_> = all
@@ -88,12 +105,20 @@ pub(super) async fn end(
         .bind(tx.now)
         .fetch_all(&mut *tx.conn)
         .await?;
+    let (mut companies, mut again) = (BTreeSet::new(), 0);
+    for row in &won {
+        if row.try_get::<i64, _>(3)? > 0 {
+            companies.insert(row.try_get(4)?);
+        } else if retries.get(&key(row)?).is_some_and(|retry| retry.due <= tx.now) {
+            again += 1;
+        }
+    }
     let won: Vec<AttemptKey> = won.iter().map(key).collect::<Result<_, _>>()?;
     let won_keys: HashSet<&AttemptKey> = won.iter().collect();
     let ended: Vec<&Ended> =
         all.iter().copied().filter(|ended| won_keys.contains(&ended.completion.key)).collect();
     if ended.is_empty() {
-        return Ok(won);
+        return Ok(Finished::default());
     }
     end_attempts(tx, &ended, &from, &retries).await?;
     let retried: Vec<Decision> = won
@@ -108,7 +133,8 @@ pub(super) async fn end(
     }
     let files: Vec<NewArtifact> = ended.iter().flat_map(|ended| artifacts_of(ended)).collect();
     artifacts::insert(tx, &files).await?;
-    Ok(won)
+    let admitted = admission::admit(tx, &companies).await?;
+    Ok(Finished { ended: won, admitted: admitted + again })
 }
 
 /// stdout.txt, stderr.txt, and the files that could not be kept.

@@ -2,6 +2,7 @@
 //! fence) and the states that [`Transition::from`] allows: whoever comes second,
 //! late or under an old fence changes nothing, and is told so.
 
+pub(super) mod admission;
 mod cancel;
 mod claim;
 mod contact;
@@ -16,10 +17,11 @@ use crate::domain::{
     job::{State, Transition},
 };
 
+pub use admission::{ReleaseDue, Released};
 pub use cancel::{CancelJob, Cancelled};
 pub use claim::{Accept, Claim, Claimed, Started, StartedRow, Withdraw};
 pub use contact::{GiveUp, HeldRow, LoseContact, Missing, Overdue, Reconcile, Reconciled};
-pub use finish::{Ended, Finish, FinishingAttempts};
+pub use finish::{Ended, Finish, Finished, FinishingAttempts};
 pub use queue::{QueueJob, Queued};
 
 /// The columns of a batch of attempt keys.

@@ -1,8 +1,8 @@
 //! Into the queue.
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::Row as _;
 
-use super::list;
+use super::{admission, list};
 use crate::{
     domain::{
         ids::JobId,
@@ -37,20 +37,11 @@ impl Change for QueueJob {
     type Output = Queued;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Queued, StoreError> {
-        let sql = format!(
-            "UPDATE job SET state = '{}', queued = $1, ended = NULL, cancel_requested = NULL, \
-             retries = 0 WHERE id = $2 AND state IN {} RETURNING attempt",
-            Transition::Queue.to(),
-            list(Transition::Queue.from())
-        );
         let id = self.job.0;
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(tx.now)
-            .bind(id)
-            .fetch_optional(&mut *tx.conn)
-            .await?;
-        if let Some(row) = row {
-            let attempt = jobs::small(&row, 0)?.unwrap_or_default() + 1;
+        let chosen = format!("job.id = $2 AND job.state IN {}", list(Transition::Queue.from()));
+        let queued = admission::enqueue(tx, &chosen, id).await?;
+        if let [attempt] = queued.attempts[..] {
+            let attempt = attempt + 1;
             if !self.by.is_empty() || attempt > 1 {
                 self.record(tx).await?;
             }
@@ -63,11 +54,8 @@ impl Change for QueueJob {
             .ok_or(StoreError::NotFound { what: "job", id })?;
         let waits = row.try_get::<String, _>(0)? == State::Queued.name();
         if waits {
-            // It may wait for a retry that is due later: whoever asks wants it now.
-            sqlx::query("UPDATE job SET queued = $1 WHERE id = $2 AND queued > $1")
-                .bind(tx.now)
-                .bind(id)
-                .execute(&mut *tx.conn)
+            // It may wait for its time: whoever asks wants it now.
+            admission::enqueue(tx, "job.id = $2 AND job.state = 'queued' AND job.held = 'due'", id)
                 .await?;
         }
         let attempt = jobs::small(&row, 1)?.unwrap_or_default() + i32::from(waits);

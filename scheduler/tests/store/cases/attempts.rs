@@ -199,7 +199,7 @@ pub async fn what_stays_away_is_lost_only_after_its_time(database: Box<dyn Datab
     world.store.change(reconcile).await.unwrap();
     let lost = [patient, impatient, back]
         .map(|key| ended(Completion::lost(key, 0, "gone".to_owned()), None));
-    assert_eq!(world.store.change(GiveUp(lost.to_vec())).await.unwrap(), [impatient]);
+    assert_eq!(world.store.change(GiveUp(lost.to_vec())).await.unwrap().ended, [impatient]);
     assert_eq!(world.state(patient.job).await, State::Unreachable);
     assert_eq!(world.state(impatient.job).await, State::Lost);
     assert_eq!(world.state(back.job).await, State::Running, "who is back is not given up");
@@ -238,7 +238,7 @@ pub async fn a_retry_is_queued_with_the_end_and_claimed_when_it_is_due(
     assert_eq!((job.state, job.attempt, job.ended), (State::Queued, 1, None));
     let ended = world.store.attempts(first.job).await.unwrap();
     assert_eq!(ended[0].state, State::Failed, "the attempt itself has ended");
-    assert_eq!(ended[0].retry_due, job.queued);
+    assert_eq!(ended[0].retry_due, job.due);
     let second = world.claim(1).await.launches[0].key;
     assert_eq!((second.job, second.number), (first.job, 2));
     assert!(!world.end(exited(first, 0), None).await, "the first attempt's fence is past");
@@ -263,7 +263,7 @@ pub async fn a_retry_is_queued_with_the_end_and_claimed_when_it_is_due(
     let later = world.running().await;
     world.end(exited(later, 1), None).await;
     assert!(world.claim(1).await.launches.is_empty(), "it is not due");
-    let next = world.store.next_retry().await.unwrap();
+    let next = world.store.next_due().await.unwrap();
     assert!(next.is_some_and(|next| next > Duration::from_secs(5)), "{next:?}");
     world.store.change(queue(later.job)).await.unwrap();
     assert_eq!(world.claim(1).await.launches[0].key.job, later.job, "whoever asks wants it now");

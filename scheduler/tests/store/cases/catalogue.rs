@@ -14,7 +14,8 @@ use crate::{
 
 pub async fn names_are_unique_and_unknown_ids_are_named(database: Box<dyn Database>) {
     let store = open(database.as_ref()).await;
-    let create = || store.change(CreateCompany { name: "Acme 'n' \"Co\"".to_owned() });
+    let create =
+        || store.change(CreateCompany { name: "Acme 'n' \"Co\"".to_owned(), ..Default::default() });
     let company = create().await.unwrap();
     assert_eq!(store.company(company.id).await.unwrap(), company);
     let again = create().await.unwrap_err();

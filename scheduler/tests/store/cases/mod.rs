@@ -5,3 +5,4 @@ pub mod catalogue;
 pub mod contents;
 pub mod queue;
 pub mod schema;
+pub mod turns;

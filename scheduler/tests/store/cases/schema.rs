@@ -24,7 +24,9 @@ pub async fn a_newer_schema_is_refused(database: Box<dyn Database>) {
 
 pub async fn refused_changes_do_not_spoil_their_neighbours(database: Box<dyn Database>) {
     let store = open(database.as_ref()).await;
-    let create = |name: &str| store.begin_change(CreateCompany { name: name.to_owned() });
+    let create = |name: &str| {
+        store.begin_change(CreateCompany { name: name.to_owned(), ..Default::default() })
+    };
     let (one, twin, two) = tokio::join!(create("one"), create("one"), create("two"));
     let (one, twin, two) = tokio::join!(one.unwrap(), twin.unwrap(), two.unwrap());
     assert!(one.is_ok() && two.is_ok());
