@@ -7,12 +7,12 @@ use std::{
 
 use clap::Args;
 use multiflexi_fixture::{
-    Agent, AgentOptions, Cli, Scheduler, SchedulerOptions, postgres::Postgres, proxy::Proxy,
+    Agent, AgentOptions, Cli, Clock, Scheduler, SchedulerOptions, postgres::Postgres, proxy::Proxy,
 };
 
 use crate::{
     checker::{self, Found},
-    fault::{self, Fault},
+    fault::{self, Fault, System},
     random::Random,
     workload::Workload,
 };
@@ -52,14 +52,18 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     let mut postgres = arguments.postgres.then(Postgres::start);
     let database = postgres.as_mut().map(Postgres::database);
     let environment = database.as_ref().map(|database| database.environment.clone());
-    let options = SchedulerOptions {
-        environment: environment.unwrap_or_default(),
-        ..SchedulerOptions::default()
-    };
-    let mut scheduler = Scheduler::start(&data, options);
+    let clocks =
+        ["scheduler.clock", "agent.clock"].map(|name| Clock::new(&folder.path().join(name)));
+    let mut environment = environment.unwrap_or_default();
+    environment.extend(clocks[0].environment());
+    let scheduler =
+        Scheduler::start(&data, SchedulerOptions { environment, ..SchedulerOptions::default() });
     let proxy = Proxy::start(scheduler.address)?;
-    let mut agent = Agent::start(&agent_folder, &proxy.url(), AgentOptions::default());
+    let environment = clocks[1].environment();
+    let options = AgentOptions { environment, ..AgentOptions::default() };
+    let agent = Agent::start(&agent_folder, &proxy.url(), options);
     let mut workload = Workload::new(Cli::new(&scheduler.url()), folder.path());
+    let mut system = System { scheduler, agent, proxy, clocks };
     let begun = Instant::now();
     let mut injected = BTreeMap::<&str, u32>::new();
     let mut random = Random::new(seed);
@@ -71,7 +75,7 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
             workload.submit(arguments.jobs);
         }
         let fault = Fault::random(&mut random, arguments.longest);
-        fault.inject(&mut scheduler, &mut agent, &proxy);
+        fault.inject(&mut system);
         *injected.entry(fault.kind()).or_default() += 1;
         fault::pause(random.duration(Duration::from_millis(20), Duration::from_millis(800)));
         if cycle % 50 == 0 {
@@ -81,8 +85,8 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     }
     println!("faults: {injected:?}");
     settle(&workload)?;
-    agent.terminate();
-    scheduler.terminate();
+    system.agent.terminate();
+    system.scheduler.terminate();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let url = database.map_or_else(
         || format!("sqlite://{}", data.join("multiflexi.db").display()),

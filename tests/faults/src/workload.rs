@@ -46,8 +46,11 @@ impl Workload {
         let variable = format!("SCRIPT={script}");
         let words = ["runtemplate:create", "--name", "counter", "--app", &application];
         let more = ["--company", &company, "--env", &variable];
+        // Longer than clocks are put forward: that is no reason to give an agent up.
+        let patience = ["--lost-after", "1h"];
         let retries = ["--max-attempts", "1000", "--retry-on", "lost", "--retry-backoff", "none"];
-        let template = cli.create(words.into_iter().chain(more).chain(retries)).to_string();
+        let template =
+            cli.create(words.into_iter().chain(more).chain(patience).chain(retries)).to_string();
         Self { cli, template, ledger, batches: 0, jobs: Vec::new() }
     }
 
