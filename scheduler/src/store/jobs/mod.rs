@@ -1,131 +1,20 @@
 //! Jobs and their attempts, as they are asked for. How their states change is in
 //! [`super::transitions`].
 
-use std::{collections::BTreeSet, time::Duration};
+mod create;
+mod delete;
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, transitions::admission};
+use super::{Page, Store, StoreError};
 use crate::domain::{
     environment::Variables,
     ids::{ApplicationId, CompanyId, Fence, JobId, RunTemplateId},
     job::{Leftover, State},
 };
 
-/// When a job that is queued may be claimed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    /// When it is its turn.
-    #[default]
-    AtOnce,
-    /// Not before this time.
-    At(i64),
-    /// Not before this long from now, by the database's clock.
-    After(Duration),
-}
-
-/// New jobs of one run template.
-#[derive(Clone, Debug)]
-pub struct NewJobs {
-    /// The run template.
-    pub run_template: RunTemplateId,
-    /// The company that it is expected to be for.
-    pub company: Option<CompanyId>,
-    /// Variables for these jobs.
-    pub environment: Variables,
-    /// How many.
-    pub count: u32,
-    /// Into the queue at once.
-    pub queue: bool,
-    /// When they may be claimed, if they are queued.
-    pub start: Start,
-    /// Their priority; the run template's if absent.
-    pub priority: Option<i32>,
-    /// The client's name for this request.
-    pub request_id: Option<String>,
-    /// Who asks; empty if that is not known.
-    pub by: String,
-}
-
-/// Creates jobs.
-#[derive(Clone, Debug)]
-pub struct CreateJobs(pub NewJobs);
-
-impl Change for CreateJobs {
-    type Output = Vec<JobId>;
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>, StoreError> {
-        let new = &self.0;
-        if let Some(request) = &new.request_id {
-            let known: Vec<i64> = sqlx::query_scalar(
-                "SELECT id FROM job WHERE request_id = $1 ORDER BY request_index",
-            )
-            .bind(request.clone())
-            .fetch_all(&mut *tx.conn)
-            .await?;
-            if !known.is_empty() {
-                return Ok(known.into_iter().map(JobId).collect());
-            }
-        }
-        let state = if new.queue { State::Queued } else { State::Loaded };
-        let sql = format!(
-            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1), \
-             turn (first) AS (SELECT {turn} FROM runtemplate o WHERE o.id = $7 LIMIT 1) \
-             INSERT INTO job (runtemplate_id, app_id, company_id, env, state, request_id, \
-             request_index, created, queued, created_by, priority, rank, due, limited, held) \
-             SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6, $9, \
-             COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held} \
-             FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
-             WHERE t.id = $7 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
-            turn = admission::turn("o.company_id", "COALESCE($10, o.priority)"),
-            limited = admission::limited("$6"),
-            held = admission::held("$6", "$11", "$5"),
-        );
-        let due = match new.start {
-            Start::AtOnce => None,
-            Start::At(time) => Some(time),
-            Start::After(delay) => {
-                Some(tx.now.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
-            }
-        };
-        let due = due.filter(|time| *time > tx.now);
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(i64::from(new.count))
-            .bind(serde_json::json!(new.environment).to_string())
-            .bind(state.name())
-            .bind(new.request_id.clone())
-            .bind(tx.now)
-            .bind(new.queue.then_some(tx.now))
-            .bind(new.run_template.0)
-            .bind(new.company.map_or(0, |company| company.0))
-            .bind(new.by.clone())
-            .bind(new.priority.map(i64::from))
-            .bind(due)
-            .fetch_all(&mut *tx.conn)
-            .await?;
-        let Some(first) = rows.first() else { return Err(why_not_created(tx, new).await?) };
-        if first.try_get::<Option<String>, _>(2)?.as_deref() == Some(admission::LIMIT) {
-            admission::admit(tx, &[first.try_get(1)?].into()).await?;
-        }
-        let mut ids: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        ids.sort_unstable();
-        Ok(ids.into_iter().map(JobId).collect())
-    }
-}
-
-async fn why_not_created(tx: &mut Tx<'_>, new: &NewJobs) -> Result<StoreError, StoreError> {
-    let owner: Option<i64> = sqlx::query_scalar("SELECT company_id FROM runtemplate WHERE id = $1")
-        .bind(new.run_template.0)
-        .fetch_optional(&mut *tx.conn)
-        .await?;
-    Ok(match (owner, new.company) {
-        (Some(owner), Some(company)) => StoreError::Invalid(format!(
-            "run template {} is for company {owner}, not for company {company}",
-            new.run_template
-        )),
-        _ => StoreError::NotFound { what: "run template", id: new.run_template.0 },
-    })
-}
+pub use create::{CreateJobs, NewJobs, Start};
+pub use delete::{DeleteJob, DeleteJobs, Deleted};
 
 /// A job with what its newest attempt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -358,131 +247,5 @@ impl Store {
             .fetch_optional(&self.readers)
             .await?;
         Ok(row.as_ref().map(attempt).transpose()?)
-    }
-}
-
-/// Removes a job and everything in the database that belongs to it.
-#[derive(Clone, Copy, Debug)]
-pub struct DeleteJob(pub JobId);
-
-impl Change for DeleteJob {
-    /// The objects that held its logs and artifacts: nothing refers to them now.
-    type Output = Vec<String>;
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
-        let id = self.0;
-        let deleted =
-            DeleteJobs { ids: vec![id], states: State::REMOVABLE.into() }.apply(tx).await?;
-        if deleted.jobs.is_empty() {
-            let state: Option<String> = sqlx::query_scalar("SELECT state FROM job WHERE id = $1")
-                .bind(id.0)
-                .fetch_optional(&mut *tx.conn)
-                .await?;
-            let state = state.ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
-            return Err(StoreError::Refused(format!(
-                "job {id} is {state}: cancel it before you delete it"
-            )));
-        }
-        Ok(deleted.objects)
-    }
-}
-
-/// Removes jobs that are in one of these states, and everything in the database that
-/// belongs to them. Whoever has many removes a few at a time, so that nobody waits long
-/// for the write lock.
-#[derive(Clone, Debug)]
-pub struct DeleteJobs {
-    /// The jobs.
-    pub ids: Vec<JobId>,
-    /// The states.
-    pub states: Vec<State>,
-}
-
-/// What was removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deleted {
-    /// The jobs.
-    pub jobs: Vec<JobId>,
-    /// The objects that held their logs and artifacts: nothing refers to them now.
-    pub objects: Vec<String>,
-}
-
-impl Change for DeleteJobs {
-    type Output = Deleted;
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Deleted, StoreError> {
-        let rows = tx.dialect.rows("$1", &[("k_job", Kind::Int)]);
-        let sql = format!(
-            "SELECT id, company_id, state FROM job WHERE id IN (SELECT r.k_job FROM {rows}) \
-             AND {} IN {} {}",
-            tx.dialect.unindexed("state"),
-            super::transitions::list(&self.states),
-            tx.dialect.skip_locked()
-        );
-        let ids: Vec<[i64; 1]> = self.ids.iter().map(|id| [id.0]).collect();
-        let found = sqlx::query(AssertSqlSafe(sql))
-            .bind(serde_json::json!(ids).to_string())
-            .fetch_all(&mut *tx.conn)
-            .await?;
-        let (mut jobs, mut companies) = (Vec::with_capacity(found.len()), BTreeSet::new());
-        for row in &found {
-            jobs.push(JobId(row.try_get(0)?));
-            if state(row, 2)? == State::Queued {
-                // It may have had a place under a limit.
-                companies.insert(row.try_get(1)?);
-            }
-        }
-        if jobs.is_empty() {
-            return Ok(Deleted::default());
-        }
-        let ids = serde_json::json!(jobs.iter().map(|id| [id.0]).collect::<Vec<_>>()).to_string();
-        let chosen = format!("IN (SELECT r.k_job FROM {rows})");
-        let sql = format!(
-            "SELECT object FROM log_chunk WHERE job_id {chosen} AND object IS NOT NULL \
-             UNION ALL SELECT p.object FROM artifact_part p \
-             JOIN artifacts a ON a.id = p.artifact_id WHERE a.job_id {chosen}"
-        );
-        let objects = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(ids.clone())
-            .fetch_all(&mut *tx.conn)
-            .await?;
-        let sql = format!("DELETE FROM job WHERE id {chosen}");
-        sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(&mut *tx.conn).await?;
-        admission::admit(tx, &companies).await?;
-        Ok(Deleted { jobs, objects })
-    }
-}
-
-impl Store {
-    /// Jobs in one of these states that ended at least so long ago, with an id above
-    /// `after`: the first `limit` by id.
-    pub async fn ended_jobs(
-        &self,
-        states: &[State],
-        age: Duration,
-        after: JobId,
-        limit: i64,
-    ) -> Result<Vec<JobId>, StoreError> {
-        let mut conn = self.readers.acquire().await?;
-        let now: i64 = sqlx::query_scalar(self.dialect.now()).fetch_one(&mut *conn).await?;
-        let before = now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
-        let mut ids = Vec::new();
-        // One state after the other: each is a range of the index.
-        for state in states {
-            let found: Vec<i64> = sqlx::query_scalar(
-                "SELECT id FROM job WHERE state = $1 AND id > $2 AND ended <= $3 \
-                 ORDER BY id LIMIT $4",
-            )
-            .bind(state.name())
-            .bind(after.0)
-            .bind(before)
-            .bind(limit)
-            .fetch_all(&mut *conn)
-            .await?;
-            ids.extend(found.into_iter().map(JobId));
-        }
-        ids.sort_unstable();
-        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(ids)
     }
 }

@@ -1,0 +1,129 @@
+//! New jobs.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::{
+    domain::{
+        environment::Variables,
+        ids::{CompanyId, JobId, RunTemplateId},
+        job::State,
+    },
+    store::{Change, StoreError, Tx, transitions::admission},
+};
+
+/// When a job that is queued may be claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// When it is its turn.
+    #[default]
+    AtOnce,
+    /// Not before this time.
+    At(i64),
+    /// Not before this long from now, by the database's clock.
+    After(Duration),
+}
+
+/// New jobs of one run template.
+#[derive(Clone, Debug)]
+pub struct NewJobs {
+    /// The run template.
+    pub run_template: RunTemplateId,
+    /// The company that it is expected to be for.
+    pub company: Option<CompanyId>,
+    /// Variables for these jobs.
+    pub environment: Variables,
+    /// How many.
+    pub count: u32,
+    /// Into the queue at once.
+    pub queue: bool,
+    /// When they may be claimed, if they are queued.
+    pub start: Start,
+    /// Their priority; the run template's if absent.
+    pub priority: Option<i32>,
+    /// The client's name for this request.
+    pub request_id: Option<String>,
+    /// Who asks; empty if that is not known.
+    pub by: String,
+}
+
+/// Creates jobs.
+#[derive(Clone, Debug)]
+pub struct CreateJobs(pub NewJobs);
+
+impl Change for CreateJobs {
+    type Output = Vec<JobId>;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>, StoreError> {
+        let new = &self.0;
+        if let Some(request) = &new.request_id {
+            let known: Vec<i64> = sqlx::query_scalar(
+                "SELECT id FROM job WHERE request_id = $1 ORDER BY request_index",
+            )
+            .bind(request.clone())
+            .fetch_all(&mut *tx.conn)
+            .await?;
+            if !known.is_empty() {
+                return Ok(known.into_iter().map(JobId).collect());
+            }
+        }
+        let state = if new.queue { State::Queued } else { State::Loaded };
+        let sql = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1), \
+             turn (first) AS (SELECT {turn} FROM runtemplate o WHERE o.id = $7 LIMIT 1) \
+             INSERT INTO job (runtemplate_id, app_id, company_id, env, state, request_id, \
+             request_index, created, queued, created_by, priority, rank, due, limited, held) \
+             SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6, $9, \
+             COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held} \
+             FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
+             WHERE t.id = $7 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
+            turn = admission::turn("o.company_id", "COALESCE($10, o.priority)"),
+            limited = admission::limited("$6"),
+            held = admission::held("$6", "$11", "$5"),
+        );
+        let due = match new.start {
+            Start::AtOnce => None,
+            Start::At(time) => Some(time),
+            Start::After(delay) => {
+                Some(tx.now.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+            }
+        };
+        let due = due.filter(|time| *time > tx.now);
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(i64::from(new.count))
+            .bind(serde_json::json!(new.environment).to_string())
+            .bind(state.name())
+            .bind(new.request_id.clone())
+            .bind(tx.now)
+            .bind(new.queue.then_some(tx.now))
+            .bind(new.run_template.0)
+            .bind(new.company.map_or(0, |company| company.0))
+            .bind(new.by.clone())
+            .bind(new.priority.map(i64::from))
+            .bind(due)
+            .fetch_all(&mut *tx.conn)
+            .await?;
+        let Some(first) = rows.first() else { return Err(why_not_created(tx, new).await?) };
+        if first.try_get::<Option<String>, _>(2)?.as_deref() == Some(admission::LIMIT) {
+            admission::admit(tx, &[first.try_get(1)?].into()).await?;
+        }
+        let mut ids: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(JobId).collect())
+    }
+}
+
+async fn why_not_created(tx: &mut Tx<'_>, new: &NewJobs) -> Result<StoreError, StoreError> {
+    let owner: Option<i64> = sqlx::query_scalar("SELECT company_id FROM runtemplate WHERE id = $1")
+        .bind(new.run_template.0)
+        .fetch_optional(&mut *tx.conn)
+        .await?;
+    Ok(match (owner, new.company) {
+        (Some(owner), Some(company)) => StoreError::Invalid(format!(
+            "run template {} is for company {owner}, not for company {company}",
+            new.run_template
+        )),
+        _ => StoreError::NotFound { what: "run template", id: new.run_template.0 },
+    })
+}
