@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        agents, applications, artifacts, companies, completion, demo, dev, jobs, queue,
+        Delete, agents, applications, artifacts, companies, completion, demo, dev, jobs, queue,
         run_templates,
     },
     exit_code,
@@ -114,6 +114,12 @@ pub enum Command {
     /// Create a company
     #[command(name = "company:create")]
     CompanyCreate(companies::Create),
+    /// Change a company
+    #[command(name = "company:update")]
+    CompanyUpdate(companies::Update),
+    /// Delete a company
+    #[command(name = "company:delete")]
+    CompanyDelete(Delete),
     /// List applications
     #[command(name = "application:list")]
     ApplicationList(Paging),
@@ -132,6 +138,12 @@ pub enum Command {
     /// Create a run template: an application as it is configured for a company
     #[command(name = "runtemplate:create", visible_alias = "run-template:create")]
     RunTemplateCreate(run_templates::Create),
+    /// Change a run template
+    #[command(name = "runtemplate:update", visible_alias = "run-template:update")]
+    RunTemplateUpdate(run_templates::Update),
+    /// Delete a run template
+    #[command(name = "runtemplate:delete", visible_alias = "run-template:delete")]
+    RunTemplateDelete(Delete),
     /// List agents
     #[command(name = "agent:list")]
     AgentList(agents::List),

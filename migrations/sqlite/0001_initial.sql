@@ -5,9 +5,18 @@
 CREATE TABLE company (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     name    TEXT NOT NULL UNIQUE,
+    slug    TEXT UNIQUE,
     max_running INTEGER,
     created INTEGER NOT NULL
 ) STRICT;
+
+-- The company's variables, for all its jobs.
+CREATE TABLE companyenv (
+    company_id INTEGER NOT NULL REFERENCES company (id) ON DELETE CASCADE,
+    keyword    TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    PRIMARY KEY (company_id, keyword)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE apps (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

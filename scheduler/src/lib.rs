@@ -10,6 +10,7 @@ pub mod domain;
 pub mod events;
 pub mod logs;
 pub mod objects;
+pub mod removal;
 pub mod store;
 
 use std::{io, net::SocketAddr, time::Duration};
@@ -26,6 +27,7 @@ use crate::{
     events::Events,
     logs::{LogSettings, Logs},
     objects::{ObjectError, Objects},
+    removal::Removal,
     store::{Store, StoreError},
 };
 
@@ -110,7 +112,8 @@ impl Scheduler {
         )
         .await?;
         let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
-        let services = Services { store, objects, logs, artifacts, events, dispatch };
+        let removal = Removal::new(store.clone(), objects, events.clone(), dispatch.clone());
+        let services = Services { store, logs, artifacts, events, dispatch, removal };
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;

@@ -1,14 +1,17 @@
-//! `company:list`, `company:show`, `company:create`.
+//! `company:list`, `company:show`, `company:create`, `company:update`, `company:delete`.
+
+use std::collections::BTreeMap;
 
 use clap::Args;
 use multiflexi_proto::v1::{
-    Company, CreateCompanyRequest, GetCompanyRequest, ListCompaniesRequest,
+    Company, CreateCompanyRequest, DeleteCompanyRequest, GetCompanyRequest, ListCompaniesRequest,
+    UpdateCompanyRequest,
 };
 use serde_json::{Value, json};
 
-use super::{limit, missing, pages};
+use super::{Delete, limit, missing, pages, variables};
 use crate::{
-    arguments::Paging,
+    arguments::{self, ById, Paging},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -18,7 +21,9 @@ fn value(company: &Company) -> Value {
     json!({
         "id": company.id,
         "name": company.name,
+        "slug": json::text(&company.slug),
         "max_running": company.max_running,
+        "environment": company.environment.iter().collect::<BTreeMap<_, _>>(),
         "created": json::time(company.created.as_ref()),
     })
 }
@@ -48,7 +53,9 @@ pub async fn show(server: &Server, output: Output, company_id: i64) -> Result<()
     let fields = [
         ("id", company.id.to_string()),
         ("name", company.name.clone()),
+        ("slug", company.slug.clone()),
         ("jobs at once", limit(company.max_running)),
+        ("environment", variables(&company.environment)),
         ("created", json::local(company.created.as_ref())),
     ];
     output.one(&value(&company), &fields)
@@ -63,14 +70,73 @@ pub struct Create {
     /// Most of its jobs that run at once [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     max_running: Option<i32>,
+    /// A short name for programs, unique: small letters, digits, - and _
+    #[arg(long, default_value = "", hide_default_value = true)]
+    slug: String,
+    /// A variable for all its jobs; may be given again
+    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
+    env: Vec<(String, String)>,
 }
 
 impl Create {
     /// Creates a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let request = CreateCompanyRequest { name: self.name, max_running: self.max_running };
+        let request = CreateCompanyRequest {
+            name: self.name,
+            max_running: self.max_running,
+            slug: self.slug,
+            environment: self.env.into_iter().collect(),
+        };
         let answer = server.companies().create_company(request).await?;
         let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
         output.done(&value(&company), &format!("created company {}", company.id))
     }
+}
+
+/// `company:update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    by: ById,
+    /// Its name, unique
+    #[arg(long)]
+    name: Option<String>,
+    /// A short name for programs; empty for none
+    #[arg(long)]
+    slug: Option<String>,
+    /// Most of its jobs that run at once; 0 for no limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+    max_running: Option<i32>,
+    /// A variable for all its jobs; may be given again
+    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
+    env: Vec<(String, String)>,
+    /// A variable to be removed; may be given again
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+}
+
+impl Update {
+    /// Changes a company.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let request = UpdateCompanyRequest {
+            company_id: self.by.id(),
+            name: self.name,
+            slug: self.slug,
+            max_running: self.max_running,
+            set_environment: self.env.into_iter().collect(),
+            unset_environment: self.unset,
+        };
+        let answer = server.companies().update_company(request).await?;
+        let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
+        output.done(&value(&company), &format!("changed company {}", company.id))
+    }
+}
+
+/// Removes a company.
+pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let company_id = delete.by.id();
+    let request = DeleteCompanyRequest { company_id, cascade: delete.cascade };
+    server.companies().delete_company(request).await?;
+    let value = json!({ "id": company_id, "deleted": true });
+    output.done(&value, &format!("deleted company {company_id}"))
 }

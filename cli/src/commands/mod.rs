@@ -11,10 +11,10 @@ pub mod jobs;
 pub mod queue;
 pub mod run_templates;
 
-use std::process::ExitCode;
+use std::{collections::HashMap, process::ExitCode};
 
 use crate::{
-    arguments::{Arguments, Command, Global, Paging},
+    arguments::{Arguments, ById, Command, Global, Paging},
     connect::Server,
     exit_code::Exit,
     failure::Failure,
@@ -73,12 +73,18 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::CompanyList(paging) => companies::list(&server, output, paging).await?,
         Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,
         Command::CompanyCreate(create) => create.run(&server, output).await?,
+        Command::CompanyUpdate(update) => update.run(&server, output).await?,
+        Command::CompanyDelete(delete) => companies::delete(&server, output, delete).await?,
         Command::ApplicationList(paging) => applications::list(&server, output, paging).await?,
         Command::ApplicationShow(by) => applications::show(&server, output, by.id()).await?,
         Command::ApplicationCreate(create) => create.run(&server, output).await?,
         Command::RunTemplateList(paging) => run_templates::list(&server, output, paging).await?,
         Command::RunTemplateShow(by) => run_templates::show(&server, output, by.id()).await?,
         Command::RunTemplateCreate(create) => create.run(&server, output).await?,
+        Command::RunTemplateUpdate(update) => update.run(&server, output).await?,
+        Command::RunTemplateDelete(delete) => {
+            run_templates::delete(&server, output, delete).await?;
+        }
         Command::AgentList(list) => list.run(&server, output).await?,
         Command::Demo(_)
         | Command::Dev(_)
@@ -104,6 +110,24 @@ async fn pages(
         }
         token = std::mem::take(&mut list.next_page_token);
     }
+}
+
+/// Names one thing that is removed.
+#[derive(Debug, clap::Args)]
+pub struct Delete {
+    #[command(flatten)]
+    by: ById,
+    /// With everything that depends on it: run templates, jobs, output, artifacts
+    #[arg(long)]
+    cascade: bool,
+}
+
+/// Variables, for people: one a line.
+fn variables(environment: &HashMap<String, String>) -> String {
+    let mut lines: Vec<String> =
+        environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 /// A limit, for people.

@@ -1,17 +1,18 @@
-//! `runtemplate:list`, `runtemplate:show`, `runtemplate:create`.
+//! `runtemplate:list`, `runtemplate:show`, `runtemplate:create`, `runtemplate:update`,
+//! `runtemplate:delete`.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use clap::{Args, ValueEnum};
 use multiflexi_proto::v1::{
-    self, CreateRunTemplateRequest, GetRunTemplateRequest, ListRunTemplatesRequest, RetryPolicy,
-    RunTemplate,
+    self, CreateRunTemplateRequest, DeleteRunTemplateRequest, GetRunTemplateRequest,
+    ListRunTemplatesRequest, RetryPolicy, RunTemplate, UpdateRunTemplateRequest,
 };
 use serde_json::{Value, json};
 
-use super::{limit, missing, pages};
+use super::{Delete, limit, missing, pages, variables};
 use crate::{
-    arguments::{self, Paging},
+    arguments::{self, ById, Paging},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -107,15 +108,12 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
     let seconds = |time: Option<&prost_types::Duration>| {
         time.map(|time| format!("{} s", json::as_seconds(time)))
     };
-    let mut environment: Vec<String> =
-        template.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    environment.sort_unstable();
     let fields = [
         ("id", template.id.to_string()),
         ("name", template.name.clone()),
         ("application", format!("{} ({})", template.application_name, template.application_id)),
         ("company", format!("{} ({})", template.company_name, template.company_id)),
-        ("environment", environment.join("\n")),
+        ("environment", variables(&template.environment)),
         ("timeout", seconds(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
         ("grace", seconds(template.grace.as_ref()).unwrap_or_default()),
         ("lost after", seconds(template.lost_after.as_ref()).unwrap_or_default()),
@@ -152,6 +150,25 @@ pub struct Create {
     /// How long a job is waited for whose agent is away [default: 10min]
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     lost_after: Option<Duration>,
+    #[command(flatten)]
+    retries: Retries,
+    /// What happens to a job whose output does not fit into its agent's spool, because the
+    /// scheduler is away: it waits, goes on with beginning and end kept, or fails
+    /// [default: block]
+    #[arg(long, value_name = "WHAT")]
+    overflow: Option<Overflow>,
+    /// Its jobs' priority: of those that wait, the higher runs first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    priority: i32,
+    /// Most of its jobs that run at once [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
+    max_running: Option<i32>,
+}
+
+/// When a job is run again by itself.
+#[derive(Debug, Args)]
+struct Retries {
     /// Most attempts each time that a job is run; more than 1 retries by itself [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
     max_attempts: Option<i32>,
@@ -168,18 +185,19 @@ pub struct Create {
     /// The longest pause [default: 1h]
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION", requires = "max_attempts")]
     retry_max_gap: Option<Duration>,
-    /// What happens to a job whose output does not fit into its agent's spool, because the
-    /// scheduler is away: it waits, goes on with beginning and end kept, or fails
-    /// [default: block]
-    #[arg(long, value_name = "WHAT")]
-    overflow: Option<Overflow>,
-    /// Its jobs' priority: of those that wait, the higher runs first
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
-    priority: i32,
-    /// Most of its jobs that run at once [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
-    max_running: Option<i32>,
+}
+
+impl Retries {
+    /// The policy, if one is given.
+    fn policy(self) -> Option<RetryPolicy> {
+        Some(RetryPolicy {
+            max_attempts: self.max_attempts?,
+            on: self.retry_on,
+            backoff: self.retry_backoff.map_or(v1::Backoff::Unspecified, Into::into).into(),
+            min_gap: self.retry_min_gap.map(multiflexi_proto::duration),
+            max_gap: self.retry_max_gap.map(multiflexi_proto::duration),
+        })
+    }
 }
 
 /// What happens to output, as people name it.
@@ -224,13 +242,6 @@ impl From<Backoff> for v1::Backoff {
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let retry = self.max_attempts.map(|max_attempts| RetryPolicy {
-            max_attempts,
-            on: self.retry_on,
-            backoff: self.retry_backoff.map_or(v1::Backoff::Unspecified, Into::into).into(),
-            min_gap: self.retry_min_gap.map(multiflexi_proto::duration),
-            max_gap: self.retry_max_gap.map(multiflexi_proto::duration),
-        });
         let request = CreateRunTemplateRequest {
             name: self.name,
             application_id: self.app,
@@ -239,7 +250,7 @@ impl Create {
             timeout: self.timeout.map(multiflexi_proto::duration),
             grace: self.grace.map(multiflexi_proto::duration),
             lost_after: self.lost_after.map(multiflexi_proto::duration),
-            retry,
+            retry: self.retries.policy(),
             overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
             priority: self.priority,
             max_running: self.max_running,
@@ -248,4 +259,73 @@ impl Create {
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
         output.done(&value(&template), &format!("created run template {}", template.id))
     }
+}
+
+/// `runtemplate:update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    by: ById,
+    /// Its name
+    #[arg(long)]
+    name: Option<String>,
+    /// A variable for the process; may be given again
+    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
+    env: Vec<(String, String)>,
+    /// A variable to be removed; may be given again
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+    /// How long a job may run; 0s for no limit
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    grace: Option<Duration>,
+    /// How long a job is waited for whose agent is away
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    lost_after: Option<Duration>,
+    #[command(flatten)]
+    retries: Retries,
+    /// What happens to a job whose output does not fit into its agent's spool
+    #[arg(long, value_name = "WHAT")]
+    overflow: Option<Overflow>,
+    /// Its jobs' priority: of those that wait, the higher runs first; jobs that are there
+    /// keep theirs
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    priority: Option<i32>,
+    /// Most of its jobs that run at once; 0 for no limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+    max_running: Option<i32>,
+}
+
+impl Update {
+    /// Changes a run template.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let request = UpdateRunTemplateRequest {
+            run_template_id: self.by.id(),
+            name: self.name,
+            set_environment: self.env.into_iter().collect(),
+            unset_environment: self.unset,
+            timeout: self.timeout.map(multiflexi_proto::duration),
+            grace: self.grace.map(multiflexi_proto::duration),
+            lost_after: self.lost_after.map(multiflexi_proto::duration),
+            retry: self.retries.policy(),
+            overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
+            priority: self.priority,
+            max_running: self.max_running,
+        };
+        let answer = server.run_templates().update_run_template(request).await?;
+        let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
+        output.done(&value(&template), &format!("changed run template {}", template.id))
+    }
+}
+
+/// Removes a run template.
+pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let run_template_id = delete.by.id();
+    let request = DeleteRunTemplateRequest { run_template_id, cascade: delete.cascade };
+    server.run_templates().delete_run_template(request).await?;
+    let value = json!({ "id": run_template_id, "deleted": true });
+    output.done(&value, &format!("deleted run template {run_template_id}"))
 }

@@ -3,17 +3,22 @@
 use multiflexi_proto::{
     timestamp,
     v1::{
-        self, CreateCompanyRequest, CreateCompanyResponse, GetCompanyRequest, GetCompanyResponse,
-        ListCompaniesRequest, ListCompaniesResponse, company_service_server::CompanyService,
+        self, CreateCompanyRequest, CreateCompanyResponse, DeleteCompanyRequest,
+        DeleteCompanyResponse, GetCompanyRequest, GetCompanyResponse, ListCompaniesRequest,
+        ListCompaniesResponse, UpdateCompanyRequest, UpdateCompanyResponse,
+        company_service_server::CompanyService,
     },
 };
 use tonic::{Request, Response, Status};
 
-use super::{Services, parse};
+use super::{Services, parse, status::invalid};
 use crate::{
     domain::ids::CompanyId,
-    store::{CompanyRow, CreateCompany, Page},
+    store::{CompanyRow, CreateCompany, Page, UpdateCompany},
 };
+
+/// Most characters of a short name.
+const MAX_SLUG: usize = 32;
 
 fn company(row: CompanyRow) -> v1::Company {
     v1::Company {
@@ -21,6 +26,23 @@ fn company(row: CompanyRow) -> v1::Company {
         name: row.name,
         created: Some(timestamp(row.created)),
         max_running: row.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
+        slug: row.slug.unwrap_or_default(),
+        environment: row.environment.into_iter().collect(),
+    }
+}
+
+/// Reads a company's short name; none if it is empty.
+fn slug(value: String) -> Result<Option<String>, Status> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    match value.as_str() {
+        "" => Ok(None),
+        slug if slug.len() <= MAX_SLUG && slug.chars().all(fits) => Ok(Some(value)),
+        slug => {
+            let slug: String = slug.chars().take(2 * MAX_SLUG).collect();
+            let reason =
+                format!("{slug:?} is no slug: use up to {MAX_SLUG} small letters, digits, - and _");
+            Err(invalid("slug", reason))
+        }
     }
 }
 
@@ -31,9 +53,14 @@ impl CompanyService for Services {
         request: Request<CreateCompanyRequest>,
     ) -> Result<Response<CreateCompanyResponse>, Status> {
         let request = request.into_inner();
-        let name = parse::name(&request.name)?;
-        let max_running = parse::limit("max_running", request.max_running)?;
-        let row = self.store.change(CreateCompany { name, max_running }).await?;
+        let create = CreateCompany {
+            name: parse::name(&request.name)?,
+            slug: slug(request.slug)?,
+            max_running: parse::limit("max_running", request.max_running)?,
+            environment: parse::variables(request.environment)?,
+        };
+        let id = self.store.change(create).await?;
+        let row = self.store.company(id).await?;
         Ok(Response::new(CreateCompanyResponse { company: Some(company(row)) }))
     }
 
@@ -56,5 +83,37 @@ impl CompanyService for Services {
         let next_page_token = page.next(&rows, |row| row.id.0);
         let companies = rows.into_iter().map(company).collect();
         Ok(Response::new(ListCompaniesResponse { companies, next_page_token }))
+    }
+
+    async fn update_company(
+        &self,
+        request: Request<UpdateCompanyRequest>,
+    ) -> Result<Response<UpdateCompanyResponse>, Status> {
+        let request = request.into_inner();
+        let id = CompanyId(parse::id("company_id", "company", request.company_id)?);
+        let update = UpdateCompany {
+            id,
+            name: request.name.as_deref().map(parse::name).transpose()?,
+            slug: request.slug.map(slug).transpose()?,
+            max_running: parse::changed_limit("max_running", request.max_running)?,
+            environment: parse::variable_change(
+                request.set_environment,
+                request.unset_environment,
+            )?,
+        };
+        self.store.change(update).await?;
+        self.dispatch.job_queued();
+        let row = self.store.company(id).await?;
+        Ok(Response::new(UpdateCompanyResponse { company: Some(company(row)) }))
+    }
+
+    async fn delete_company(
+        &self,
+        request: Request<DeleteCompanyRequest>,
+    ) -> Result<Response<DeleteCompanyResponse>, Status> {
+        let request = request.into_inner();
+        let id = CompanyId(parse::id("company_id", "company", request.company_id)?);
+        self.removal.company(id, request.cascade).await?;
+        Ok(Response::new(DeleteCompanyResponse {}))
     }
 }

@@ -21,8 +21,8 @@ use crate::{
         job::State,
     },
     store::{
-        AttemptRow, CancelJob, Cancelled, CreateJobs, DeleteJob, JobFilter, JobRow, NewJobs, Page,
-        QueueJob, Start,
+        AttemptRow, CancelJob, Cancelled, CreateJobs, JobFilter, JobRow, NewJobs, Page, QueueJob,
+        Start,
     },
 };
 
@@ -295,10 +295,7 @@ impl JobService for Services {
         request: Request<DeleteJobRequest>,
     ) -> Result<Response<DeleteJobResponse>, Status> {
         let id = job_id(request.into_inner().job_id)?;
-        let objects = self.store.change(DeleteJob(id)).await?;
-        self.events.notify(id);
-        self.dispatch.job_queued();
-        self.objects.remove(&objects).await;
+        self.removal.job(id).await?;
         Ok(Response::new(DeleteJobResponse {}))
     }
 

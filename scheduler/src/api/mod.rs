@@ -33,7 +33,7 @@ use tonic::{
 };
 
 use crate::{
-    artifacts::Artifacts, dispatch::Dispatch, events::Events, logs::Logs, objects::Objects,
+    artifacts::Artifacts, dispatch::Dispatch, events::Events, logs::Logs, removal::Removal,
     store::Store,
 };
 
@@ -51,11 +51,11 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Services {
     pub(crate) store: Store,
-    pub(crate) objects: Objects,
     pub(crate) logs: Logs,
     pub(crate) artifacts: Artifacts,
     pub(crate) events: Events,
     pub(crate) dispatch: Dispatch,
+    pub(crate) removal: Removal,
 }
 
 /// The 32 bytes of a hash in hexadecimal; none if the text is no hash.

@@ -9,7 +9,7 @@ use multiflexi_proto::std_duration;
 use tonic::Status;
 
 use super::status::invalid;
-use crate::domain::environment::{self, Variables};
+use crate::domain::environment::{self, VariableChange, Variables};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 128;
@@ -71,6 +71,31 @@ pub(super) fn limit(field: &str, value: Option<i32>) -> Result<Option<u32>, Stat
             format!("{field} is {most}: take 1 to {MAX_LIMIT}, or leave it out for no limit"),
         )),
     }
+}
+
+/// A limit that is changed: 0 takes it away.
+pub(super) fn changed_limit(
+    field: &str,
+    value: Option<i32>,
+) -> Result<Option<Option<u32>>, Status> {
+    match value {
+        None => Ok(None),
+        Some(0) => Ok(Some(None)),
+        some => limit(field, some).map(Some),
+    }
+}
+
+/// Variables to be set and removed.
+pub(super) fn variable_change(
+    set: HashMap<String, String>,
+    unset: Vec<String>,
+) -> Result<VariableChange, Status> {
+    let set = variables(set)?;
+    if let Some(name) = unset.iter().find(|name| set.contains_key(*name)) {
+        let reason = format!("{name} is to be set and to be removed");
+        return Err(invalid("unset_environment", reason));
+    }
+    Ok(VariableChange { set, unset })
 }
 
 /// What is claimed first.

@@ -1,7 +1,5 @@
 //! `QueueService`.
 
-use std::time::Duration;
-
 use multiflexi_proto::{
     timestamp,
     v1::{
@@ -12,18 +10,15 @@ use multiflexi_proto::{
     },
 };
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Services, jobs, parse, status::invalid};
 use crate::{
-    domain::{ids::JobId, job::State},
-    store::{DeleteJobs, PauseQueue, ProcessQueue, StoreError},
+    domain::job::State,
+    removal::Ended,
+    store::{PauseQueue, ProcessQueue},
 };
-
-/// Jobs that are removed in one transaction: it holds the write lock for a few
-/// milliseconds.
-const AT_ONCE: i64 = 100;
 
 /// What has failed.
 const FAILED: [State; 3] = [State::Failed, State::TimedOut, State::Lost];
@@ -108,53 +103,19 @@ impl QueueService for Services {
             }
             states.push(state);
         }
-        let clearing = Clearing {
-            services: self.clone(),
+        let which = Ended {
             states: if states.is_empty() { FAILED.into() } else { states },
             age: parse::duration("older_than", request.older_than.as_ref())?.unwrap_or_default(),
             dry_run: request.dry_run,
         };
         let (answers, outgoing) = mpsc::channel(1);
+        let removal = self.removal.clone();
         tokio::spawn(async move {
-            if let Err(error) = clearing.run(&answers).await {
-                let _ = answers.send(Err(error.into())).await;
+            if let Err(error) = removal.ended(&which, &answers).await {
+                let _ = answers.send(Err(error)).await;
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
-    }
-}
-
-/// Jobs that are being cleared away, until all are or nobody listens any more.
-struct Clearing {
-    services: Services,
-    states: Vec<State>,
-    age: Duration,
-    dry_run: bool,
-}
-
-impl Clearing {
-    async fn run(
-        self,
-        answers: &mpsc::Sender<Result<ClearQueueResponse, Status>>,
-    ) -> Result<(), StoreError> {
-        let Services { store, objects, events, .. } = &self.services;
-        let (mut removed, mut after) = (0, JobId(0));
-        loop {
-            let ids = store.ended_jobs(&self.states, self.age, after, AT_ONCE).await?;
-            let Some(last) = ids.last() else { return Ok(()) };
-            after = *last;
-            removed += if self.dry_run {
-                ids.len() as i64
-            } else {
-                let states = self.states.clone();
-                let deleted = store.change(DeleteJobs { ids, states }).await?;
-                deleted.jobs.iter().for_each(|id| events.notify(*id));
-                objects.remove(&deleted.objects).await;
-                deleted.jobs.len() as i64
-            };
-            if answers.send(Ok(ClearQueueResponse { removed })).await.is_err() {
-                return Ok(());
-            }
-        }
+        let answer = |removed| Ok(ClearQueueResponse { removed: removed? });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).map(answer))))
     }
 }

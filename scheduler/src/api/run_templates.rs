@@ -5,9 +5,10 @@ use std::time::Duration;
 use multiflexi_proto::{
     duration, timestamp,
     v1::{
-        self, CreateRunTemplateRequest, CreateRunTemplateResponse, GetRunTemplateRequest,
-        GetRunTemplateResponse, ListRunTemplatesRequest, ListRunTemplatesResponse,
-        run_template_service_server::RunTemplateService,
+        self, CreateRunTemplateRequest, CreateRunTemplateResponse, DeleteRunTemplateRequest,
+        DeleteRunTemplateResponse, GetRunTemplateRequest, GetRunTemplateResponse,
+        ListRunTemplatesRequest, ListRunTemplatesResponse, UpdateRunTemplateRequest,
+        UpdateRunTemplateResponse, run_template_service_server::RunTemplateService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -20,7 +21,7 @@ use crate::{
         job::Overflow,
         retry::{Backoff, Cause, RetryPolicy},
     },
-    store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow},
+    store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow, UpdateRunTemplate},
 };
 
 /// Time between SIGTERM and SIGKILL, if the template does not say.
@@ -98,6 +99,33 @@ fn retry_policy(said: Option<&v1::RetryPolicy>) -> Result<RetryPolicy, Status> {
     })
 }
 
+fn overflow(said: i32) -> Result<Overflow, Status> {
+    match v1::OutputOverflow::try_from(said) {
+        Ok(v1::OutputOverflow::Unspecified | v1::OutputOverflow::Block) => Ok(Overflow::Block),
+        Ok(v1::OutputOverflow::HeadTail) => Ok(Overflow::HeadTail),
+        Ok(v1::OutputOverflow::Fail) => Ok(Overflow::Fail),
+        Err(error) => Err(invalid("overflow", error)),
+    }
+}
+
+fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status> {
+    let id = parse::id("run_template_id", "run template", request.run_template_id)?;
+    let says_overflow = request.overflow != v1::OutputOverflow::Unspecified as i32;
+    Ok(UpdateRunTemplate {
+        id: RunTemplateId(id),
+        name: request.name.as_deref().map(parse::name).transpose()?,
+        environment: parse::variable_change(request.set_environment, request.unset_environment)?,
+        timeout: parse::duration("timeout", request.timeout.as_ref())?
+            .map(|timeout| Some(timeout).filter(|timeout| !timeout.is_zero())),
+        grace: parse::duration("grace", request.grace.as_ref())?,
+        lost_after: parse::duration("lost_after", request.lost_after.as_ref())?,
+        retry: request.retry.as_ref().map(|retry| retry_policy(Some(retry))).transpose()?,
+        overflow: says_overflow.then(|| overflow(request.overflow)).transpose()?,
+        priority: request.priority.map(parse::priority).transpose()?,
+        max_running: parse::changed_limit("max_running", request.max_running)?,
+    })
+}
+
 fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate, Status> {
     let timeout = parse::duration("timeout", request.timeout.as_ref())?;
     if timeout == Some(Duration::ZERO) {
@@ -117,12 +145,7 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
         lost_after: parse::duration("lost_after", request.lost_after.as_ref())?
             .unwrap_or(LOST_AFTER),
         retry: retry_policy(request.retry.as_ref())?,
-        overflow: match v1::OutputOverflow::try_from(request.overflow) {
-            Ok(v1::OutputOverflow::Unspecified | v1::OutputOverflow::Block) => Overflow::Block,
-            Ok(v1::OutputOverflow::HeadTail) => Overflow::HeadTail,
-            Ok(v1::OutputOverflow::Fail) => Overflow::Fail,
-            Err(error) => return Err(invalid("overflow", error)),
-        },
+        overflow: overflow(request.overflow)?,
         priority: parse::priority(request.priority)?,
         max_running: parse::limit("max_running", request.max_running)?,
     })
@@ -160,5 +183,29 @@ impl RunTemplateService for Services {
         let next_page_token = page.next(&rows, |row| row.template.id.0);
         let run_templates = rows.into_iter().map(run_template).collect();
         Ok(Response::new(ListRunTemplatesResponse { run_templates, next_page_token }))
+    }
+
+    async fn update_run_template(
+        &self,
+        request: Request<UpdateRunTemplateRequest>,
+    ) -> Result<Response<UpdateRunTemplateResponse>, Status> {
+        let update = update(request.into_inner())?;
+        let id = update.id;
+        self.store.change(update).await?;
+        // Another limit may let jobs in, another patience may be over.
+        self.dispatch.job_queued();
+        self.dispatch.patience_changed();
+        let row = self.store.run_template(id).await?;
+        Ok(Response::new(UpdateRunTemplateResponse { run_template: Some(run_template(row)) }))
+    }
+
+    async fn delete_run_template(
+        &self,
+        request: Request<DeleteRunTemplateRequest>,
+    ) -> Result<Response<DeleteRunTemplateResponse>, Status> {
+        let request = request.into_inner();
+        let id = parse::id("run_template_id", "run template", request.run_template_id)?;
+        self.removal.run_template(RunTemplateId(id), request.cascade).await?;
+        Ok(Response::new(DeleteRunTemplateResponse {}))
     }
 }

@@ -147,6 +147,11 @@ impl Dispatch {
         self.shared.delayed.notify_one();
     }
 
+    /// Says that agents which are away may be waited for longer or shorter.
+    pub fn patience_changed(&self) {
+        self.shared.unreachable.notify_one();
+    }
+
     /// Says that an agent can take more.
     fn slot_freed(&self) {
         if self.shared.drained.load(Ordering::SeqCst) != self.shared.queued.load(Ordering::SeqCst) {

@@ -7,6 +7,15 @@ use std::collections::BTreeMap;
 /// Variables by name, in a stable order.
 pub type Variables = BTreeMap<String, String>;
 
+/// Variables that are set and variables that are removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VariableChange {
+    /// To be set.
+    pub set: Variables,
+    /// Names of those to be removed.
+    pub unset: Vec<String>,
+}
+
 /// Most bytes in one variable: what Linux lets a process have in one string.
 pub const MAX_VALUE: usize = 128 * 1024;
 

@@ -1,9 +1,20 @@
-//! Companies.
+//! Companies, with their variables in table `companyenv`.
 
-use sqlx::Row as _;
+use std::collections::HashMap;
 
-use super::{Change, Page, Store, StoreError, Tx, jobs};
-use crate::domain::ids::CompanyId;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{
+    Change, Page, Store, StoreError, Tx,
+    dialect::Kind,
+    jobs,
+    transitions::admission,
+    variables::{self, COMPANY},
+};
+use crate::domain::{
+    environment::{VariableChange, Variables},
+    ids::CompanyId,
+};
 
 /// A company.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,13 +23,17 @@ pub struct CompanyRow {
     pub id: CompanyId,
     /// Its name.
     pub name: String,
+    /// A short name for programs, if it has one.
+    pub slug: Option<String>,
     /// When it was created.
     pub created: i64,
     /// Most of its jobs at once; none for no limit.
     pub max_running: Option<u32>,
+    /// Its variables.
+    pub environment: Variables,
 }
 
-const COLUMNS: &str = "SELECT id, name, created, max_running FROM company";
+const COLUMNS: &str = "SELECT id, name, created, max_running, slug FROM company";
 
 fn company(row: &sqlx::any::AnyRow) -> Result<CompanyRow, sqlx::Error> {
     Ok(CompanyRow {
@@ -26,6 +41,8 @@ fn company(row: &sqlx::any::AnyRow) -> Result<CompanyRow, sqlx::Error> {
         name: row.try_get(1)?,
         created: row.try_get(2)?,
         max_running: jobs::small(row, 3)?.map(i32::unsigned_abs),
+        slug: row.try_get(4)?,
+        environment: Variables::new(),
     })
 }
 
@@ -34,48 +51,190 @@ fn company(row: &sqlx::any::AnyRow) -> Result<CompanyRow, sqlx::Error> {
 pub struct CreateCompany {
     /// Its name.
     pub name: String,
+    /// A short name for programs.
+    pub slug: Option<String>,
     /// Most of its jobs at once; none for no limit.
     pub max_running: Option<u32>,
+    /// Its variables.
+    pub environment: Variables,
 }
 
 impl Change for CreateCompany {
-    type Output = CompanyRow;
+    type Output = CompanyId;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<CompanyRow, StoreError> {
-        let row = sqlx::query(
-            "INSERT INTO company (name, created, max_running) VALUES ($1, $2, $3) \
-             ON CONFLICT (name) DO NOTHING RETURNING id, name, created, max_running",
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<CompanyId, StoreError> {
+        check_names(tx, CompanyId(0), &self.name, self.slug.as_deref()).await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO company (name, slug, created, max_running) VALUES ($1, $2, $3, $4) \
+             RETURNING id",
         )
         .bind(self.name.clone())
+        .bind(self.slug.clone())
         .bind(tx.now)
         .bind(self.max_running.map(i64::from))
-        .fetch_optional(&mut *tx.conn)
-        .await?
-        .ok_or_else(|| StoreError::AlreadyExists { what: "company", name: self.name.clone() })?;
-        Ok(company(&row)?)
+        .fetch_one(&mut *tx.conn)
+        .await?;
+        let environment = VariableChange { set: self.environment.clone(), unset: Vec::new() };
+        variables::change(tx, &COMPANY, id, &environment).await?;
+        Ok(CompanyId(id))
+    }
+}
+
+/// Names are unique; the constraint would say so with less words.
+async fn check_names(
+    tx: &mut Tx<'_>,
+    own: CompanyId,
+    name: &str,
+    slug: Option<&str>,
+) -> Result<(), StoreError> {
+    let taken = "SELECT name FROM company WHERE id <> $1 AND name = $2";
+    if is_taken(tx, taken, own.0, name).await? {
+        return Err(StoreError::AlreadyExists { what: "company", name: name.to_owned() });
+    }
+    let taken = "SELECT name FROM company WHERE id <> $1 AND slug = $2";
+    match slug {
+        Some(slug) if is_taken(tx, taken, own.0, slug).await? => {
+            Err(StoreError::AlreadyExists { what: "company with the slug", name: slug.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether another row than `own` has this name.
+pub(super) async fn is_taken(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    own: i64,
+    name: &str,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(sql).bind(own).bind(name.to_owned());
+    Ok(query.fetch_optional(&mut *tx.conn).await?.is_some())
+}
+
+/// Changes a company; what is absent stays as it is.
+#[derive(Clone, Debug)]
+pub struct UpdateCompany {
+    /// The company.
+    pub id: CompanyId,
+    /// Its name.
+    pub name: Option<String>,
+    /// A short name for programs; `Some(None)` for none.
+    pub slug: Option<Option<String>>,
+    /// Most of its jobs at once; `Some(None)` for no limit.
+    pub max_running: Option<Option<u32>>,
+    /// Its variables.
+    pub environment: VariableChange,
+}
+
+impl UpdateCompany {
+    /// Changes nothing yet.
+    pub fn of(id: CompanyId) -> Self {
+        let environment = VariableChange::default();
+        Self { id, name: None, slug: None, max_running: None, environment }
+    }
+}
+
+impl Change for UpdateCompany {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.id;
+        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
+            .bind(id.0)
+            .fetch_optional(&mut *tx.conn)
+            .await?
+            .ok_or(StoreError::NotFound { what: "company", id: id.0 })?;
+        let before = company(&row)?;
+        let name = self.name.as_ref().unwrap_or(&before.name);
+        let slug = self.slug.as_ref().unwrap_or(&before.slug);
+        let max_running = self.max_running.unwrap_or(before.max_running);
+        check_names(tx, id, name, slug.as_deref()).await?;
+        sqlx::query("UPDATE company SET name = $2, slug = $3, max_running = $4 WHERE id = $1")
+            .bind(id.0)
+            .bind(name.clone())
+            .bind(slug.clone())
+            .bind(max_running.map(i64::from))
+            .execute(&mut *tx.conn)
+            .await?;
+        variables::change(tx, &COMPANY, id.0, &self.environment).await?;
+        if max_running != before.max_running {
+            admission::limits_changed(tx, id.0).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a company of which nothing is left but itself.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteCompany(pub CompanyId);
+
+impl Change for DeleteCompany {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.0.0;
+        let templates: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM runtemplate WHERE company_id = $1")
+                .bind(id)
+                .fetch_one(&mut *tx.conn)
+                .await?;
+        if templates > 0 {
+            return Err(StoreError::Refused(format!(
+                "company {id} has {templates} run templates: delete them first, or all of it with \
+                 --cascade"
+            )));
+        }
+        let deleted = sqlx::query("DELETE FROM company WHERE id = $1").bind(id);
+        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
+            0 => Err(StoreError::NotFound { what: "company", id }),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Store {
     /// One company.
     pub async fn company(&self, id: CompanyId) -> Result<CompanyRow, StoreError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
+        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
             .bind(id.0)
             .fetch_optional(&self.readers)
             .await?
             .ok_or(StoreError::NotFound { what: "company", id: id.0 })?;
-        Ok(company(&row)?)
+        Ok(self.with_variables(vec![company(&row)?]).await?.remove(0))
     }
 
     /// Companies by id.
     pub async fn companies(&self, page: Page) -> Result<Vec<CompanyRow>, StoreError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{COLUMNS} WHERE id > $1 ORDER BY id LIMIT $2"
+        let rows =
+            sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id > $1 ORDER BY id LIMIT $2")))
+                .bind(page.after.unwrap_or(0))
+                .bind(page.size)
+                .fetch_all(&self.readers)
+                .await?;
+        self.with_variables(rows.iter().map(company).collect::<Result<_, _>>()?).await
+    }
+
+    async fn with_variables(
+        &self,
+        mut companies: Vec<CompanyRow>,
+    ) -> Result<Vec<CompanyRow>, StoreError> {
+        let ids: Vec<[i64; 1]> = companies.iter().map(|company| [company.id.0]).collect();
+        let chosen = self.dialect.rows("$1", &[("id", Kind::Int)]);
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT company_id, keyword, value FROM companyenv \
+             WHERE company_id IN (SELECT r.id FROM {chosen})"
         )))
-        .bind(page.after.unwrap_or(0))
-        .bind(page.size)
+        .bind(serde_json::json!(ids).to_string())
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.iter().map(company).collect::<Result<_, _>>()?)
+        let mut variables = HashMap::<i64, Variables>::new();
+        for row in &rows {
+            let of = variables.entry(row.try_get(0)?).or_default();
+            of.insert(row.try_get(1)?, row.try_get(2)?);
+        }
+        for company in &mut companies {
+            company.environment = variables.remove(&company.id.0).unwrap_or_default();
+        }
+        Ok(companies)
     }
 }

@@ -20,6 +20,7 @@ mod queue;
 mod run_templates;
 mod schema;
 mod transitions;
+mod variables;
 mod writer;
 
 use sqlx::{
@@ -33,7 +34,7 @@ pub use artifacts::{
     AddPart, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact, Source, Upload,
     hex,
 };
-pub use companies::{CompanyRow, CreateCompany};
+pub use companies::{CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use dialect::Dialect;
 pub use error::StoreError;
@@ -43,7 +44,9 @@ pub use jobs::{
 };
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, QueueCounts, Wait};
-pub use run_templates::{CreateRunTemplate, NewRunTemplate, RunTemplateRow};
+pub use run_templates::{
+    CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, UpdateRunTemplate,
+};
 pub use transitions::{
     Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, Finished, FinishingAttempts,
     GiveUp, HeldRow, LoseContact, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,

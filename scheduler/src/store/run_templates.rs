@@ -4,9 +4,15 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, jobs};
+use super::{
+    Change, Page, Store, StoreError, Tx,
+    dialect::Kind,
+    jobs,
+    transitions::admission,
+    variables::{self, RUN_TEMPLATE},
+};
 use crate::domain::{
-    environment::Variables,
+    environment::{VariableChange, Variables},
     ids::{ApplicationId, CompanyId, RunTemplateId},
     job::{Overflow, Template},
     retry::{Cause, RetryPolicy},
@@ -51,6 +57,116 @@ pub struct NewRunTemplate {
 /// Creates a run template.
 #[derive(Clone, Debug)]
 pub struct CreateRunTemplate(pub NewRunTemplate);
+
+/// Changes a run template; what is absent stays as it is.
+#[derive(Clone, Debug)]
+pub struct UpdateRunTemplate {
+    /// The run template.
+    pub id: RunTemplateId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its variables.
+    pub environment: VariableChange,
+    /// How long a job may run; `Some(None)` for no limit.
+    pub timeout: Option<Option<Duration>>,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: Option<Duration>,
+    /// How long an unreachable job is waited for.
+    pub lost_after: Option<Duration>,
+    /// When a job that ended is run again by itself.
+    pub retry: Option<RetryPolicy>,
+    /// What happens when output does not fit into the agent's spool.
+    pub overflow: Option<Overflow>,
+    /// What is claimed first: the higher. Jobs that are there keep theirs.
+    pub priority: Option<i32>,
+    /// Most jobs of it at once; `Some(None)` for no limit.
+    pub max_running: Option<Option<u32>>,
+}
+
+impl UpdateRunTemplate {
+    /// Changes nothing yet.
+    pub fn of(id: RunTemplateId) -> Self {
+        Self {
+            id,
+            name: None,
+            environment: VariableChange::default(),
+            timeout: None,
+            grace: None,
+            lost_after: None,
+            retry: None,
+            overflow: None,
+            priority: None,
+            max_running: None,
+        }
+    }
+}
+
+impl Change for UpdateRunTemplate {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.id;
+        let before = by_ids(&mut *tx.conn, tx.dialect, &[id.0])
+            .await?
+            .remove(&id)
+            .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?
+            .template;
+        let retry = self.retry.as_ref().unwrap_or(&before.retry);
+        let max_running = self.max_running.unwrap_or(before.max_running);
+        sqlx::query(
+            "UPDATE runtemplate SET name = $2, timeout_ms = $3, grace_ms = $4, \
+             lost_after_ms = $5, max_attempts = $6, retry_on = $7, retry_backoff = $8, \
+             retry_min_gap_ms = $9, retry_max_gap_ms = $10, overflow = $11, priority = $12, \
+             max_running = $13 WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(self.name.clone().unwrap_or(before.name))
+        .bind(self.timeout.unwrap_or(before.timeout).map(milliseconds))
+        .bind(milliseconds(self.grace.unwrap_or(before.grace)))
+        .bind(milliseconds(self.lost_after.unwrap_or(before.lost_after)))
+        .bind(i64::from(retry.max_attempts))
+        .bind(causes_json(&retry.on))
+        .bind(retry.backoff.to_string())
+        .bind(milliseconds(retry.min_gap))
+        .bind(milliseconds(retry.max_gap))
+        .bind(self.overflow.unwrap_or(before.overflow).to_string())
+        .bind(i64::from(self.priority.unwrap_or(before.priority)))
+        .bind(max_running.map(i64::from))
+        .execute(&mut *tx.conn)
+        .await?;
+        variables::change(tx, &RUN_TEMPLATE, id.0, &self.environment).await?;
+        if max_running != before.max_running {
+            admission::limits_changed(tx, before.company.0).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a run template that has no jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteRunTemplate(pub RunTemplateId);
+
+impl Change for DeleteRunTemplate {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.0.0;
+        let jobs: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM job WHERE runtemplate_id = $1")
+            .bind(id)
+            .fetch_one(&mut *tx.conn)
+            .await?;
+        if jobs > 0 {
+            return Err(StoreError::Refused(format!(
+                "run template {id} has {jobs} jobs: delete them first, or all of it with --cascade"
+            )));
+        }
+        let deleted = sqlx::query("DELETE FROM runtemplate WHERE id = $1").bind(id);
+        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
+            0 => Err(StoreError::NotFound { what: "run template", id }),
+            _ => Ok(()),
+        }
+    }
+}
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -99,16 +215,8 @@ impl Change for CreateRunTemplate {
         .bind(new.max_running.map(i64::from))
         .fetch_one(&mut *tx.conn)
         .await?;
-        for (name, value) in &new.environment {
-            sqlx::query(
-                "INSERT INTO configuration (runtemplate_id, name, value) VALUES ($1, $2, $3)",
-            )
-            .bind(id)
-            .bind(name.clone())
-            .bind(value.clone())
-            .execute(&mut *tx.conn)
-            .await?;
-        }
+        let environment = VariableChange { set: new.environment.clone(), unset: Vec::new() };
+        variables::change(tx, &RUN_TEMPLATE, id, &environment).await?;
         Ok(RunTemplateId(id))
     }
 }
@@ -196,6 +304,32 @@ pub(super) async fn by_ids(
 }
 
 impl Store {
+    /// The run templates of a company.
+    pub async fn run_templates_of(
+        &self,
+        company: CompanyId,
+    ) -> Result<Vec<RunTemplateId>, StoreError> {
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM runtemplate WHERE company_id = $1 ORDER BY id")
+                .bind(company.0)
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(ids.into_iter().map(RunTemplateId).collect())
+    }
+
+    /// The run templates of an application.
+    pub async fn run_templates_with(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Vec<RunTemplateId>, StoreError> {
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM runtemplate WHERE app_id = $1 ORDER BY id")
+                .bind(application.0)
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(ids.into_iter().map(RunTemplateId).collect())
+    }
+
     /// One run template.
     pub async fn run_template(&self, id: RunTemplateId) -> Result<RunTemplateRow, StoreError> {
         let mut conn = self.readers.acquire().await?;

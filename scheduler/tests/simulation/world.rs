@@ -377,7 +377,7 @@ async fn run_template(store: &Store) -> RunTemplateId {
     };
     let application = store.change(application).await.unwrap().id;
     let company =
-        store.change(CreateCompany { name: "c".to_owned(), max_running: None }).await.unwrap().id;
+        store.change(CreateCompany { name: "c".to_owned(), ..Default::default() }).await.unwrap();
     let retry = RetryPolicy { max_attempts: 3, backoff: Backoff::None, ..RetryPolicy::default() };
     let template = NewRunTemplate {
         name: "t".to_owned(),

@@ -37,6 +37,8 @@ suite! {
     catalogue::{
         names_are_unique_and_unknown_ids_are_named,
         run_templates_keep_their_variables,
+        what_is_changed_is_changed_and_the_rest_stays,
+        what_something_depends_on_is_not_deleted,
         lists_are_paged_without_gaps,
     }
     queue::{
@@ -53,6 +55,7 @@ suite! {
         a_job_waits_for_its_time,
         a_paused_queue_hands_out_nothing,
         what_has_failed_is_cleared_and_nothing_else,
+        a_limit_that_changes_holds_at_once,
     }
     attempts::{
         a_job_goes_through_its_life,

@@ -161,7 +161,7 @@ pub async fn new_template(store: &Store, name: &str, cmdparams: &str) -> NewRunT
     };
     let application = store.change(application).await.unwrap().id;
     let company = CreateCompany { name: format!("company of {name}"), ..Default::default() };
-    let company = store.change(company).await.unwrap().id;
+    let company = store.change(company).await.unwrap();
     let environment = [("A".to_owned(), "one".to_owned()), ("B".to_owned(), "'\"\n".to_owned())];
     NewRunTemplate {
         name: name.to_owned(),

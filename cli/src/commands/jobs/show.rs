@@ -6,7 +6,7 @@ use multiflexi_proto::v1::{Attempt, GetJobRequest, Job, StreamSummary};
 use serde_json::{Value, json};
 
 use crate::{
-    commands::missing,
+    commands::{missing, variables},
     connect::Server,
     failure::Failure,
     output::{Format, Output, json},
@@ -89,9 +89,6 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
     let job = answer.job.ok_or_else(|| missing("job"))?;
     let mut value = job_value(&job);
     value["attempts"] = answer.attempts.iter().map(attempt_value).collect();
-    let mut environment: Vec<String> =
-        job.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    environment.sort_unstable();
     let fields = [
         ("id", job.id.to_string()),
         ("state", job.state().name().to_owned()),
@@ -99,7 +96,7 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
         ("run template", format!("{} ({})", job.run_template_name, job.run_template_id)),
         ("application", format!("{} ({})", job.application_name, job.application_id)),
         ("company", format!("{} ({})", job.company_name, job.company_id)),
-        ("environment", environment.join("\n")),
+        ("environment", variables(&job.environment)),
         ("created", json::local(job.created.as_ref())),
         ("queued", json::local(job.queued.as_ref())),
         ("not before", json::local(job.not_before.as_ref())),

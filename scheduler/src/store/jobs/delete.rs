@@ -6,7 +6,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::state;
 use crate::{
-    domain::{ids::JobId, job::State},
+    domain::{
+        ids::{JobId, RunTemplateId},
+        job::State,
+    },
     store::{
         Change, Store, StoreError, Tx,
         dialect::Kind,
@@ -107,6 +110,36 @@ impl Change for DeleteJobs {
 }
 
 impl Store {
+    /// Jobs of a run template with an id above `after`: the first `limit` by id.
+    pub async fn jobs_of(
+        &self,
+        template: RunTemplateId,
+        after: JobId,
+        limit: i64,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM job WHERE runtemplate_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(template.0)
+        .bind(after.0)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(ids.into_iter().map(JobId).collect())
+    }
+
+    /// A job of a run template that is on an agent, if there is one.
+    pub async fn job_on_agent(&self, template: RunTemplateId) -> Result<Option<JobId>, StoreError> {
+        let id: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM job WHERE state IN ('offered', 'running', 'unreachable', 'finishing') \
+             AND runtemplate_id = $1 LIMIT 1",
+        )
+        .bind(template.0)
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(id.map(JobId))
+    }
+
     /// Jobs in one of these states that ended at least so long ago, with an id above
     /// `after`: the first `limit` by id.
     pub async fn ended_jobs(

@@ -15,9 +15,9 @@ use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Transition, keys_json};
+use super::{Transition, keys_json, list};
 use crate::{
-    domain::ids::AttemptKey,
+    domain::{ids::AttemptKey, job::State},
     store::{Change, StoreError, Tx, dialect::Kind, jobs},
 };
 
@@ -226,6 +226,39 @@ async fn release(tx: &mut Tx<'_>, ids: &[[i64; 1]]) -> Result<(), StoreError> {
     );
     let ids = serde_json::json!(ids).to_string();
     sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(&mut *tx.conn).await?;
+    Ok(())
+}
+
+/// The limits of a company or of one of its run templates are others now: what counts
+/// towards them is found anew.
+pub(in crate::store) async fn limits_changed(
+    tx: &mut Tx<'_>,
+    company: i64,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE job SET limited = n.counts, \
+         held = CASE WHEN job.state = 'queued' AND job.held IS NULL AND n.counts = 1 \
+         THEN '{LIMIT}' ELSE job.held END \
+         FROM (SELECT o.id, {LIMITED} AS counts FROM job o {index} \
+         JOIN runtemplate t ON t.id = o.runtemplate_id JOIN company c ON c.id = o.company_id \
+         WHERE o.state IN {open} AND o.company_id = $1) AS n WHERE job.id = n.id",
+        index = tx.dialect.by_index("job_state"),
+        open = list(&[
+            State::Queued,
+            State::Offered,
+            State::Running,
+            State::Unreachable,
+            State::Finishing
+        ]),
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(company).execute(&mut *tx.conn).await?;
+    // Without a limit all are let in, a part at a time.
+    let sql = format!(
+        "UPDATE job SET held = NULL WHERE state = 'queued' AND company_id = $1 \
+         AND held = '{LIMIT}' AND limited = 0"
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(company).execute(&mut *tx.conn).await?;
+    while admit(tx, &[company].into()).await? >= ADMITTED_AT_ONCE.unsigned_abs() {}
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use multiflexi_scheduler::{
     },
     store::{
         CreateCompany, CreateJobs, CreateRunTemplate, DeleteJob, DeleteJobs, NewJobs,
-        NewRunTemplate, PauseQueue, ProcessQueue, ReleaseDue, Start, Wait,
+        NewRunTemplate, PauseQueue, ProcessQueue, ReleaseDue, Start, UpdateCompany,
+        UpdateRunTemplate, Wait,
     },
 };
 
@@ -38,8 +39,9 @@ impl World {
         company: Option<u32>,
     ) -> NewRunTemplate {
         let name = format!("limited {name}");
-        let create = CreateCompany { name: name.clone(), max_running: company };
-        let company = self.store.change(create).await.unwrap().id;
+        let create =
+            CreateCompany { name: name.clone(), max_running: company, ..Default::default() };
+        let company = self.store.change(create).await.unwrap();
         let new = new_template(&self.store, &name, "").await;
         NewRunTemplate { company, max_running: template, ..new }
     }
@@ -201,4 +203,27 @@ pub async fn what_has_failed_is_cleared_and_nothing_else(database: Box<dyn Datab
     assert_eq!(deleted.jobs, [failed.job], "the states are looked at again");
     assert!(world.store.job(failed.job).await.is_err());
     assert_eq!(world.state(running.job).await, State::Running);
+}
+
+pub async fn a_limit_that_changes_holds_at_once(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let free = world.limited("later", None, None).await;
+    let company = free.company;
+    let template = world.create(&free).await;
+    let jobs = world.queue_of(template, 6).await;
+    let limit = |max_running| UpdateRunTemplate {
+        max_running: Some(max_running),
+        ..UpdateRunTemplate::of(template)
+    };
+    assert_eq!(world.next(1).await, jobs[..1]);
+    world.store.change(limit(Some(2))).await.unwrap();
+    assert_eq!(world.next(9).await, jobs[1..2], "one was claimed before, so one more");
+    world.store.change(limit(Some(3))).await.unwrap();
+    assert_eq!(world.next(9).await, jobs[2..3]);
+    let company = UpdateCompany { max_running: Some(Some(3)), ..UpdateCompany::of(company) };
+    world.store.change(company.clone()).await.unwrap();
+    world.store.change(limit(None)).await.unwrap();
+    assert!(world.next(9).await.is_empty(), "the company's limit is reached");
+    world.store.change(UpdateCompany { max_running: Some(None), ..company }).await.unwrap();
+    assert_eq!(world.next(9).await, jobs[3..]);
 }
