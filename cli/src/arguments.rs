@@ -123,6 +123,24 @@ pub enum Command {
     /// List applications
     #[command(name = "application:list")]
     ApplicationList(Paging),
+    /// Import applications from their definitions
+    #[command(name = "application:import-json")]
+    ApplicationImport(applications::Import),
+    /// Export the definition of an application
+    #[command(name = "application:export-json")]
+    ApplicationExport(applications::Export),
+    /// Say all that is wrong with definitions of applications
+    #[command(name = "application:validate-json")]
+    ApplicationValidate(applications::Validate),
+    /// Show the variables that an application takes
+    #[command(name = "application:show-config")]
+    ApplicationShowConfig(ById),
+    /// Change an application
+    #[command(name = "application:update")]
+    ApplicationUpdate(applications::Update),
+    /// Delete an application
+    #[command(name = "application:delete")]
+    ApplicationDelete(Delete),
     /// Show an application
     #[command(name = "application:show", visible_alias = "application:get")]
     ApplicationShow(ById),

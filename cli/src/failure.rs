@@ -33,6 +33,11 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
+    /// Whether a request failed for what it says, and not for how things are.
+    pub fn is_about_values(status: &Status) -> bool {
+        matches!(status.code(), Code::InvalidArgument | Code::AlreadyExists)
+    }
+
     /// Says what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -18,11 +18,18 @@ CREATE TABLE companyenv (
     PRIMARY KEY (company_id, keyword)
 ) STRICT, WITHOUT ROWID;
 
+-- `document` is the application's definition, JSON; the other columns are what of it is
+-- looked for. `revision` grows with each change, and is no number that a change had
+-- which was rolled back.
 CREATE TABLE apps (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL UNIQUE,
     executable TEXT NOT NULL,
     cmdparams  TEXT NOT NULL,
+    uuid       TEXT UNIQUE,
+    version    TEXT,
+    document   TEXT NOT NULL,
+    revision   INTEGER NOT NULL,
     created    INTEGER NOT NULL
 ) STRICT;
 

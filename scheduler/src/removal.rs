@@ -14,7 +14,10 @@ use crate::{
     },
     events::Events,
     objects::Objects,
-    store::{DeleteCompany, DeleteJob, DeleteJobs, DeleteRunTemplate, Store, StoreError},
+    store::{
+        DeleteApplication, DeleteCompany, DeleteJob, DeleteJobs, DeleteRunTemplate, Store,
+        StoreError,
+    },
 };
 
 /// Jobs that are removed in one transaction: it holds the write lock for a few
@@ -107,9 +110,12 @@ impl Removal {
         self.store.change(DeleteCompany(id)).await
     }
 
-    /// Removes all run templates of an application, with their jobs.
-    pub async fn uses_of_application(&self, id: ApplicationId) -> Result<(), StoreError> {
-        self.run_templates(&self.store.run_templates_with(id).await?).await
+    /// Removes an application; with `cascade` its run templates and their jobs too.
+    pub async fn application(&self, id: ApplicationId, cascade: bool) -> Result<(), StoreError> {
+        if cascade {
+            self.run_templates(&self.store.run_templates_with(id).await?).await?;
+        }
+        self.store.change(DeleteApplication(id)).await
     }
 
     async fn run_templates(&self, templates: &[RunTemplateId]) -> Result<(), StoreError> {

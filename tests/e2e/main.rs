@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod agents;
+mod applications;
 mod artifacts;
 mod bad_input;
 mod commands;

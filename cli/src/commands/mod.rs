@@ -78,6 +78,16 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::ApplicationList(paging) => applications::list(&server, output, paging).await?,
         Command::ApplicationShow(by) => applications::show(&server, output, by.id()).await?,
         Command::ApplicationCreate(create) => create.run(&server, output).await?,
+        Command::ApplicationImport(import) => import.run(&server, output).await?,
+        Command::ApplicationExport(export) => export.run(&server, output).await?,
+        Command::ApplicationValidate(validate) => validate.run(&server, output).await?,
+        Command::ApplicationShowConfig(by) => {
+            applications::show_config(&server, output, by.id()).await?;
+        }
+        Command::ApplicationUpdate(update) => update.run(&server, output).await?,
+        Command::ApplicationDelete(delete) => {
+            applications::delete(&server, output, delete).await?;
+        }
         Command::RunTemplateList(paging) => run_templates::list(&server, output, paging).await?,
         Command::RunTemplateShow(by) => run_templates::show(&server, output, by.id()).await?,
         Command::RunTemplateCreate(create) => create.run(&server, output).await?,

@@ -1,33 +1,92 @@
 //! `ApplicationService`.
 
+use std::sync::Arc;
+
 use multiflexi_proto::{
     timestamp,
     v1::{
-        self, CreateApplicationRequest, CreateApplicationResponse, GetApplicationRequest,
-        GetApplicationResponse, ListApplicationsRequest, ListApplicationsResponse,
+        self, CreateApplicationRequest, CreateApplicationResponse, DefinitionNote,
+        DeleteApplicationRequest, DeleteApplicationResponse, ExportApplicationRequest,
+        ExportApplicationResponse, GetApplicationRequest, GetApplicationResponse,
+        ImportApplicationRequest, ImportApplicationResponse, ImportOutcome,
+        ListApplicationsRequest, ListApplicationsResponse, UpdateApplicationRequest,
+        UpdateApplicationResponse, ValidateApplicationRequest, ValidateApplicationResponse,
         application_service_server::ApplicationService,
     },
 };
 use tonic::{Request, Response, Status};
 
-use super::{Services, parse, status::invalid};
+use super::{Services, parse};
 use crate::{
     domain::{
-        command_line::{self, CommandLineError},
-        environment::Variables,
+        application::{self, ArtifactPattern, Change, Definition, Field, Note},
         ids::ApplicationId,
     },
-    store::{ApplicationRow, CreateApplication, Page},
+    store::{ApplicationRow, Page, Put, PutApplication},
 };
 
+/// The language of texts that are for people.
+const LANGUAGE: &str = "en";
+
 fn application(row: ApplicationRow) -> v1::Application {
+    let definition = row.definition;
+    let Definition { executable, cmdparams, tags, .. } = Definition::clone(&definition);
     v1::Application {
         id: row.id.0,
-        name: row.name,
-        executable: row.executable,
-        cmdparams: row.cmdparams,
+        name: definition.name.main().to_owned(),
+        executable,
+        cmdparams,
         created: Some(timestamp(row.created)),
+        title: definition.title.get(LANGUAGE).to_owned(),
+        description: definition.description.get(LANGUAGE).to_owned(),
+        uuid: definition.uuid.clone().unwrap_or_default(),
+        version: definition.version.clone().unwrap_or_default(),
+        homepage: definition.homepage.clone().unwrap_or_default(),
+        oci_image: definition.oci_image.clone().unwrap_or_default(),
+        tags,
+        fields: definition.environment.iter().map(field).collect(),
+        exit_codes: definition
+            .exit_codes
+            .iter()
+            .map(|(code, meaning)| v1::ApplicationExitCode {
+                code: *code,
+                description: meaning.description.get(LANGUAGE).to_owned(),
+                severity: meaning.severity.to_string(),
+                retry: meaning.retry,
+            })
+            .collect(),
+        artifacts: definition.artifacts.iter().map(artifact).collect(),
     }
+}
+
+fn field((name, field): (&String, &Field)) -> v1::ApplicationField {
+    v1::ApplicationField {
+        name: name.clone(),
+        r#type: field.kind.to_string(),
+        description: field.description.get(LANGUAGE).to_owned(),
+        hint: field.hint.get(LANGUAGE).to_owned(),
+        // A default password is a secret as well as any.
+        default_value: field.default.clone().filter(|_| !field.secret),
+        required: field.required,
+        secret: field.secret,
+        options: field.options.iter().map(|choice| choice.value.clone()).collect(),
+    }
+}
+
+fn artifact(pattern: &ArtifactPattern) -> v1::ApplicationArtifact {
+    v1::ApplicationArtifact {
+        name: pattern.name.get(LANGUAGE).to_owned(),
+        path: pattern.path.clone(),
+        description: pattern.description.get(LANGUAGE).to_owned(),
+    }
+}
+
+fn note(note: &Note) -> DefinitionNote {
+    DefinitionNote { path: note.path.clone(), text: note.text.clone() }
+}
+
+fn id(value: i64) -> Result<ApplicationId, Status> {
+    parse::id("application_id", "application", value).map(ApplicationId)
 }
 
 #[tonic::async_trait]
@@ -38,15 +97,10 @@ impl ApplicationService for Services {
     ) -> Result<Response<CreateApplicationResponse>, Status> {
         let CreateApplicationRequest { name, executable, cmdparams } = request.into_inner();
         let name = parse::name(&name)?;
-        // Whether it can be launched at all is said now and not at its first job.
-        command_line::build(&executable, &cmdparams, &Variables::new()).map_err(|error| {
-            let field = match error {
-                CommandLineError::NoExecutable => "executable",
-                _ => "cmdparams",
-            };
-            invalid(field, error)
-        })?;
-        let row = self.store.change(CreateApplication { name, executable, cmdparams }).await?;
+        let definition = Arc::new(Definition::new(&name, &executable, &cmdparams)?);
+        let put = PutApplication { id: None, definition, replace: false };
+        let id = self.store.change(put).await?.id();
+        let row = self.store.application(id).await?;
         Ok(Response::new(CreateApplicationResponse { application: Some(application(row)) }))
     }
 
@@ -54,8 +108,7 @@ impl ApplicationService for Services {
         &self,
         request: Request<GetApplicationRequest>,
     ) -> Result<Response<GetApplicationResponse>, Status> {
-        let id = parse::id("application_id", "application", request.into_inner().application_id)?;
-        let row = self.store.application(ApplicationId(id)).await?;
+        let row = self.store.application(id(request.into_inner().application_id)?).await?;
         Ok(Response::new(GetApplicationResponse { application: Some(application(row)) }))
     }
 
@@ -69,5 +122,88 @@ impl ApplicationService for Services {
         let next_page_token = page.next(&rows, |row| row.id.0);
         let applications = rows.into_iter().map(application).collect();
         Ok(Response::new(ListApplicationsResponse { applications, next_page_token }))
+    }
+
+    async fn import_application(
+        &self,
+        request: Request<ImportApplicationRequest>,
+    ) -> Result<Response<ImportApplicationResponse>, Status> {
+        let definition = application::parse(&request.into_inner().document)?;
+        let notes = definition.notes.iter().map(note).collect();
+        let definition = Arc::new(definition);
+        let put = self.store.change(PutApplication { id: None, definition, replace: true }).await?;
+        let outcome = match put {
+            Put::Created(_) => ImportOutcome::Created,
+            Put::Changed(_) => ImportOutcome::Changed,
+            Put::Unchanged(_) => ImportOutcome::Unchanged,
+        };
+        let row = self.store.application(put.id()).await?;
+        Ok(Response::new(ImportApplicationResponse {
+            application: Some(application(row)),
+            outcome: outcome.into(),
+            notes,
+        }))
+    }
+
+    async fn export_application(
+        &self,
+        request: Request<ExportApplicationRequest>,
+    ) -> Result<Response<ExportApplicationResponse>, Status> {
+        let row = self.store.application(id(request.into_inner().application_id)?).await?;
+        Ok(Response::new(ExportApplicationResponse { document: row.definition.export() }))
+    }
+
+    async fn validate_application(
+        &self,
+        request: Request<ValidateApplicationRequest>,
+    ) -> Result<Response<ValidateApplicationResponse>, Status> {
+        let answer = match application::parse(&request.into_inner().document) {
+            Ok(definition) => ValidateApplicationResponse {
+                faults: Vec::new(),
+                notes: definition.notes.iter().map(note).collect(),
+            },
+            Err(invalid) => ValidateApplicationResponse {
+                faults: invalid
+                    .faults
+                    .into_iter()
+                    .map(|fault| DefinitionNote { path: fault.path, text: fault.problem })
+                    .collect(),
+                notes: Vec::new(),
+            },
+        };
+        Ok(Response::new(answer))
+    }
+
+    async fn update_application(
+        &self,
+        request: Request<UpdateApplicationRequest>,
+    ) -> Result<Response<UpdateApplicationResponse>, Status> {
+        let request = request.into_inner();
+        let id = id(request.application_id)?;
+        let change = Change {
+            name: request.name.map(|name| parse::name(&name)).transpose()?,
+            title: request.title,
+            description: request.description,
+            executable: request.executable,
+            cmdparams: request.cmdparams,
+            uuid: request.uuid,
+            version: request.version,
+            homepage: request.homepage,
+            oci_image: request.oci_image,
+            ..Change::default()
+        };
+        let definition = Arc::new(self.store.application(id).await?.definition.with(change)?);
+        self.store.change(PutApplication { id: Some(id), definition, replace: true }).await?;
+        let row = self.store.application(id).await?;
+        Ok(Response::new(UpdateApplicationResponse { application: Some(application(row)) }))
+    }
+
+    async fn delete_application(
+        &self,
+        request: Request<DeleteApplicationRequest>,
+    ) -> Result<Response<DeleteApplicationResponse>, Status> {
+        let request = request.into_inner();
+        self.removal.application(id(request.application_id)?, request.cascade).await?;
+        Ok(Response::new(DeleteApplicationResponse {}))
     }
 }

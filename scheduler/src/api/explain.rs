@@ -136,7 +136,7 @@ impl Services {
 }
 
 fn why_ended(state: State, job: &JobRow) -> String {
-    let meaning = exit_code::meaning(state, job.exit_code, job.signal);
+    let meaning = exit_code::meaning(state, job.exit_code, job.signal, &job.definition);
     match (state, job.exit_code) {
         (State::Succeeded | State::Failed, Some(code)) => {
             format!("it {state}: exit code {code} ({meaning})")
@@ -167,7 +167,12 @@ fn events(job: &JobRow, attempts: &[AttemptRow]) -> Vec<(i64, JobEvent)> {
             events.push((started, event(started, number, "started", process)));
         }
         if let Some(ended) = attempt.ended {
-            let mut why = exit_code::meaning(attempt.state, attempt.exit_code, attempt.signal);
+            let mut why = exit_code::meaning(
+                attempt.state,
+                attempt.exit_code,
+                attempt.signal,
+                &attempt.definition,
+            );
             if let Some(code) = attempt.exit_code {
                 why = format!("exit code {code}: {why}");
             }

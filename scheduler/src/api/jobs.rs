@@ -75,7 +75,10 @@ fn job(row: JobRow) -> v1::Job {
         queued: row.queued.map(timestamp),
         started: row.started.map(timestamp),
         ended: row.ended.map(timestamp),
-        meaning: exit_code::meaning(row.state, row.exit_code, row.signal),
+        meaning: exit_code::meaning(row.state, row.exit_code, row.signal, &row.definition),
+        severity: exit_code::severity(row.state, row.exit_code, row.signal, &row.definition)
+            .map(|severity| severity.to_string())
+            .unwrap_or_default(),
         exit_code: row.exit_code,
         signal: row.signal,
         agent: row.agent.unwrap_or_default(),
@@ -102,7 +105,7 @@ pub(super) fn attempt(row: AttemptRow) -> v1::Attempt {
         offered: Some(timestamp(row.offered)),
         started: row.started.map(timestamp),
         ended: row.ended.map(timestamp),
-        meaning: exit_code::meaning(row.state, row.exit_code, row.signal),
+        meaning: exit_code::meaning(row.state, row.exit_code, row.signal, &row.definition),
         exit_code: row.exit_code,
         signal: row.signal,
         usage: row.state.is_terminal().then_some(v1::ResourceUsage {

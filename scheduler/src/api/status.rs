@@ -6,7 +6,10 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{artifacts::ArtifactError, logs::LogError, objects::ObjectError, store::StoreError};
+use crate::{
+    artifacts::ArtifactError, domain::application::Invalid, logs::LogError, objects::ObjectError,
+    store::StoreError,
+};
 
 /// When a client may try again after the store was full.
 const RETRY_FULL: Duration = Duration::from_secs(5);
@@ -54,6 +57,16 @@ impl From<StoreError> for Status {
             StoreError::Closed | StoreError::Open { .. } => Self::unavailable(message),
             StoreError::Database(_) => internal(&message),
         }
+    }
+}
+
+impl From<Invalid> for Status {
+    fn from(invalid: Invalid) -> Self {
+        let mut details = ErrorDetails::new();
+        for fault in &invalid.faults {
+            details.add_bad_request_violation(&fault.path, &fault.problem);
+        }
+        Self::with_error_details(Code::InvalidArgument, invalid.to_string(), details)
     }
 }
 

@@ -258,7 +258,7 @@ impl Services {
             number,
             state: jobs::to_state(row.state).into(),
             ended: row.ended.map(timestamp),
-            meaning: exit_code::meaning(row.state, None, None),
+            meaning: exit_code::meaning(row.state, None, None, &row.definition),
             ..v1::Attempt::default()
         }))
     }

@@ -1,8 +1,8 @@
-//! The variables of a job's process, and the order in which the layers that give
-//! them win: run template < job. More layers (application defaults, company,
-//! credentials) come below these two.
+//! The variables of a job's process. Layers give them, and the later wins: defaults of
+//! the application < company < run template < job < system. In the values that people
+//! give, `{NAME}` stands for the value of another variable.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// Variables by name, in a stable order.
 pub type Variables = BTreeMap<String, String>;
@@ -56,13 +56,109 @@ pub fn check(variables: &Variables) -> Result<(), VariableError> {
     Ok(())
 }
 
-/// One environment from layers, the later winning.
-pub fn assemble<'a>(layers: impl IntoIterator<Item = &'a Variables>) -> Variables {
-    let mut variables = Variables::new();
-    for layer in layers {
-        variables.extend(layer.iter().map(|(name, value)| (name.clone(), value.clone())));
+/// Who gives a variable; the later wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// The application's definition: its defaults.
+    Application,
+    /// The company.
+    Company,
+    /// The run template.
+    RunTemplate,
+    /// The job itself.
+    Job,
+    /// The system: what tells the process what it is.
+    System,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Application => "application",
+            Self::Company => "company",
+            Self::RunTemplate => "run template",
+            Self::Job => "job",
+            Self::System => "system",
+        })
     }
-    variables
+}
+
+/// A variable with where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its value, as the process gets it.
+    pub value: String,
+    /// Who gives it.
+    pub layer: Layer,
+    /// Who gives it too, and is not heard; the weakest first.
+    pub overridden: Vec<Layer>,
+}
+
+/// One environment from layers, each later than the one before.
+pub fn resolve(
+    layers: &[(Layer, &Variables)],
+) -> Result<BTreeMap<String, Resolved>, VariableError> {
+    let mut resolved = BTreeMap::<String, Resolved>::new();
+    for (layer, variables) in layers {
+        for (name, value) in *variables {
+            let (value, layer) = (value.clone(), *layer);
+            match resolved.get_mut(name) {
+                Some(known) => {
+                    known.overridden.push(known.layer);
+                    (known.value, known.layer) = (value, layer);
+                }
+                None => {
+                    let overridden = Vec::new();
+                    resolved.insert(name.clone(), Resolved { value, layer, overridden });
+                }
+            }
+        }
+    }
+    let given: Vec<&String> = resolved
+        .iter()
+        .filter(|(_, resolved)| resolved.layer != Layer::System && resolved.value.contains('{'))
+        .map(|(name, _)| name)
+        .collect();
+    let mut expanded = Vec::with_capacity(given.len());
+    for name in given {
+        expanded.push((name.clone(), expand(name, &resolved)?));
+    }
+    for (name, value) in expanded {
+        if let Some(known) = resolved.get_mut(&name) {
+            known.value = value;
+        }
+    }
+    Ok(resolved)
+}
+
+/// Replaces the macros of one value, in one pass: what they stand for is taken as it
+/// is. `${NAME}` is left to whoever reads the value, a shell most likely; so is what
+/// names no variable.
+fn expand(name: &str, all: &BTreeMap<String, Resolved>) -> Result<String, VariableError> {
+    let text = all.get(name).map(|known| known.value.as_str()).unwrap_or_default();
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let macro_of = rest[open + 1..].find('}').map(|close| &rest[open + 1..open + 1 + close]);
+        let known = macro_of.filter(|_| !rest[..open].ends_with('$')).and_then(|m| all.get(m));
+        match (known, macro_of) {
+            (Some(known), Some(macro_of)) => {
+                expanded.push_str(&rest[..open]);
+                expanded.push_str(&known.value);
+                rest = &rest[open + macro_of.len() + 2..];
+            }
+            _ => {
+                expanded.push_str(&rest[..=open]);
+                rest = &rest[open + 1..];
+            }
+        }
+        if expanded.len() > MAX_VALUE {
+            let (name, bytes) = (name.to_owned(), expanded.len());
+            return Err(VariableError::TooLong { name, bytes });
+        }
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
 }
 
 #[cfg(test)]
@@ -77,10 +173,43 @@ mod tests {
     fn the_later_layer_wins() {
         let template = variables(&[("A", "template"), ("B", "template")]);
         let job = variables(&[("B", "job"), ("C", "")]);
-        assert_eq!(
-            assemble([&template, &job]),
-            variables(&[("A", "template"), ("B", "job"), ("C", "")])
-        );
+        let system = variables(&[("B", "system")]);
+        let layers =
+            [(Layer::RunTemplate, &template), (Layer::Job, &job), (Layer::System, &system)];
+        let resolved = resolve(&layers).unwrap();
+        let of = |name: &str| {
+            let Resolved { value, layer, overridden } = &resolved[name];
+            (value.as_str(), *layer, overridden.as_slice())
+        };
+        assert_eq!(of("A"), ("template", Layer::RunTemplate, &[][..]));
+        let beaten = [Layer::RunTemplate, Layer::Job];
+        assert_eq!(of("B"), ("system", Layer::System, &beaten[..]));
+        assert_eq!(of("C"), ("", Layer::Job, &[][..]), "an empty value is a value");
+    }
+
+    #[test]
+    fn macros_stand_for_other_values_and_nothing_else() {
+        let given = variables(&[
+            ("DAY", "monday"),
+            ("FILE", "{DAY}-{OTHER}.csv"),
+            ("TWICE", "{FILE}"),
+            ("SHELL", "for x in ${DAY} {} { {DAY"),
+            ("ID", "is {MULTIFLEXI_JOB_ID}"),
+        ]);
+        let system = variables(&[("MULTIFLEXI_JOB_ID", "{DAY}")]);
+        let resolved = resolve(&[(Layer::Job, &given), (Layer::System, &system)]).unwrap();
+        let value = |name: &str| resolved[name].value.as_str();
+        assert_eq!(value("FILE"), "monday-{OTHER}.csv");
+        assert_eq!(value("TWICE"), "{DAY}-{OTHER}.csv", "one pass");
+        assert_eq!(value("SHELL"), "for x in ${DAY} {} { {DAY");
+        assert_eq!(value("ID"), "is {DAY}");
+        assert_eq!(value("MULTIFLEXI_JOB_ID"), "{DAY}");
+        let long = "x".repeat(MAX_VALUE / 2);
+        let given = variables(&[("A", &long), ("B", "{A}{A}{A}")]);
+        assert!(matches!(
+            resolve(&[(Layer::Job, &given)]),
+            Err(VariableError::TooLong { name, .. }) if name == "B"
+        ));
     }
 
     #[test]

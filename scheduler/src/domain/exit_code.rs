@@ -1,10 +1,43 @@
-//! What exit codes and signals mean, by convention: 0 success, 1 warning, 126 and
-//! 127 from the shell, 255 critical failure (the PHP MultiFlexi's own list).
+//! What exit codes and signals mean: what the application declares, or else by
+//! convention: 0 success, 1 warning, 126 and 127 from the shell, 255 critical failure
+//! (the PHP MultiFlexi's own list).
 
-use super::job::State;
+use super::{
+    application::{Definition, Severity},
+    job::State,
+};
+
+/// How bad an outcome is; none while there is none.
+pub fn severity(
+    state: State,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    application: &Definition,
+) -> Option<Severity> {
+    match state {
+        State::Cancelled => return Some(Severity::Info),
+        State::TimedOut | State::Lost => return Some(Severity::Error),
+        _ if !state.is_terminal() => return None,
+        _ => {}
+    }
+    let code = exit_code.filter(|_| signal.is_none());
+    let declared = code.and_then(|code| application.exit_codes.get(&code));
+    Some(match (declared, code) {
+        (Some(declared), _) => declared.severity,
+        (None, Some(0)) => Severity::Success,
+        (None, Some(1)) => Severity::Warning,
+        (None, Some(255)) => Severity::Critical,
+        (None, _) => Severity::Error,
+    })
+}
 
 /// What an outcome means, in a few words; empty while there is none.
-pub fn meaning(state: State, exit_code: Option<i32>, signal: Option<i32>) -> String {
+pub fn meaning(
+    state: State,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    application: &Definition,
+) -> String {
     match state {
         State::Cancelled => return ended_by("cancelled", exit_code, signal),
         State::TimedOut => return ended_by("timed out", exit_code, signal),
@@ -14,7 +47,12 @@ pub fn meaning(state: State, exit_code: Option<i32>, signal: Option<i32>) -> Str
     }
     match (exit_code, signal) {
         (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
-        (Some(code), None) => exit_code_meaning(code).to_owned(),
+        (Some(code), None) => {
+            let declared = application.exit_codes.get(&code);
+            let declared = declared.map(|declared| declared.description.get("en"));
+            let declared = declared.filter(|text| !text.is_empty());
+            declared.unwrap_or_else(|| exit_code_meaning(code)).to_owned()
+        }
         (None, None) => String::new(),
     }
 }
@@ -71,6 +109,14 @@ mod tests {
 
     #[test]
     fn every_outcome_is_explained() {
+        let application = Definition::new("a", "a", "").unwrap();
+        let meaning = |state, code, signal| meaning(state, code, signal, &application);
+        let severity = |state, code, signal| severity(state, code, signal, &application);
+        assert_eq!(severity(State::Succeeded, Some(0), None), Some(Severity::Success));
+        assert_eq!(severity(State::Failed, Some(1), None), Some(Severity::Warning));
+        assert_eq!(severity(State::Failed, None, Some(9)), Some(Severity::Error));
+        assert_eq!(severity(State::Lost, None, None), Some(Severity::Error));
+        assert_eq!(severity(State::Running, None, None), None);
         assert_eq!(meaning(State::Succeeded, Some(0), None), "success");
         assert_eq!(meaning(State::Failed, Some(127), None), "command not found");
         assert_eq!(meaning(State::Failed, Some(126), None), "command not executable");

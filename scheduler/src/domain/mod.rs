@@ -1,6 +1,7 @@
 //! The rules of the system, pure: no I/O, no clock, no SQL, no gRPC. Everything
 //! here is a function of its arguments, and everything else asks here.
 
+pub mod application;
 pub mod command_line;
 pub mod environment;
 pub mod exit_code;

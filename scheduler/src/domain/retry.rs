@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::job::{Completion, EndCause};
+use super::{
+    application::Definition,
+    job::{Completion, EndCause},
+};
 
 /// How the pause before an attempt grows with the retries before it. The names are
 /// the PHP MultiFlexi's.
@@ -142,9 +145,21 @@ pub struct Retry {
 
 impl RetryPolicy {
     /// Whether an attempt that ended so is followed by another, after `retries` that
-    /// were made before. `random` spreads the pauses of jobs that fail together.
-    pub fn decide(&self, end: &Completion, retries: u32, random: u32) -> Option<Retry> {
-        let cause = self.on.iter().find(|cause| cause.covers(end))?;
+    /// were made before. Besides the causes of the policy, an exit code is one that the
+    /// application declares so. `random` spreads the pauses of jobs that fail together.
+    pub fn decide(
+        &self,
+        end: &Completion,
+        application: &Definition,
+        retries: u32,
+        random: u32,
+    ) -> Option<Retry> {
+        let declared = || {
+            let code = end.exit_code.filter(|_| matches!(end.cause, EndCause::Exited))?;
+            application.exit_codes.get(&code)?.retry.then_some(Cause::ExitCode(code))
+        };
+        let named = self.on.iter().find(|cause| cause.covers(end)).copied();
+        let cause = named.or_else(declared)?;
         let next = retries.saturating_add(2);
         if next > self.max_attempts {
             return None;
@@ -202,9 +217,31 @@ mod tests {
         RetryPolicy { max_attempts: 3, on, ..RetryPolicy::default() }
     }
 
+    fn application() -> Definition {
+        Definition::new("a", "true", "").unwrap()
+    }
+
+    #[test]
+    fn an_exit_code_that_the_application_declares_so_is_retried() {
+        let application = crate::domain::application::parse(
+            r#"{"name": "a", "description": "", "executable": "a", "environment": {},
+                "exitCodes": {"75": {"description": "try later", "severity": "warning",
+                "retry": true}, "2": {"description": "no", "severity": "error"}}}"#,
+        );
+        let (application, policy) = (application.unwrap(), policy(&["lost"]));
+        let retried = |end: &Completion| policy.decide(end, &application, 0, 0).is_some();
+        assert!(retried(&end(EndCause::Exited, Some(75))));
+        assert!(!retried(&end(EndCause::Exited, Some(2))));
+        assert!(!retried(&end(EndCause::Cancelled, Some(75))), "it did not end by itself");
+        let once = RetryPolicy { max_attempts: 1, ..policy.clone() };
+        assert!(once.decide(&end(EndCause::Exited, Some(75)), &application, 0, 0).is_none());
+    }
+
     #[test]
     fn only_what_is_named_is_retried() {
-        let retried = |policy: &RetryPolicy, end: &Completion| policy.decide(end, 0, 0).is_some();
+        let retried = |policy: &RetryPolicy, end: &Completion| {
+            policy.decide(end, &application(), 0, 0).is_some()
+        };
         let exit = |code| end(EndCause::Exited, Some(code));
         let on_75 = policy(&["exit:75", "lost"]);
         assert!(retried(&on_75, &exit(75)) && retried(&on_75, &end(EndCause::Lost, None)));
@@ -223,9 +260,9 @@ mod tests {
     fn the_number_of_attempts_is_bounded() {
         let policy = policy(&["failed"]);
         let failed = end(EndCause::Exited, Some(1));
-        assert!(policy.decide(&failed, 0, 0).is_some());
-        assert!(policy.decide(&failed, 1, 0).is_some());
-        assert!(policy.decide(&failed, 2, 0).is_none());
+        assert!(policy.decide(&failed, &application(), 0, 0).is_some());
+        assert!(policy.decide(&failed, &application(), 1, 0).is_some());
+        assert!(policy.decide(&failed, &application(), 2, 0).is_none());
     }
 
     #[test]

@@ -1,91 +1,242 @@
-//! Applications: table `apps`.
+//! Applications: table `apps`. A definition is read once and kept in memory, by its
+//! revision: a claim does not read documents.
 
-use sqlx::Row as _;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use super::{Change, Page, Store, StoreError, Tx};
-use crate::domain::ids::ApplicationId;
+use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
+
+use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, filters::is_taken, jobs};
+use crate::domain::{
+    application::{self, Definition},
+    ids::ApplicationId,
+};
 
 /// An application.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApplicationRow {
     /// Its id.
     pub id: ApplicationId,
-    /// Its name.
-    pub name: String,
-    /// The program.
-    pub executable: String,
-    /// Its parameters.
-    pub cmdparams: String,
+    /// What it says of itself.
+    pub definition: Arc<Definition>,
     /// When it was created.
     pub created: i64,
 }
 
-const COLUMNS: &str = "SELECT id, name, executable, cmdparams, created FROM apps";
+/// Definitions that were read, with their revisions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Definitions(Arc<Mutex<HashMap<ApplicationId, Revision>>>);
 
-fn application(row: &sqlx::any::AnyRow) -> Result<ApplicationRow, sqlx::Error> {
+/// A definition with its revision.
+type Revision = (i64, Arc<Definition>);
+
+impl Definitions {
+    fn known(&self, id: ApplicationId, revision: i64) -> Option<Arc<Definition>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, definition) = known.get(&id)?;
+        (*known == revision).then(|| Arc::clone(definition))
+    }
+
+    /// The definitions of these applications, each with the revision that is wanted.
+    /// One that has changed since is there as it is now.
+    pub(super) async fn of<'c>(
+        &self,
+        conn: impl sqlx::Executor<'c, Database = sqlx::Any>,
+        dialect: super::Dialect,
+        wanted: &HashMap<ApplicationId, i64>,
+    ) -> Result<HashMap<ApplicationId, Arc<Definition>>, StoreError> {
+        let mut found = HashMap::with_capacity(wanted.len());
+        let mut unknown = Vec::new();
+        for (id, revision) in wanted {
+            match self.known(*id, *revision) {
+                Some(definition) => drop(found.insert(*id, definition)),
+                None => unknown.push([id.0]),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(found);
+        }
+        let chosen = dialect.rows("$1", &[("id", Kind::Int)]);
+        let sql = format!(
+            "SELECT id, document, revision FROM apps WHERE id IN (SELECT r.id FROM {chosen})"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(unknown).to_string())
+            .fetch_all(conn)
+            .await?;
+        for row in &rows {
+            let id = ApplicationId(row.try_get(0)?);
+            let definition = Arc::new(definition(&row.try_get::<String, _>(1)?)?);
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(id, (row.try_get(2)?, Arc::clone(&definition)));
+            found.insert(id, definition);
+        }
+        Ok(found)
+    }
+}
+
+/// A stored document was valid when it was stored.
+fn definition(document: &str) -> Result<Definition, sqlx::Error> {
+    application::parse(document).map_err(jobs::decode)
+}
+
+/// Stores an application's definition: a new application, or another definition of one
+/// that is there, which is told by its UUID or else by its name.
+#[derive(Clone, Debug)]
+pub struct PutApplication {
+    /// The application whose definition this is; none if it is to be found.
+    pub id: Option<ApplicationId>,
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// Whether one that is there may be given another definition.
+    pub replace: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// There was none.
+    Created(ApplicationId),
+    /// There was one with another definition.
+    Changed(ApplicationId),
+    /// There was one with this very definition.
+    Unchanged(ApplicationId),
+}
+
+impl Put {
+    /// The application.
+    pub fn id(self) -> ApplicationId {
+        let (Self::Created(id) | Self::Changed(id) | Self::Unchanged(id)) = self;
+        id
+    }
+}
+
+impl Change for PutApplication {
+    type Output = Put;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Put, StoreError> {
+        let definition = &self.definition;
+        let name = definition.name.main();
+        let known = sqlx::query(
+            "SELECT id, document FROM apps WHERE ($1 > 0 AND id = $1) OR ($1 = 0 AND \
+             (uuid = $2 OR (name = $3 AND (uuid IS NULL OR CAST($2 AS TEXT) IS NULL)))) \
+             ORDER BY id LIMIT 1",
+        )
+        .bind(self.id.map_or(0, |id| id.0))
+        .bind(definition.uuid.clone())
+        .bind(name.to_owned())
+        .fetch_optional(&mut *tx.conn)
+        .await?;
+        let document = definition.document().to_string();
+        let already = || StoreError::AlreadyExists { what: "application", name: name.to_owned() };
+        let own = match (known, self.id) {
+            (Some(_), _) if !self.replace => return Err(already()),
+            (Some(row), _) => {
+                let id = row.try_get(0)?;
+                if row.try_get::<String, _>(1)? == document {
+                    return Ok(Put::Unchanged(ApplicationId(id)));
+                }
+                id
+            }
+            (None, Some(id)) => {
+                return Err(StoreError::NotFound { what: "application", id: id.0 });
+            }
+            (None, None) => 0,
+        };
+        if is_taken(tx, "SELECT id FROM apps WHERE id <> $1 AND name = $2", own, name).await? {
+            return Err(already());
+        }
+        if let Some(uuid) = &definition.uuid {
+            let taken = "SELECT id FROM apps WHERE id <> $1 AND uuid = $2";
+            if is_taken(tx, taken, own, uuid).await? {
+                let what = "application with the UUID";
+                return Err(StoreError::AlreadyExists { what, name: uuid.clone() });
+            }
+        }
+        let sql = if own == 0 {
+            "INSERT INTO apps (name, executable, cmdparams, uuid, version, document, created, \
+             revision) SELECT $1, $2, $3, $4, $5, $6, $7, $7 WHERE $8 = 0 RETURNING id"
+        } else {
+            "UPDATE apps SET name = $1, executable = $2, cmdparams = $3, uuid = $4, \
+             version = $5, document = $6, \
+             revision = CASE WHEN revision < $7 THEN $7 ELSE revision + 1 END \
+             WHERE id = $8 RETURNING id"
+        };
+        let id: i64 = sqlx::query_scalar(sql)
+            .bind(name.to_owned())
+            .bind(definition.executable.clone())
+            .bind(definition.cmdparams.clone())
+            .bind(definition.uuid.clone())
+            .bind(definition.version.clone())
+            .bind(document)
+            .bind(tx.now)
+            .bind(own)
+            .fetch_one(&mut *tx.conn)
+            .await?;
+        let id = ApplicationId(id);
+        Ok(if own == 0 { Put::Created(id) } else { Put::Changed(id) })
+    }
+}
+
+/// Removes an application that no run template uses.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteApplication(pub ApplicationId);
+
+impl Change for DeleteApplication {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.0.0;
+        let templates: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM runtemplate WHERE app_id = $1")
+                .bind(id)
+                .fetch_one(&mut *tx.conn)
+                .await?;
+        if templates > 0 {
+            return Err(StoreError::Refused(format!(
+                "application {id} has {templates} run templates: delete them first, or all of it \
+                 with --cascade"
+            )));
+        }
+        let deleted = sqlx::query("DELETE FROM apps WHERE id = $1").bind(id);
+        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
+            0 => Err(StoreError::NotFound { what: "application", id }),
+            _ => Ok(()),
+        }
+    }
+}
+
+const COLUMNS: &str = "SELECT id, document, created FROM apps";
+
+fn row(row: &AnyRow) -> Result<ApplicationRow, sqlx::Error> {
     Ok(ApplicationRow {
         id: ApplicationId(row.try_get(0)?),
-        name: row.try_get(1)?,
-        executable: row.try_get(2)?,
-        cmdparams: row.try_get(3)?,
-        created: row.try_get(4)?,
+        definition: Arc::new(definition(&row.try_get::<String, _>(1)?)?),
+        created: row.try_get(2)?,
     })
-}
-
-/// Creates an application.
-#[derive(Clone, Debug)]
-pub struct CreateApplication {
-    /// Its name.
-    pub name: String,
-    /// The program.
-    pub executable: String,
-    /// Its parameters.
-    pub cmdparams: String,
-}
-
-impl Change for CreateApplication {
-    type Output = ApplicationRow;
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<ApplicationRow, StoreError> {
-        let row = sqlx::query(
-            "INSERT INTO apps (name, executable, cmdparams, created) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (name) DO NOTHING \
-             RETURNING id, name, executable, cmdparams, created",
-        )
-        .bind(self.name.clone())
-        .bind(self.executable.clone())
-        .bind(self.cmdparams.clone())
-        .bind(tx.now)
-        .fetch_optional(&mut *tx.conn)
-        .await?
-        .ok_or_else(|| StoreError::AlreadyExists {
-            what: "application",
-            name: self.name.clone(),
-        })?;
-        Ok(application(&row)?)
-    }
 }
 
 impl Store {
     /// One application.
     pub async fn application(&self, id: ApplicationId) -> Result<ApplicationRow, StoreError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
+        let found = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
             .bind(id.0)
             .fetch_optional(&self.readers)
             .await?
             .ok_or(StoreError::NotFound { what: "application", id: id.0 })?;
-        Ok(application(&row)?)
+        Ok(row(&found)?)
     }
 
     /// Applications by id.
     pub async fn applications(&self, page: Page) -> Result<Vec<ApplicationRow>, StoreError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{COLUMNS} WHERE id > $1 ORDER BY id LIMIT $2"
-        )))
-        .bind(page.after.unwrap_or(0))
-        .bind(page.size)
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows.iter().map(application).collect::<Result<_, _>>()?)
+        let rows =
+            sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id > $1 ORDER BY id LIMIT $2")))
+                .bind(page.after.unwrap_or(0))
+                .bind(page.size)
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
     }
 }

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Change, Page, Store, StoreError, Tx,
     dialect::Kind,
+    filters::is_taken,
     jobs,
     transitions::admission,
     variables::{self, COMPANY},
@@ -98,17 +99,6 @@ async fn check_names(
         }
         _ => Ok(()),
     }
-}
-
-/// Whether another row than `own` has this name.
-pub(super) async fn is_taken(
-    tx: &mut Tx<'_>,
-    sql: &'static str,
-    own: i64,
-    name: &str,
-) -> Result<bool, StoreError> {
-    let query = sqlx::query(sql).bind(own).bind(name.to_owned());
-    Ok(query.fetch_optional(&mut *tx.conn).await?.is_some())
 }
 
 /// Changes a company; what is absent stays as it is.

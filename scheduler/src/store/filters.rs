@@ -1,6 +1,7 @@
-//! The few forms that lists share: pages of rows by ascending or descending id.
+//! The few questions that all lists share: pages of rows by ascending or descending
+//! id, and whether a name is taken.
 
-use super::StoreError;
+use super::{StoreError, Tx};
 
 /// Most rows on a page.
 pub const MAX_PAGE: i32 = 1000;
@@ -42,6 +43,17 @@ impl Page {
             _ => String::new(),
         }
     }
+}
+
+/// Whether another row than `own` has this name.
+pub(super) async fn is_taken(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    own: i64,
+    name: &str,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(sql).bind(own).bind(name.to_owned());
+    Ok(query.fetch_optional(&mut *tx.conn).await?.is_some())
 }
 
 #[cfg(test)]

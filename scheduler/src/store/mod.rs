@@ -29,7 +29,7 @@ use sqlx::{
 };
 
 pub use agents::{AgentRow, RegisterAgent, Registered};
-pub use applications::{ApplicationRow, CreateApplication};
+pub use applications::{ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
     AddPart, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact, Source, Upload,
     hex,
@@ -69,6 +69,7 @@ pub struct Store {
     readers: AnyPool,
     writer: writer::Writer,
     dialect: Dialect,
+    definitions: applications::Definitions,
 }
 
 impl Store {
@@ -91,8 +92,9 @@ impl Store {
             .min_connections(0)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
-        let writer = writer::Writer::start(connection, options, dialect);
-        Ok(Self { readers, writer, dialect })
+        let definitions = applications::Definitions::default();
+        let writer = writer::Writer::start(connection, options, dialect, definitions.clone());
+        Ok(Self { readers, writer, dialect, definitions })
     }
 
     /// Which database it is.

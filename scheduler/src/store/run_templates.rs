@@ -1,17 +1,19 @@
 //! Run templates, with their variables in table `configuration`.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     Change, Page, Store, StoreError, Tx,
+    applications::Definitions,
     dialect::Kind,
     jobs,
     transitions::admission,
     variables::{self, RUN_TEMPLATE},
 };
 use crate::domain::{
+    application::Definition,
     environment::{VariableChange, Variables},
     ids::{ApplicationId, CompanyId, RunTemplateId},
     job::{Overflow, Template},
@@ -19,7 +21,7 @@ use crate::domain::{
 };
 
 /// A run template, with when it was created.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunTemplateRow {
     /// What it says.
     pub template: Template,
@@ -106,7 +108,7 @@ impl Change for UpdateRunTemplate {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id;
-        let before = by_ids(&mut *tx.conn, tx.dialect, &[id.0])
+        let before = by_ids(&mut *tx.conn, tx.dialect, tx.definitions, &[id.0])
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?
@@ -231,23 +233,31 @@ async fn exists(
     found.map(|_| ()).ok_or(StoreError::NotFound { what, id })
 }
 
-const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.executable, a.cmdparams, \
+const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug, \
      t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
      t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
      t.overflow, t.priority, t.max_running \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
-fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
+fn template(
+    row: &sqlx::any::AnyRow,
+    definitions: &HashMap<ApplicationId, Arc<Definition>>,
+) -> Result<RunTemplateRow, StoreError> {
+    let application = ApplicationId(row.try_get(2)?);
+    let definition = definitions
+        .get(&application)
+        .ok_or(StoreError::NotFound { what: "application", id: application.0 })?;
     let milliseconds = |ms: i64| Duration::from_millis(ms.unsigned_abs());
     let template = Template {
         id: RunTemplateId(row.try_get(0)?),
         name: row.try_get(1)?,
-        application: ApplicationId(row.try_get(2)?),
+        application,
         application_name: row.try_get(3)?,
-        executable: row.try_get(4)?,
-        cmdparams: row.try_get(5)?,
+        definition: Arc::clone(definition),
         company: CompanyId(row.try_get(6)?),
         company_name: row.try_get(7)?,
+        company_code: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
+        company_environment: Variables::new(),
         environment: Variables::new(),
         timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
         grace: milliseconds(row.try_get(9)?),
@@ -274,6 +284,7 @@ fn template(row: &sqlx::any::AnyRow) -> Result<RunTemplateRow, sqlx::Error> {
 pub(super) async fn by_ids(
     conn: &mut sqlx::AnyConnection,
     dialect: super::Dialect,
+    definitions: &Definitions,
     ids: &[i64],
 ) -> Result<HashMap<RunTemplateId, RunTemplateRow>, StoreError> {
     let wanted = serde_json::json!(ids.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
@@ -283,21 +294,32 @@ pub(super) async fn by_ids(
             .bind(wanted.clone())
             .fetch_all(&mut *conn)
             .await?;
+    let mut revisions = HashMap::new();
+    for row in &rows {
+        revisions.insert(ApplicationId(row.try_get(2)?), row.try_get(4)?);
+    }
+    let definitions = definitions.of(&mut *conn, dialect, &revisions).await?;
     let mut templates = HashMap::with_capacity(rows.len());
     for row in &rows {
-        let row = template(row)?;
+        let row = template(row, &definitions)?;
         templates.insert(row.template.id, row);
     }
     let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT runtemplate_id, name, value FROM configuration \
-         WHERE runtemplate_id IN (SELECT r.id FROM {chosen})"
+        "SELECT runtemplate_id, name, value, 1 FROM configuration \
+         WHERE runtemplate_id IN (SELECT r.id FROM {chosen}) UNION ALL \
+         SELECT t.id, e.keyword, e.value, 0 FROM runtemplate t \
+         JOIN companyenv e ON e.company_id = t.company_id \
+         WHERE t.id IN (SELECT r.id FROM {chosen})"
     )))
     .bind(wanted)
     .fetch_all(&mut *conn)
     .await?;
     for row in &rows {
         if let Some(owner) = templates.get_mut(&RunTemplateId(row.try_get(0)?)) {
-            owner.template.environment.insert(row.try_get(1)?, row.try_get(2)?);
+            let own = jobs::small(row, 3)? == Some(1);
+            let Template { environment, company_environment, .. } = &mut owner.template;
+            let layer = if own { environment } else { company_environment };
+            layer.insert(row.try_get(1)?, row.try_get(2)?);
         }
     }
     Ok(templates)
@@ -333,7 +355,7 @@ impl Store {
     /// One run template.
     pub async fn run_template(&self, id: RunTemplateId) -> Result<RunTemplateRow, StoreError> {
         let mut conn = self.readers.acquire().await?;
-        by_ids(&mut conn, self.dialect, &[id.0])
+        by_ids(&mut conn, self.dialect, &self.definitions, &[id.0])
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })
@@ -348,7 +370,8 @@ impl Store {
                 .bind(page.size)
                 .fetch_all(&mut *conn)
                 .await?;
-        let mut rows: Vec<_> = by_ids(&mut conn, self.dialect, &ids).await?.into_values().collect();
+        let mut rows: Vec<_> =
+            by_ids(&mut conn, self.dialect, &self.definitions, &ids).await?.into_values().collect();
         rows.sort_by_key(|row| row.template.id);
         Ok(rows)
     }

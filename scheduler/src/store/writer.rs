@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Dialect, StoreError, dialect};
+use super::{Dialect, StoreError, applications::Definitions, dialect};
 
 /// Changes that may wait for the writer; a caller beyond that waits for a place.
 const QUEUE: usize = 1024;
@@ -42,6 +42,8 @@ pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConnection,
     /// Which database it is.
     pub(super) dialect: Dialect,
+    /// Definitions of applications that were read before.
+    pub(super) definitions: &'c Definitions,
     /// The database's time when the transaction began, in microseconds since the
     /// Unix epoch.
     pub(super) now: i64,
@@ -104,9 +106,11 @@ impl Writer {
         connection: AnyConnection,
         options: AnyConnectOptions,
         dialect: Dialect,
+        definitions: Definitions,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let worker = Worker { connection: Some(connection), options, dialect, waiting };
+        let worker =
+            Worker { connection: Some(connection), options, dialect, definitions, waiting };
         Self {
             queue: Arc::new(std::sync::Mutex::new(Some(queue))),
             task: Arc::new(Mutex::new(Some(tokio::spawn(worker.run())))),
@@ -144,6 +148,7 @@ struct Worker {
     connection: Option<AnyConnection>,
     options: AnyConnectOptions,
     dialect: Dialect,
+    definitions: Definitions,
     waiting: mpsc::Receiver<Box<dyn Pending>>,
 }
 
@@ -185,7 +190,8 @@ impl Worker {
             none => none.insert(dialect::connect(&self.options, self.dialect).await?),
         };
         let waiting = gather.then_some(&mut self.waiting);
-        let result = apply_all(connection, self.dialect, batch, waiting).await;
+        let known = (self.dialect, &self.definitions);
+        let result = apply_all(connection, known, batch, waiting).await;
         if let Err(StoreError::Database(error)) = &result
             && error.as_database_error().is_none()
         {
@@ -198,13 +204,13 @@ impl Worker {
 
 async fn apply_all(
     connection: &mut AnyConnection,
-    dialect: Dialect,
+    (dialect, definitions): (Dialect, &Definitions),
     batch: &mut Vec<Box<dyn Pending>>,
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
-    let mut tx = Tx { conn: &mut transaction, dialect, now };
+    let mut tx = Tx { conn: &mut transaction, dialect, definitions, now };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {

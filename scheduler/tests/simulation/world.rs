@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use multiflexi_scheduler::{
     domain::{
+        application::Definition,
         ids::{AgentId, AttemptKey, JobId, RunTemplateId},
         job::{self, Completion, EndCause, Overflow, State, StreamSummary},
         retry::{Backoff, RetryPolicy},
     },
     store::{
-        Accept, CancelJob, Cancelled, Claim, CreateApplication, CreateCompany, CreateJobs,
-        CreateRunTemplate, Ended, Finish, GiveUp, Location, LoseContact, Missing, NewJobs,
-        NewRunTemplate, QueueJob, Reconcile, RegisterAgent, Start, Started, StartedRow, Store,
-        StoreError, Withdraw,
+        Accept, CancelJob, Cancelled, Claim, CreateCompany, CreateJobs, CreateRunTemplate, Ended,
+        Finish, GiveUp, Location, LoseContact, Missing, NewJobs, NewRunTemplate, PutApplication,
+        QueueJob, Reconcile, RegisterAgent, Start, Started, StartedRow, Store, StoreError,
+        Withdraw,
     },
 };
 
@@ -370,12 +371,11 @@ fn demand(holds: bool, wrong: impl FnOnce() -> String) -> Verdict {
 
 /// A run template whose jobs are tried again at once.
 async fn run_template(store: &Store) -> RunTemplateId {
-    let application = CreateApplication {
-        name: "a".to_owned(),
-        executable: "true".to_owned(),
-        cmdparams: String::new(),
-    };
-    let application = store.change(application).await.unwrap().id;
+    let name = "a".to_owned();
+    let definition = Definition::new(&name, "true", "").unwrap();
+    let definition = Arc::new(definition);
+    let put = PutApplication { id: None, definition, replace: false };
+    let application = store.change(put).await.unwrap().id();
     let company =
         store.change(CreateCompany { name: "c".to_owned(), ..Default::default() }).await.unwrap();
     let retry = RetryPolicy { max_attempts: 3, backoff: Backoff::None, ..RetryPolicy::default() };

@@ -4,15 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use multiflexi_scheduler::{
     domain::{
+        application::Definition,
         environment::Variables,
         ids::{AgentId, AttemptKey, JobId, RunTemplateId},
         job::{self, Completion, EndCause, Overflow, State, StreamSummary, Usage},
         retry::RetryPolicy,
     },
     store::{
-        Accept, CancelJob, Claim, Claimed, CreateApplication, CreateCompany, CreateJobs,
-        CreateRunTemplate, Ended, Finish, LoseContact, NewJobs, NewRunTemplate, QueueJob,
-        RegisterAgent, Start, Store, StoredChunk, Withdraw,
+        Accept, CancelJob, Claim, Claimed, CreateCompany, CreateJobs, CreateRunTemplate, Ended,
+        Finish, LoseContact, NewJobs, NewRunTemplate, PutApplication, QueueJob, RegisterAgent,
+        Start, Store, StoredChunk, Withdraw,
     },
 };
 
@@ -154,12 +155,11 @@ pub async fn with_retry(store: &Store, name: &str, retry: RetryPolicy) -> RunTem
 
 /// What a run template says, with an application and a company of its own.
 pub async fn new_template(store: &Store, name: &str, cmdparams: &str) -> NewRunTemplate {
-    let application = CreateApplication {
-        name: format!("application of {name}"),
-        executable: "/bin/true".to_owned(),
-        cmdparams: cmdparams.to_owned(),
-    };
-    let application = store.change(application).await.unwrap().id;
+    let application = format!("application of {name}");
+    let definition = Definition::new(&application, "/bin/true", cmdparams).unwrap();
+    let definition = Arc::new(definition);
+    let put = PutApplication { id: None, definition, replace: false };
+    let application = store.change(put).await.unwrap().id();
     let company = CreateCompany { name: format!("company of {name}"), ..Default::default() };
     let company = store.change(company).await.unwrap();
     let environment = [("A".to_owned(), "one".to_owned()), ("B".to_owned(), "'\"\n".to_owned())];

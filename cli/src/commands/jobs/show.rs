@@ -35,6 +35,7 @@ pub(super) fn job_value(job: &Job) -> Value {
         "meaning": json::text(&job.meaning),
         "agent": json::text(&job.agent),
         "trouble": json::text(&job.trouble),
+        "severity": json::text(&job.severity),
         "priority": job.priority,
         "not_before": json::time(job.not_before.as_ref()),
     })

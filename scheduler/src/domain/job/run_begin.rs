@@ -1,16 +1,17 @@
 //! `run_begin`: everything that an agent needs to launch an attempt.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use crate::domain::{
+    application::Definition,
     command_line::{self, CommandLineError},
-    environment::{self, Variables},
+    environment::{self, Layer, Resolved, VariableError, Variables},
     ids::{ApplicationId, AttemptKey, CompanyId, RunTemplateId},
     retry::RetryPolicy,
 };
 
 /// What a run template says, with its application and company.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     /// The run template.
     pub id: RunTemplateId,
@@ -20,14 +21,16 @@ pub struct Template {
     pub application: ApplicationId,
     /// The application's name.
     pub application_name: String,
-    /// The program.
-    pub executable: String,
-    /// Its parameters.
-    pub cmdparams: String,
+    /// What the application says of itself.
+    pub definition: Arc<Definition>,
     /// The company.
     pub company: CompanyId,
     /// The company's name.
     pub company_name: String,
+    /// The company's short name; empty if it has none.
+    pub company_code: String,
+    /// The company's variables.
+    pub company_environment: Variables,
     /// Its variables.
     pub environment: Variables,
     /// How long a job may run; none for no limit.
@@ -102,17 +105,36 @@ pub enum RunBeginError {
     /// The command line.
     #[error("the command line of run template {0} cannot be built: {1}")]
     CommandLine(RunTemplateId, CommandLineError),
+    /// A variable.
+    #[error("the variables of run template {0} cannot be given to a process: {1}")]
+    Variable(RunTemplateId, VariableError),
+    /// Values that the application does not take.
+    #[error("the configuration of run template {template} is not what its application takes: {}", .faults.join("; "))]
+    Fields {
+        /// The run template.
+        template: RunTemplateId,
+        /// What is wrong, a sentence each.
+        faults: Vec<String>,
+    },
 }
 
-/// Builds command line and environment of an attempt. `own` are the variables
-/// that were given with the job; they win over the template's. The names that
-/// begin with `MULTIFLEXI_` are the system's and win over both.
-pub fn run_begin(
+/// The environment of an attempt, each variable with where it comes from. `own` are the
+/// variables that were given with the job. The names that begin with `MULTIFLEXI_` are
+/// the system's and win over all.
+pub fn environment_of(
     key: AttemptKey,
     template: &Template,
     own: &Variables,
-) -> Result<Launch, RunBeginError> {
-    let injected = [
+) -> Result<BTreeMap<String, Resolved>, RunBeginError> {
+    let definition = &template.definition;
+    let mut defaults = definition.defaults();
+    // What PHP MultiFlexi's applications look for: where to log, and where to leave
+    // their result, in the working directory.
+    defaults.entry("EASE_LOGGER".to_owned()).or_insert_with(|| "console".to_owned());
+    if let Some(file) = &definition.result_file {
+        defaults.entry("RESULT_FILE".to_owned()).or_insert_with(|| file.clone());
+    }
+    let system = [
         ("MULTIFLEXI_JOB_ID", key.job.to_string()),
         ("MULTIFLEXI_ATTEMPT", key.number.to_string()),
         ("MULTIFLEXI_EXECUTOR", "Native".to_owned()),
@@ -121,13 +143,46 @@ pub fn run_begin(
         ("MULTIFLEXI_RUNTEMPLATE_NAME", template.name.clone()),
         ("MULTIFLEXI_APPLICATION_ID", template.application.to_string()),
         ("MULTIFLEXI_APPLICATION_NAME", template.application_name.clone()),
+        ("MULTIFLEXI_APPLICATION_UUID", definition.uuid.clone().unwrap_or_default()),
         ("MULTIFLEXI_COMPANY_ID", template.company.to_string()),
         ("MULTIFLEXI_COMPANY_NAME", template.company_name.clone()),
+        ("MULTIFLEXI_COMPANY_CODE", template.company_code.clone()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let environment = environment::assemble([&template.environment, own, &injected]);
-    let command = command_line::build(&template.executable, &template.cmdparams, &environment)
+    let layers = [
+        (Layer::Application, &defaults),
+        (Layer::Company, &template.company_environment),
+        (Layer::RunTemplate, &template.environment),
+        (Layer::Job, own),
+        (Layer::System, &system),
+    ];
+    environment::resolve(&layers).map_err(|error| RunBeginError::Variable(template.id, error))
+}
+
+/// Builds command line and environment of an attempt, and checks that the application
+/// takes the values (resource validation, as far as it needs no host).
+pub fn run_begin(
+    key: AttemptKey,
+    template: &Template,
+    own: &Variables,
+) -> Result<Launch, RunBeginError> {
+    let definition = &template.definition;
+    let resolved = environment_of(key, template, own)?;
+    let mut faults = Vec::new();
+    for (name, field) in &definition.environment {
+        match resolved.get(name).map(|known| known.value.as_str()).unwrap_or_default() {
+            "" if field.required => faults.push(format!("{name} is required and has no value")),
+            "" => {}
+            value => faults.extend(field.check(name, value).err()),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(RunBeginError::Fields { template: template.id, faults });
+    }
+    let environment: Variables =
+        resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
+    let command = command_line::build(&definition.executable, &definition.cmdparams, &environment)
         .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
     let Template { timeout, grace, overflow, .. } = *template;
     Ok(Launch { key, command, environment, timeout, grace, overflow })

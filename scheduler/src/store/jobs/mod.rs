@@ -4,10 +4,13 @@
 mod create;
 mod delete;
 
+use std::{collections::HashMap, sync::Arc};
+
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
 use super::{Page, Store, StoreError};
 use crate::domain::{
+    application::Definition,
     environment::Variables,
     ids::{ApplicationId, CompanyId, Fence, JobId, RunTemplateId},
     job::{Leftover, State},
@@ -17,7 +20,7 @@ pub use create::{CreateJobs, NewJobs, Start};
 pub use delete::{DeleteJob, DeleteJobs, Deleted};
 
 /// A job with what its newest attempt says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobRow {
     /// Its id.
     pub id: JobId,
@@ -25,6 +28,8 @@ pub struct JobRow {
     pub run_template: (RunTemplateId, String),
     /// The application and its name.
     pub application: (ApplicationId, String),
+    /// What the application says of itself now.
+    pub definition: Arc<Definition>,
     /// The company and its name.
     pub company: (CompanyId, String),
     /// Where it is in its life.
@@ -59,7 +64,7 @@ pub struct JobRow {
 
 const COLUMNS: &str = "SELECT j.id, j.runtemplate_id, t.name, j.app_id, a.name, j.company_id, \
      c.name, j.state, j.attempt, j.env, j.created, j.queued, j.ended, n.started, n.exit_code, \
-     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due \
+     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision \
      FROM job j JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a ON a.id = j.app_id \
      JOIN company c ON c.id = j.company_id \
      LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt \
@@ -77,7 +82,17 @@ pub(super) fn state(row: &AnyRow, column: usize) -> Result<State, sqlx::Error> {
     row.try_get::<String, _>(column)?.parse().map_err(|error: String| decode(error))
 }
 
-fn job(row: &AnyRow) -> Result<JobRow, sqlx::Error> {
+/// Definitions by application.
+type ByApplication = HashMap<ApplicationId, Arc<Definition>>;
+
+/// The definition of the application that a row names.
+fn of(definitions: &ByApplication, row: &AnyRow, id: usize) -> Result<Arc<Definition>, StoreError> {
+    let id = ApplicationId(row.try_get(id)?);
+    let found = definitions.get(&id).map(Arc::clone);
+    found.ok_or(StoreError::NotFound { what: "application", id: id.0 })
+}
+
+fn job(row: &AnyRow, definition: Arc<Definition>) -> Result<JobRow, sqlx::Error> {
     let state = state(row, 7)?;
     // While it waits, what the attempt before says is not about now.
     let waits = matches!(state, State::Loaded | State::Queued);
@@ -85,6 +100,7 @@ fn job(row: &AnyRow) -> Result<JobRow, sqlx::Error> {
         id: JobId(row.try_get(0)?),
         run_template: (RunTemplateId(row.try_get(1)?), row.try_get(2)?),
         application: (ApplicationId(row.try_get(3)?), row.try_get(4)?),
+        definition,
         company: (CompanyId(row.try_get(5)?), row.try_get(6)?),
         state,
         attempt: small(row, 8)?.unwrap_or_default(),
@@ -115,7 +131,7 @@ pub struct JobFilter {
 }
 
 /// One try at running a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
     /// Its number.
     pub number: i32,
@@ -155,14 +171,18 @@ pub struct AttemptRow {
     pub retry_due: Option<i64>,
     /// When its agent was lost, if it is away.
     pub unreachable: Option<i64>,
+    /// What the application says of itself now.
+    pub definition: Arc<Definition>,
 }
 
 const ATTEMPT_COLUMNS: &str = "SELECT n.number, n.fence, n.state, g.name, n.command, n.offered, \
      n.started, n.ended, n.exit_code, n.signal, n.pid, n.user_cpu_us, n.system_cpu_us, \
      n.peak_memory_bytes, n.stdout_bytes, n.stdout_sha256, n.stderr_bytes, n.stderr_sha256, \
-     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable FROM attempt n JOIN agent g ON g.id = n.agent_id";
+     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable, a.id, a.revision \
+     FROM attempt n JOIN agent g ON g.id = n.agent_id JOIN job j ON j.id = n.job_id \
+     JOIN apps a ON a.id = j.app_id";
 
-fn attempt(row: &AnyRow) -> Result<AttemptRow, sqlx::Error> {
+fn attempt(row: &AnyRow, definition: Arc<Definition>) -> Result<AttemptRow, sqlx::Error> {
     let stream = |column: usize| -> Result<Option<(i64, String)>, sqlx::Error> {
         let bytes: Option<i64> = row.try_get(column)?;
         Ok(bytes.zip(row.try_get::<Option<String>, _>(column + 1)?))
@@ -194,6 +214,7 @@ fn attempt(row: &AnyRow) -> Result<AttemptRow, sqlx::Error> {
         choice: row.try_get(20)?,
         retry_due: row.try_get(21)?,
         unreachable: row.try_get(22)?,
+        definition,
     })
 }
 
@@ -205,7 +226,34 @@ impl Store {
             .fetch_optional(&self.readers)
             .await?
             .ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
-        Ok(job(&row)?)
+        Ok(self.jobs_of_rows(&[row]).await?.remove(0))
+    }
+
+    /// Reads jobs; the definitions are nearly always known.
+    async fn jobs_of_rows(&self, rows: &[AnyRow]) -> Result<Vec<JobRow>, StoreError> {
+        let definitions = self.definitions_of(rows, [3, 21]).await?;
+        let job = |row: &AnyRow| Ok(job(row, of(&definitions, row, 3)?)?);
+        rows.iter().map(job).collect()
+    }
+
+    async fn attempts_of_rows(&self, rows: &[AnyRow]) -> Result<Vec<AttemptRow>, StoreError> {
+        let definitions = self.definitions_of(rows, [23, 24]).await?;
+        let attempt = |row: &AnyRow| Ok(attempt(row, of(&definitions, row, 23)?)?);
+        rows.iter().map(attempt).collect()
+    }
+
+    /// The definitions of the applications that rows name, by the columns of id and
+    /// revision.
+    async fn definitions_of(
+        &self,
+        rows: &[AnyRow],
+        [id, revision]: [usize; 2],
+    ) -> Result<ByApplication, StoreError> {
+        let mut revisions = HashMap::new();
+        for row in rows {
+            revisions.insert(ApplicationId(row.try_get(id)?), row.try_get(revision)?);
+        }
+        self.definitions.of(&self.readers, self.dialect, &revisions).await
     }
 
     /// Jobs, newest first.
@@ -228,14 +276,14 @@ impl Store {
         let query =
             values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
         let rows = query.fetch_all(&self.readers).await?;
-        Ok(rows.iter().map(job).collect::<Result<_, _>>()?)
+        self.jobs_of_rows(&rows).await
     }
 
     /// The attempts of a job, oldest first.
     pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRow>, StoreError> {
         let sql = format!("{ATTEMPT_COLUMNS} WHERE n.job_id = $1 ORDER BY n.number");
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_all(&self.readers).await?;
-        Ok(rows.iter().map(attempt).collect::<Result<_, _>>()?)
+        self.attempts_of_rows(&rows).await
     }
 
     /// One attempt of a job; none if it was not offered yet.
@@ -246,6 +294,6 @@ impl Store {
             .bind(i64::from(number))
             .fetch_optional(&self.readers)
             .await?;
-        Ok(row.as_ref().map(attempt).transpose()?)
+        Ok(self.attempts_of_rows(row.as_slice()).await?.pop())
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         ids::AttemptKey,
-        job::{Completion, Outcome, State, StreamSummary, Transition},
+        job::{Completion, Outcome, State, StreamSummary, Template, Transition},
     },
     store::{
         Change, PutChunk, StoreError, StoredChunk, Tx,
@@ -195,14 +195,17 @@ async fn retries(
         let Some(row) = row else { continue };
         let template: i64 = row.try_get(0)?;
         let before = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u32::MAX);
-        let templates = run_templates::by_ids(&mut *tx.conn, tx.dialect, &[template]).await?;
-        let policy = templates.values().next().map(|row| &row.template.retry);
+        let templates =
+            run_templates::by_ids(&mut *tx.conn, tx.dialect, tx.definitions, &[template]).await?;
+        let Some(Template { retry: policy, definition, .. }) =
+            templates.values().next().map(|row| &row.template)
+        else {
+            continue;
+        };
         // It is applied again after a rollback: what is random must stay the same.
         let random =
             u32::from_le_bytes(Sha256::digest(key.to_string())[..4].try_into().unwrap_or_default());
-        if let Some(retry) =
-            policy.and_then(|policy| policy.decide(&ended.completion, before, random))
-        {
+        if let Some(retry) = policy.decide(&ended.completion, definition, before, random) {
             let pause = i64::try_from(retry.pause.as_micros()).unwrap_or(i64::MAX);
             retries.insert(key, Due { due: tx.now.saturating_add(pause), why: retry.why });
         }

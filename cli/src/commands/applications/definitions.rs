@@ -1,0 +1,214 @@
+//! `application:import-json`, `application:export-json`, `application:validate-json`:
+//! definitions as files.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use multiflexi_program::say;
+use multiflexi_proto::v1::{
+    DefinitionNote, ExportApplicationRequest, ImportApplicationRequest, ImportOutcome,
+    ValidateApplicationRequest,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    arguments::ById,
+    commands::missing,
+    connect::Server,
+    exit_code::Exit,
+    failure::Failure,
+    output::{Format, Output, print},
+};
+
+/// Definition files.
+#[derive(Debug, Args)]
+struct Files {
+    /// Definitions, `*.multiflexi.app.json`
+    #[arg(required_unless_present = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A definition, as the PHP MultiFlexi's command line has it
+    #[arg(long, alias = "json", value_name = "FILE", hide = true)]
+    file: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Each file with its text, or why there is none.
+    fn read(self) -> impl Iterator<Item = (String, Result<String, String>)> {
+        self.files.into_iter().chain(self.file).map(|path| {
+            let text = fs::read(&path).map_err(|error| format!("it cannot be read: {error}"));
+            let text = text.and_then(|bytes| {
+                String::from_utf8(bytes).map_err(|error| format!("it is no UTF-8 text: {error}"))
+            });
+            (path.display().to_string(), text)
+        })
+    }
+}
+
+fn notes_value(notes: &[DefinitionNote]) -> Value {
+    notes.iter().map(|note| json!({ "path": note.path, "text": note.text })).collect()
+}
+
+fn lines(notes: &[DefinitionNote]) -> String {
+    notes.iter().map(|note| format!("  {}: {}\n", note.path, note.text)).collect()
+}
+
+/// `application:import-json`.
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    files: Files,
+    /// Say which older forms and unknown keys were taken
+    #[arg(long)]
+    notes: bool,
+}
+
+impl Import {
+    /// Imports definitions, all that can be; fails if one cannot.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.applications();
+        let mut counts = [0_u32; 4];
+        let mut values = Vec::new();
+        for (file, text) in self.files.read() {
+            let imported = match text {
+                Ok(document) => client
+                    .import_application(ImportApplicationRequest { document })
+                    .await
+                    .map_err(|status| (Failure::is_about_values(&status), status)),
+                Err(reason) => Err((true, tonic::Status::invalid_argument(reason))),
+            };
+            let answer = match imported {
+                Ok(answer) => answer.into_inner(),
+                // What has nothing to do with this file will not be better with the next.
+                Err((false, status)) => return Err(status.into()),
+                Err((true, status)) => {
+                    counts[3] += 1;
+                    let reason = status.message();
+                    values.push(json!({ "file": file, "outcome": "refused", "reason": reason }));
+                    if output.format == Format::Text {
+                        say!("{file}: refused: {reason}");
+                    }
+                    continue;
+                }
+            };
+            let (outcome, count) = match answer.outcome() {
+                ImportOutcome::Created | ImportOutcome::Unspecified => ("created", 0),
+                ImportOutcome::Changed => ("changed", 1),
+                ImportOutcome::Unchanged => ("unchanged", 2),
+            };
+            counts[count] += 1;
+            let application = answer.application.ok_or_else(|| missing("application"))?;
+            values.push(json!({
+                "file": file,
+                "outcome": outcome,
+                "id": application.id,
+                "name": application.name,
+                "notes": notes_value(&answer.notes),
+            }));
+            if output.format == Format::Text {
+                let (id, name) = (application.id, application.name);
+                let more = match answer.notes.len() {
+                    0 => String::new(),
+                    notes => format!(", {notes} notes"),
+                };
+                print(&format!("{file}: {outcome} application {id}, {name}{more}\n"))?;
+                if self.notes {
+                    print(&lines(&answer.notes))?;
+                }
+            }
+        }
+        let [created, changed, unchanged, refused] = counts;
+        let value = json!({
+            "applications": values,
+            "created": created,
+            "changed": changed,
+            "unchanged": unchanged,
+            "refused": refused,
+        });
+        let sentence = format!(
+            "{created} created, {changed} changed, {unchanged} unchanged, {refused} refused"
+        );
+        output.done(&value, &sentence)?;
+        match refused {
+            0 => Ok(()),
+            _ => Err(Failure::new(Exit::Invalid, format!("{refused} definitions were refused"))),
+        }
+    }
+}
+
+/// `application:export-json`.
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    by: ById,
+    /// Where to write it [default: stdout]
+    #[arg(short, long, alias = "file", value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Export {
+    /// Writes an application's definition.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let application_id = self.by.id();
+        let request = ExportApplicationRequest { application_id };
+        let answer = server.applications().export_application(request).await?.into_inner();
+        let document = format!("{}\n", answer.document);
+        let Some(path) = self.output.filter(|path| path.as_os_str() != "-") else {
+            return print(&document);
+        };
+        fs::write(&path, &document).map_err(|error| {
+            let message = format!("{} cannot be written: {error}", path.display());
+            Failure::new(Exit::CannotWrite, message)
+        })?;
+        let file = path.display().to_string();
+        let sentence = format!("wrote application {application_id} to {file}");
+        output.done(&json!({ "id": application_id, "file": file }), &sentence)
+    }
+}
+
+/// `application:validate-json`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    #[command(flatten)]
+    files: Files,
+}
+
+impl Validate {
+    /// Says all that is wrong with definitions; fails if something is.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.applications();
+        let (mut values, mut invalid) = (Vec::new(), 0);
+        for (file, text) in self.files.read() {
+            let answer = match text {
+                Ok(document) => {
+                    let request = ValidateApplicationRequest { document };
+                    client.validate_application(request).await?.into_inner()
+                }
+                Err(text) => {
+                    let path = "$".to_owned();
+                    let faults = vec![DefinitionNote { path, text }];
+                    multiflexi_proto::v1::ValidateApplicationResponse { faults, notes: Vec::new() }
+                }
+            };
+            let valid = answer.faults.is_empty();
+            invalid += u32::from(!valid);
+            values.push(json!({
+                "file": file,
+                "valid": valid,
+                "faults": notes_value(&answer.faults),
+                "notes": notes_value(&answer.notes),
+            }));
+            if output.format == Format::Text {
+                let verdict = if valid { "valid" } else { "INVALID" };
+                let (faults, notes) = (lines(&answer.faults), lines(&answer.notes));
+                print(&format!("{file}: {verdict}\n{faults}{notes}"))?;
+            }
+        }
+        if output.format == Format::Json {
+            print(&format!("{}\n", json!({ "definitions": values })))?;
+        }
+        match invalid {
+            0 => Ok(()),
+            _ => Err(Failure::new(Exit::Invalid, format!("{invalid} definitions are invalid"))),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! `application:list`, `application:show`, `application:create`, `application:update`,
+//! `application:delete`, `application:show-config`; what has to do with definition files
+//! is in [`definitions`].
+
+mod definitions;
+
+use clap::Args;
+use multiflexi_proto::v1::{
+    Application, ApplicationField, CreateApplicationRequest, DeleteApplicationRequest,
+    GetApplicationRequest, ListApplicationsRequest, UpdateApplicationRequest,
+};
+use serde_json::{Value, json};
+
+use super::{Delete, missing, pages};
+use crate::{
+    arguments::{ById, Paging},
+    connect::Server,
+    failure::Failure,
+    output::{List, Output, json},
+};
+
+pub use definitions::{Export, Import, Validate};
+
+fn field_value(field: &ApplicationField) -> Value {
+    json!({
+        "name": field.name,
+        "type": field.r#type,
+        "description": json::text(&field.description),
+        "hint": json::text(&field.hint),
+        "default": field.default_value,
+        "required": field.required,
+        "secret": field.secret,
+        "options": field.options,
+    })
+}
+
+fn value(application: &Application) -> Value {
+    let exit_codes = application.exit_codes.iter().map(|meaning| {
+        json!({
+            "code": meaning.code,
+            "description": meaning.description,
+            "severity": meaning.severity,
+            "retry": meaning.retry,
+        })
+    });
+    let artifacts = application.artifacts.iter().map(|artifact| {
+        json!({
+            "name": artifact.name,
+            "path": artifact.path,
+            "description": json::text(&artifact.description),
+        })
+    });
+    json!({
+        "id": application.id,
+        "name": application.name,
+        "executable": application.executable,
+        "cmdparams": application.cmdparams,
+        "title": json::text(&application.title),
+        "description": json::text(&application.description),
+        "uuid": json::text(&application.uuid),
+        "version": json::text(&application.version),
+        "homepage": json::text(&application.homepage),
+        "oci_image": json::text(&application.oci_image),
+        "tags": application.tags,
+        "fields": application.fields.iter().map(field_value).collect::<Vec<_>>(),
+        "exit_codes": exit_codes.collect::<Vec<_>>(),
+        "artifacts": artifacts.collect::<Vec<_>>(),
+        "created": json::time(application.created.as_ref()),
+    })
+}
+
+/// Lists applications.
+pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(), Failure> {
+    let mut client = server.applications();
+    let list = pages(&paging, async |page_size, page_token, list| {
+        let request = ListApplicationsRequest { page_size, page_token };
+        let answer = client.list_applications(request).await?.into_inner();
+        for application in answer.applications {
+            list.values.push(value(&application));
+            let Application { id, name, version, executable, fields, .. } = application;
+            let fields = fields.len().to_string();
+            list.rows.push(vec![id.to_string(), name, version, executable, fields]);
+        }
+        list.next_page_token = answer.next_page_token;
+        Ok(())
+    })
+    .await?;
+    output.list("applications", &["ID", "NAME", "VERSION", "EXECUTABLE", "VARIABLES"], list)
+}
+
+async fn get(server: &Server, application_id: i64) -> Result<Application, Failure> {
+    let request = GetApplicationRequest { application_id };
+    let answer = server.applications().get_application(request).await?;
+    answer.into_inner().application.ok_or_else(|| missing("application"))
+}
+
+/// Shows an application.
+pub async fn show(server: &Server, output: Output, application_id: i64) -> Result<(), Failure> {
+    let application = get(server, application_id).await?;
+    let exit_codes = application.exit_codes.iter().map(|meaning| {
+        let retry = if meaning.retry { ", retried" } else { "" };
+        format!("{}: {} ({}{retry})", meaning.code, meaning.description, meaning.severity)
+    });
+    let artifacts = application.artifacts.iter().map(|one| format!("{}: {}", one.name, one.path));
+    let names: Vec<&str> = application.fields.iter().map(|field| field.name.as_str()).collect();
+    let fields = [
+        ("id", application.id.to_string()),
+        ("name", application.name.clone()),
+        ("title", application.title.clone()),
+        ("description", application.description.clone()),
+        ("executable", application.executable.clone()),
+        ("cmdparams", application.cmdparams.clone()),
+        ("version", application.version.clone()),
+        ("uuid", application.uuid.clone()),
+        ("homepage", application.homepage.clone()),
+        ("image", application.oci_image.clone()),
+        ("tags", application.tags.join(", ")),
+        ("variables", names.join("\n")),
+        ("exit codes", exit_codes.collect::<Vec<_>>().join("\n")),
+        ("artifacts", artifacts.collect::<Vec<_>>().join("\n")),
+        ("created", json::local(application.created.as_ref())),
+    ];
+    output.one(&value(&application), &fields)
+}
+
+/// Shows the variables that an application takes.
+pub async fn show_config(
+    server: &Server,
+    output: Output,
+    application_id: i64,
+) -> Result<(), Failure> {
+    let application = get(server, application_id).await?;
+    let list = List {
+        values: application.fields.iter().map(field_value).collect(),
+        rows: application.fields.iter().map(field_row).collect(),
+        next_page_token: String::new(),
+    };
+    let header = ["NAME", "TYPE", "REQUIRED", "DEFAULT", "OPTIONS", "DESCRIPTION"];
+    output.list("fields", &header, list)
+}
+
+fn field_row(field: &ApplicationField) -> Vec<String> {
+    vec![
+        field.name.clone(),
+        field.r#type.clone(),
+        if field.required { "yes" } else { "" }.to_owned(),
+        field.default_value.clone().unwrap_or_default(),
+        field.options.join(", "),
+        field.description.clone(),
+    ]
+}
+
+/// `application:create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Its name, unique
+    #[arg(long)]
+    name: String,
+    /// The program: a path, or a name that is looked up in the agent's PATH
+    #[arg(long)]
+    executable: String,
+    /// Its arguments, quoted as for a shell, though no shell runs; {NAME} stands for
+    /// the value of a variable
+    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    cmdparams: String,
+}
+
+impl Create {
+    /// Creates an application.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let Self { name, executable, cmdparams } = self;
+        let request = CreateApplicationRequest { name, executable, cmdparams };
+        let answer = server.applications().create_application(request).await?;
+        let application = answer.into_inner().application.ok_or_else(|| missing("application"))?;
+        output.done(&value(&application), &format!("created application {}", application.id))
+    }
+}
+
+/// `application:update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    by: ById,
+    /// Its name, unique
+    #[arg(long)]
+    name: Option<String>,
+    /// A longer name
+    #[arg(long)]
+    title: Option<String>,
+    /// What it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// The program
+    #[arg(long)]
+    executable: Option<String>,
+    /// Its arguments; {NAME} stands for the value of a variable
+    #[arg(long, allow_hyphen_values = true)]
+    cmdparams: Option<String>,
+    /// The UUID by which it is known everywhere
+    #[arg(long)]
+    uuid: Option<String>,
+    /// Its version, one to four numbers
+    #[arg(long = "app-version", value_name = "VERSION")]
+    version: Option<String>,
+    /// Its home page
+    #[arg(long, value_name = "URL")]
+    homepage: Option<String>,
+    /// The container image that holds it
+    #[arg(long, alias = "ociimage", value_name = "IMAGE")]
+    oci_image: Option<String>,
+}
+
+impl Update {
+    /// Changes an application; what is not given stays as it is.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let request = UpdateApplicationRequest {
+            application_id: self.by.id(),
+            name: self.name,
+            title: self.title,
+            description: self.description,
+            executable: self.executable,
+            cmdparams: self.cmdparams,
+            uuid: self.uuid,
+            version: self.version,
+            homepage: self.homepage,
+            oci_image: self.oci_image,
+        };
+        let answer = server.applications().update_application(request).await?;
+        let application = answer.into_inner().application.ok_or_else(|| missing("application"))?;
+        output.done(&value(&application), &format!("changed application {}", application.id))
+    }
+}
+
+/// Removes an application.
+pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let application_id = delete.by.id();
+    let request = DeleteApplicationRequest { application_id, cascade: delete.cascade };
+    server.applications().delete_application(request).await?;
+    let value = json!({ "id": application_id, "deleted": true });
+    output.done(&value, &format!("deleted application {application_id}"))
+}

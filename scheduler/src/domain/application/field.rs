@@ -1,0 +1,268 @@
+//! The variables that an application declares, as `environment` describes them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{
+    localized::Localized,
+    names::{Named, named},
+    report::{Report, element_path, key_path, quote, quote_text},
+    section::Section,
+};
+use crate::domain::environment::{self, VariableError, Variables};
+
+named! {
+    /// What the value of a variable may be.
+    Kind, "type":
+    /// One line of text.
+    String = "string",
+    /// The path of a file.
+    FilePath = "file-path",
+    /// An e-mail address.
+    Email = "email",
+    /// A URL.
+    Url = "url",
+    /// A whole number.
+    Integer = "integer",
+    /// A number.
+    Float = "float",
+    /// Yes or no.
+    Bool = "bool",
+    /// A secret.
+    Password = "password",
+    /// One of the options.
+    Set = "set",
+    /// Lines of text.
+    Text = "text",
+}
+
+named! {
+    /// What a variable is about.
+    Category, "category":
+    /// The service that the application talks to.
+    Api = "API",
+    /// A database.
+    Database = "Database",
+    /// How the application behaves.
+    Behavior = "Behavior",
+    /// Secrets and rights.
+    Security = "Security",
+    /// Anything else.
+    Other = "Other",
+}
+
+/// The names that types had in older files.
+const OLDER: &[(&str, Kind)] = &[
+    ("boolean", Kind::Bool),
+    ("checkbox", Kind::Bool),
+    ("directory", Kind::FilePath),
+    ("double", Kind::Float),
+    ("file", Kind::FilePath),
+    ("int", Kind::Integer),
+    ("number", Kind::Integer),
+    ("secret", Kind::Password),
+    ("select", Kind::Set),
+    ("switch", Kind::Bool),
+    ("textarea", Kind::Text),
+];
+
+/// One of the values to choose from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The value.
+    pub value: String,
+    /// What people read; the value itself if there is nothing better.
+    pub label: Localized,
+}
+
+/// A variable that an application declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// What its value may be.
+    pub kind: Kind,
+    /// What it is about.
+    pub category: Option<Category>,
+    /// What it is for.
+    pub description: Localized,
+    /// An example or advice.
+    pub hint: Localized,
+    /// Its value where nobody gives one; of a bool it is `1`, `0` or empty.
+    pub default: Option<String>,
+    /// Whether a job needs a value.
+    pub required: bool,
+    /// Whether its value is never shown; true for each password.
+    pub secret: bool,
+    /// The values to choose from: a rule for a set, an offer for any other type.
+    pub options: Vec<Choice>,
+}
+
+/// Reads `environment`.
+pub(super) fn read(
+    path: &str,
+    entries: &Map<String, Value>,
+    report: &mut Report,
+) -> BTreeMap<String, Field> {
+    let mut fields = BTreeMap::new();
+    for (name, value) in entries {
+        let path = key_path(path, name);
+        if let Err(error) = environment::check(&Variables::from([(name.clone(), String::new())])) {
+            report.fault(&path, error.to_string());
+        } else if name.bytes().any(|b| b.is_ascii_lowercase()) {
+            report.note(&path, "has small letters, which PHP MultiFlexi does not expect in names");
+        }
+        if let Some(mut section) = Section::open(path, value, report) {
+            let field = read_field(name, &mut section, report);
+            section.finish(report);
+            fields.insert(name.clone(), field);
+        }
+    }
+    fields
+}
+
+fn read_field(name: &str, section: &mut Section<'_>, report: &mut Report) -> Field {
+    let known = read_kind(section, report);
+    let kind = known.unwrap_or(Kind::String);
+    let mut field = Field {
+        kind,
+        category: read_category(section, report),
+        description: section.localized("description", report),
+        hint: section.localized("hint", report),
+        default: None,
+        required: section.flag("required", report).unwrap_or(false),
+        secret: section.flag("secret", report).unwrap_or(false) || kind == Kind::Password,
+        options: Vec::new(),
+    };
+    if let Some(options) = section.get("options") {
+        field.options = read_options(&section.path("options"), options, report);
+    }
+    if kind == Kind::Set && field.options.is_empty() {
+        report.note(&section.path("options"), "a set without options takes any value");
+    }
+    if let Some(value) = section.get("defval") {
+        field.default = read_default(name, &field, value, &section.path("defval"), report);
+    }
+    field
+}
+
+/// The type; none if it is unknown, which is a fault.
+fn read_kind(section: &mut Section<'_>, report: &mut Report) -> Option<Kind> {
+    let path = section.path("type");
+    let Some(value) = section.get("type").filter(|value| *value != "") else {
+        report.note(&path, "is missing: it is taken as string");
+        return Some(Kind::String);
+    };
+    let text = match value {
+        Value::String(text) => text.as_str(),
+        other => {
+            report.fault(&path, format!("{} is no text: use {}", quote(other), all_kinds()));
+            return None;
+        }
+    };
+    if let Some(kind) = Kind::from_name(text) {
+        return Some(kind);
+    }
+    let small = text.trim().to_ascii_lowercase();
+    let older = OLDER.iter().find(|(name, _)| *name == small).map(|(_, kind)| *kind);
+    let kind = older.or_else(|| Kind::from_name(&small));
+    match kind {
+        Some(kind) => {
+            report.note(&path, format!("{} is an older form of {kind}", quote_text(text)));
+        }
+        None => report.fault(&path, Kind::refusal(text)),
+    }
+    kind
+}
+
+fn all_kinds() -> String {
+    Kind::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// The category; one that is unknown is no reason to refuse a definition.
+fn read_category(section: &mut Section<'_>, report: &mut Report) -> Option<Category> {
+    let text = section.text("category", report)?;
+    let category = Category::from_name(&text);
+    if category.is_none() {
+        let text = format!("{}; it is taken as none", Category::refusal(&text));
+        report.note(&section.path("category"), text);
+    }
+    category
+}
+
+/// Options: a list of values, or an object from value to label.
+fn read_options(path: &str, value: &Value, report: &mut Report) -> Vec<Choice> {
+    let mut options = Vec::new();
+    match value {
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                let path = element_path(path, index);
+                match scalar(value) {
+                    Some(value) => {
+                        options.push(Choice { label: Localized::plain(&value), value });
+                    }
+                    None => report.fault(
+                        &path,
+                        format!("{} is no option: use a text or a number", quote(value)),
+                    ),
+                }
+            }
+        }
+        Value::Object(map) => {
+            for (value, label) in map {
+                let label = match scalar(label) {
+                    Some(label) => Localized::plain(&label),
+                    None => Localized::read(&key_path(path, value), label, report),
+                };
+                options.push(Choice { value: value.clone(), label });
+            }
+        }
+        other => report.fault(
+            path,
+            format!("{} is no options: use a list, or an object from value to label", quote(other)),
+        ),
+    }
+    options
+}
+
+/// The default, with numbers and booleans as the text that a process gets.
+fn read_default(
+    name: &str,
+    field: &Field,
+    value: &Value,
+    path: &str,
+    report: &mut Report,
+) -> Option<String> {
+    let Some(mut text) = scalar(value) else {
+        let quoted = if field.secret { "the value".to_owned() } else { quote(value) };
+        report.fault(path, format!("{quoted} is no default: use a text, a number or a boolean"));
+        return None;
+    };
+    // Programs in PHP take the text "False" for true, so they get what they understand.
+    if field.kind == Kind::Bool
+        && let Some(flag) = super::check::boolean(&text)
+    {
+        text = String::from(if flag { "1" } else { "0" });
+    }
+    match environment::check(&Variables::from([(name.to_owned(), text.clone())])) {
+        // Its name has its own fault.
+        Ok(()) | Err(VariableError::Name(_)) => {}
+        Err(error) => report.fault(path, error.to_string()),
+    }
+    if let Some(problem) = field.problem(&text) {
+        report.fault(path, problem);
+    } else if let Some(problem) = field.not_offered(&text) {
+        // Files that are in use have this, and their programs run.
+        report.note(path, problem);
+    }
+    Some(text)
+}
+
+/// A value without parts, as a process would get it.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(String::from(if *flag { "1" } else { "0" })),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,170 @@
+//! Applications and their definitions.
+
+use std::{fs, path::PathBuf};
+
+use multiflexi_fixture::Stack;
+use serde_json::Value;
+
+/// A definition with a bit of everything.
+const DEFINITION: &str = r#"{
+  "name": {"en": "Weather", "cs": "Počasí"},
+  "description": "Says what the weather will be.",
+  "executable": "sh",
+  "cmdparamsTemplate": "-c ${SCRIPT}",
+  "uuid": "1f0c7a52-5e7c-4a86-9d5b-0c5f3a6b7d11",
+  "version": "1.2.3",
+  "homepage": "https://weather.example/",
+  "environment": {
+    "SCRIPT": {"type": "string", "defval": "echo $PLACE at $DEGREES; echo $KEY | wc -c; exit $CODE"},
+    "PLACE": {"type": "string", "description": "Where", "required": true},
+    "DEGREES": {"type": "integer", "description": "How warm", "defval": "20"},
+    "CODE": {"type": "integer", "defval": "0"},
+    "KEY": {"type": "password", "description": "What opens the door"}
+  },
+  "exitCodes": {
+    "0": {"description": "it is known", "severity": "success"},
+    "75": {"description": "the station sleeps", "severity": "warning", "retry": true}
+  }
+}"#;
+
+fn import(stack: &Stack, document: &str) -> i64 {
+    let file = stack.folder().join("definition.json");
+    fs::write(&file, document).unwrap();
+    let imported = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    imported["applications"][0]["id"].as_i64().unwrap()
+}
+
+fn template(stack: &Stack, application: i64, more: &[&str]) -> i64 {
+    let (application, company) = (application.to_string(), stack.company.to_string());
+    let words = ["runtemplate:create", "--name", "weather", "--app", &application];
+    let words = words.into_iter().chain(["--company", &company]).chain(more.iter().copied());
+    stack.cli.create(words)
+}
+
+#[test]
+fn a_definition_is_imported_shown_changed_and_exported() {
+    let stack = Stack::start();
+    let id = import(&stack, DEFINITION).to_string();
+    let shown = stack.cli.json(["application:show", &id]);
+    assert!(shown["name"] == "Weather" && shown["version"] == "1.2.3", "{shown}");
+    let fields = stack.cli.json(["application:show-config", &id]);
+    let fields = fields["fields"].as_array().unwrap();
+    let place = fields.iter().find(|field| field["name"] == "PLACE").unwrap();
+    assert!(place["required"] == true && place["type"] == "string", "{place}");
+    let export = |id: &str| -> Value {
+        serde_json::from_str(&stack.cli.run(["application:export-json", id]).text()).unwrap()
+    };
+    assert_eq!(export(&id), serde_json::from_str::<Value>(DEFINITION).unwrap());
+
+    let file = stack.folder().join("definition.json");
+    let again = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    assert!(again["unchanged"] == 1 && again["applications"][0]["id"] == shown["id"], "{again}");
+    stack.cli.json(["application:update", &id, "--app-version", "2.0", "--homepage", ""]);
+    let changed = export(&id);
+    assert!(changed["version"] == "2.0" && changed.get("homepage").is_none(), "{changed}");
+    let bad = stack.cli.run(["application:update", &id, "--app-version", "two"]);
+    assert!(bad.code == 65 && bad.stderr.contains("two"), "{}", bad.stderr);
+    assert_eq!(export(&id), changed, "a change that is refused changes nothing");
+    let again = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    assert_eq!(again["changed"], 1, "the UUID says that it is the same application");
+    assert_eq!(export(&id)["version"], "1.2.3");
+}
+
+#[test]
+fn every_fault_of_a_definition_is_named_with_its_place() {
+    let stack = Stack::start();
+    let file = stack.folder().join("bad.json");
+    let bad = r#"{"name": "", "executable": "x", "environment":
+        {"A": {"type": "strin"}, "B": {"type": "set"}}, "version": "one"}"#;
+    fs::write(&file, bad).unwrap();
+    let file = file.to_str().unwrap();
+    let answer = stack.cli.run(["application:validate-json", file]);
+    assert_eq!(answer.code, 65);
+    for place in ["name", "environment.A.type", "version"] {
+        assert!(answer.text().contains(&format!("{place}:")), "{place}: {}", answer.text());
+    }
+    let refused = stack.cli.run(["application:import-json", file]);
+    assert!(refused.code == 65 && refused.stderr.contains("environment.A.type"));
+    assert_eq!(stack.cli.json(["application:list"])["applications"].as_array().unwrap().len(), 0);
+    let answer = stack.cli.run(["application:validate-json", "/there/is/nothing"]);
+    assert!(answer.code == 65 && answer.text().contains("cannot be read"), "{}", answer.text());
+}
+
+#[test]
+fn a_job_has_the_defaults_and_is_checked_before_it_is_launched() {
+    let stack = Stack::start();
+    let application = import(&stack, DEFINITION);
+    let incomplete = stack.job(template(&stack, application, &["--env", "DEGREES=warm"]));
+    let answer = stack.cli.run(["job:run", &incomplete.to_string()]);
+    assert_eq!(answer.code, 78, "{}", answer.stderr);
+    let trouble = stack.show(incomplete)["trouble"].as_str().unwrap().to_owned();
+    assert!(trouble.contains("PLACE is required") && trouble.contains("DEGREES"), "{trouble}");
+
+    let complete = template(&stack, application, &["--env", "PLACE=Brno"]);
+    let answer = stack.cli.run(["job:run", &stack.job(complete).to_string()]);
+    assert_eq!(answer.text(), "Brno at 20\n1\n");
+    let company = stack.company.to_string();
+    stack.cli.json(["company:update", &company, "--env", "DEGREES=5", "--env", "PLACE=Praha"]);
+    let answer = stack.cli.run(["job:run", &stack.job(complete).to_string()]);
+    assert_eq!(answer.text(), "Brno at 5\n1\n", "application < company < run template");
+}
+
+#[test]
+fn exit_codes_mean_what_the_application_declares() {
+    let stack = Stack::start();
+    let application = import(&stack, DEFINITION);
+    let retries = ["--max-attempts", "2", "--retry-on", "lost", "--retry-backoff", "none"];
+    let more = [&["--env", "PLACE=Brno", "--env", "CODE=75"][..], &retries].concat();
+    let job = stack.job(template(&stack, application, &more));
+    assert_eq!(stack.cli.run(["job:run", &job.to_string()]).code, 75);
+    let shown = stack.show(job);
+    assert_eq!(shown["attempt"], 2, "the application says that 75 is retried");
+    assert!(shown["meaning"] == "the station sleeps" && shown["severity"] == "warning", "{shown}");
+}
+
+/// Real definitions, if they are on this machine.
+fn real_definitions() -> Option<Vec<PathBuf>> {
+    let folder = std::env::var_os("MULTIFLEXI_TEST_APPLICATIONS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/apps"),
+        PathBuf::from,
+    );
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    (!files.is_empty()).then_some(files)
+}
+
+#[test]
+fn every_real_definition_is_imported_or_refused_with_a_reason() {
+    let Some(files) = real_definitions() else {
+        println!("NOT RUN: no definitions here; name their folder in MULTIFLEXI_TEST_APPLICATIONS");
+        return;
+    };
+    let stack = Stack::start();
+    let (mut imported, mut refused) = (0, 0);
+    for file in &files {
+        let answer =
+            stack.cli.run(["application:import-json", file.to_str().unwrap(), "-f", "json"]);
+        let told: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        let one = &told["applications"][0];
+        if one["outcome"] == "refused" {
+            refused += 1;
+            println!("{}: {}", file.display(), one["reason"]);
+            assert_eq!(answer.code, 65);
+            // What is refused is no definition of an application, or is there to be invalid.
+            let name = file.file_name().unwrap().to_string_lossy();
+            let is_definition = name.ends_with(".app.json") && !name.contains("invalid");
+            assert!(!is_definition, "{name}: {}", one["reason"]);
+            continue;
+        }
+        imported += 1;
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        let id = one["id"].to_string();
+        let exported = stack.cli.run(["application:export-json", &id]).text();
+        let exported: Value = serde_json::from_str(&exported).unwrap();
+        let original: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        assert_eq!(exported, original, "{}", file.display());
+    }
+    println!("{} definitions: {imported} imported, {refused} refused", files.len());
+}
