@@ -93,6 +93,9 @@ pub struct Launch {
     /// What holds for its spool.
     #[serde(default)]
     pub quota: Quota,
+    /// Names of the variables whose values are masked in its output.
+    #[serde(default)]
+    pub secrets: Vec<String>,
 }
 
 /// How much output may wait on this host for the scheduler.

@@ -75,6 +75,9 @@ pub enum Command {
     /// Explain why a job is where it is, and what led there
     #[command(name = "job:why")]
     JobWhy(ById),
+    /// Show the variables of a job's process, and who gives each
+    #[command(name = "job:env")]
+    JobEnv(ById),
     /// Check that what is stored of a job is what was stored
     #[command(name = "job:verify")]
     JobVerify(ById),

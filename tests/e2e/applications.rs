@@ -168,3 +168,44 @@ fn every_real_definition_is_imported_or_refused_with_a_reason() {
     }
     println!("{} definitions: {imported} imported, {refused} refused", files.len());
 }
+
+#[test]
+fn a_secret_is_in_no_output_no_listing_no_spool_and_no_command_line() {
+    let secret = "open sesame/\"42\"";
+    let document = DEFINITION.replace(
+        "echo $PLACE at $DEGREES; echo $KEY | wc -c; exit $CODE",
+        "printf 'raw %s\\\\n' \\\"$KEY\\\"; printf %s \\\"$KEY\\\" | base64; \
+         printf %s \\\"$KEY\\\" | od -An -tx1 | tr -d ' \\\\n'; echo; \
+         for half in 'open sesa' 'me/\\\"42\\\"'; do printf %s \\\"$half\\\"; sleep 0.2; done >&2",
+    );
+    let stack = Stack::start();
+    let application = import(&stack, &document);
+    let variable = format!("KEY={secret}");
+    let template = template(&stack, application, &["--env", "PLACE=Brno", "--env", &variable]);
+    let job = stack.job(template);
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(answer.text(), "raw ***\n***\n***\n");
+    assert!(answer.stderr.starts_with("***"), "{}", answer.stderr);
+
+    let env = stack.cli.json(["job:env", &job.to_string()]);
+    let variables = env["variables"].as_array().unwrap();
+    let of = |name: &str| variables.iter().find(|variable| variable["name"] == name).unwrap();
+    assert!(of("KEY")["value"] == "***" && of("KEY")["secret"] == true, "{env}");
+    assert!(of("PLACE")["layer"] == "run template" && of("CODE")["layer"] == "application");
+    assert_eq!(of("MULTIFLEXI_JOB_ID")["layer"], "system");
+    for words in [["job:show", &job.to_string()], ["runtemplate:show", &template.to_string()]] {
+        let shown = stack.cli.run(words).text();
+        assert!(!shown.contains("sesame"), "{shown}");
+    }
+
+    let shows = DEFINITION.replace("-c ${SCRIPT}", "-c ${SCRIPT} sh {KEY}");
+    let application =
+        import(&stack, &shows.replace("1f0c7a52", "2f0c7a52").replace("Weather", "W"));
+    let template =
+        self::template(&stack, application, &["--env", "PLACE=Brno", "--env", &variable]);
+    let refused = stack.job(template);
+    assert_eq!(stack.cli.run(["job:run", &refused.to_string()]).code, 78);
+    let trouble = stack.show(refused)["trouble"].as_str().unwrap().to_owned();
+    assert!(trouble.contains("KEY") && !trouble.contains("sesame"), "{trouble}");
+}

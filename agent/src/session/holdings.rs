@@ -195,6 +195,7 @@ mod tests {
             timeout_ms: None,
             grace_ms: 0,
             quota: Default::default(),
+            secrets: Vec::new(),
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) fn launch(launch: v1::Launch, spool: SpoolLimits) -> Option<Launch> {
             agent_bytes: spool.agent_bytes,
             overflow,
         },
+        secrets: launch.secrets,
     })
 }
 

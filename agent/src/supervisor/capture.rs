@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _},
     os::fd::{AsFd as _, OwnedFd},
     process::{ChildStderr, ChildStdout},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use rustix::{
 use super::{
     attempts::{Attempt, Wish},
     hub::Hub,
+    mask::{Masker, Secrets},
     recorder::Recorder,
     sys,
     tree::{Killed, Tree},
@@ -45,11 +47,13 @@ struct Pipe {
     stream: Stream,
     file: Option<std::fs::File>,
     read: usize,
+    masker: Masker,
 }
 
 impl Pipe {
-    fn new(stream: Stream, fd: Option<OwnedFd>) -> Self {
-        Self { stream, file: fd.map(std::fs::File::from), read: READ[0] }
+    fn new(stream: Stream, fd: Option<OwnedFd>, secrets: &Arc<Secrets>) -> Self {
+        let (file, masker) = (fd.map(std::fs::File::from), Masker::new(secrets));
+        Self { stream, file, read: READ[0], masker }
     }
 }
 
@@ -71,6 +75,9 @@ pub(super) struct Capture<'a> {
     ending: Option<Ending>,
     timeout_at: Option<Instant>,
     buffer: Vec<u8>,
+    secrets: Arc<Secrets>,
+    /// What a read became once its secrets were masked.
+    masked: Vec<u8>,
     disk_was_full: bool,
 }
 
@@ -99,9 +106,10 @@ impl<'a> Capture<'a> {
         recorder: Recorder,
     ) -> Self {
         let timeout = attempt.launch.timeout_ms.map(Duration::from_millis);
+        let secrets = Arc::new(Secrets::of(&attempt.launch));
         let pipes = [
-            Pipe::new(Stream::Stdout, pipes.0.map(OwnedFd::from)),
-            Pipe::new(Stream::Stderr, pipes.1.map(OwnedFd::from)),
+            Pipe::new(Stream::Stdout, pipes.0.map(OwnedFd::from), &secrets),
+            Pipe::new(Stream::Stderr, pipes.1.map(OwnedFd::from), &secrets),
         ];
         Self {
             attempt,
@@ -113,6 +121,8 @@ impl<'a> Capture<'a> {
             ending: None,
             timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             buffer: vec![0; READ[0]],
+            secrets,
+            masked: Vec::new(),
             disk_was_full: false,
         }
     }
@@ -129,6 +139,7 @@ impl<'a> Capture<'a> {
         self.drain();
         let killed = if self.tree.is_alone() { Killed::default() } else { self.tree.kill_others() };
         self.read_what_is_there();
+        self.end_of_streams();
         self.write_what_is_stuck();
         while self.recorder.keeps_tail() && self.attempt.wish() != Wish::Kill {
             let result = self.recorder.write_tail();
@@ -244,6 +255,14 @@ impl<'a> Capture<'a> {
         }
         match file.read(&mut self.buffer[..pipe.read]) {
             Ok(0) => pipe.file = None,
+            Ok(length) if !self.secrets.is_empty() => {
+                self.masked.clear();
+                pipe.masker.push(&self.buffer[..length], &mut self.masked);
+                if !self.masked.is_empty() {
+                    let result = self.recorder.record(pipe.stream, &self.masked);
+                    self.recorded(result);
+                }
+            }
             Ok(length) => {
                 if length == READ[0] && pipe.read == READ[0] {
                     // A fast writer: fewer, larger reads from now on. The size is
@@ -259,6 +278,22 @@ impl<'a> Capture<'a> {
             Err(error) => {
                 say!("{}: a pipe cannot be read: {error}", self.attempt.key());
                 pipe.file = None;
+            }
+        }
+    }
+
+    /// Nothing more comes: what was held back as the possible beginning of a secret is
+    /// none.
+    fn end_of_streams(&mut self) {
+        for index in 0..self.pipes.len() {
+            let pipe = &mut self.pipes[index];
+            self.masked.clear();
+            pipe.masker.finish(&mut self.masked);
+            if !self.masked.is_empty() {
+                let stream = pipe.stream;
+                self.write_what_is_stuck();
+                let result = self.recorder.record(stream, &self.masked);
+                self.recorded(result);
             }
         }
     }

@@ -15,6 +15,7 @@ use super::{
     attempts::{Attempt, Wish},
     capture::{Capture, Captured},
     hub::Hub,
+    mask::Secrets,
     program::{self, NotLaunched},
     recorder::{self, Recorder},
     tree::Tree,
@@ -114,6 +115,13 @@ fn make_folder(attempt: &Attempt) -> io::Result<()> {
 
 fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Completion {
     let mut trouble = Vec::new();
+    let unmasked = match attempt.launch.secrets.is_empty() {
+        true => Vec::new(),
+        false => Secrets::unmasked(&attempt.launch),
+    };
+    if !unmasked.is_empty() {
+        trouble.push(format!("too short to be masked in its output: {}", unmasked.join(", ")));
+    }
     for survivor in &captured.killed.survivors {
         trouble.push(format!("{} ({}) could not be killed", survivor.name, survivor.pid));
     }

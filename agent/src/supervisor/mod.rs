@@ -15,7 +15,6 @@ mod attempts;
 mod capture;
 mod hub;
 mod launch_job;
-#[cfg_attr(not(test), expect(dead_code, reason = "jobs have no secrets yet"))]
 mod mask;
 mod program;
 mod recorder;

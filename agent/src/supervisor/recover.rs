@@ -41,6 +41,7 @@ pub(super) fn recover(agent: &Path, hub: &Hub) -> io::Result<()> {
             timeout_ms: None,
             grace_ms: 0,
             quota: Quota::default(),
+            secrets: Vec::new(),
         };
         let attempt = Attempt::new(agent, launch, &hub.spooled)?;
         let completion = completion(&attempt)?;

@@ -193,6 +193,7 @@ pub fn key() -> AttemptKey {
 
 pub fn launch(command: &[&str]) -> Launch {
     Launch {
+        secrets: Vec::new(),
         key: key(),
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         environment: Default::default(),

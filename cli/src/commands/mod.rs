@@ -60,6 +60,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::JobCreate(create) => create.run(&server, output).await?,
         Command::JobLogs(logs) => logs.run(&server, output).await?,
         Command::JobWhy(by) => jobs::why(&server, output, by.id()).await?,
+        Command::JobEnv(by) => jobs::env(&server, output, by.id()).await?,
         Command::JobVerify(by) => jobs::verify(&server, output, by.id()).await?,
         Command::JobDelete(by) => jobs::delete(&server, output, by.id()).await?,
         Command::ArtifactList(list) => list.run(&server, output).await?,

@@ -4,16 +4,16 @@ use multiflexi_proto::{
     duration, timestamp,
     v1::{
         self, CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse,
-        DeleteJobRequest, DeleteJobResponse, ExplainJobRequest, ExplainJobResponse, GetJobRequest,
-        GetJobResponse, ListJobsRequest, ListJobsResponse, RunJobRequest, RunJobResponse,
-        TailLogRequest, TailLogResponse, VerifyJobRequest, VerifyJobResponse,
-        job_service_server::JobService,
+        DeleteJobRequest, DeleteJobResponse, ExplainJobRequest, ExplainJobResponse,
+        GetJobEnvironmentRequest, GetJobEnvironmentResponse, GetJobRequest, GetJobResponse,
+        ListJobsRequest, ListJobsResponse, RunJobRequest, RunJobResponse, TailLogRequest,
+        TailLogResponse, VerifyJobRequest, VerifyJobResponse, job_service_server::JobService,
     },
 };
 use std::time::Duration;
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Services, parse, status::invalid};
+use super::{Answers, Services, environment, parse, status::invalid};
 use crate::{
     domain::{
         exit_code,
@@ -70,7 +70,7 @@ fn job(row: JobRow) -> v1::Job {
         company_name: row.company.1,
         state: to_state(row.state).into(),
         attempt: row.attempt,
-        environment: row.environment.into_iter().collect(),
+        environment: environment::shown(row.environment, &row.definition),
         created: Some(timestamp(row.created)),
         queued: row.queued.map(timestamp),
         started: row.started.map(timestamp),
@@ -322,6 +322,14 @@ impl JobService for Services {
             bytes: found.bytes,
             faults: found.faults,
         }))
+    }
+
+    async fn get_job_environment(
+        &self,
+        request: Request<GetJobEnvironmentRequest>,
+    ) -> Result<Response<GetJobEnvironmentResponse>, Status> {
+        let job = job_id(request.into_inner().job_id)?;
+        self.environment(job).await.map(Response::new)
     }
 
     type TailLogStream = Answers<TailLogResponse>;

@@ -4,6 +4,7 @@ mod agents;
 mod applications;
 mod artifacts;
 mod companies;
+mod environment;
 mod explain;
 mod jobs;
 mod parse;

@@ -13,7 +13,7 @@ use multiflexi_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Services, parse, status::invalid};
+use super::{Services, environment, parse, status::invalid};
 use crate::{
     dispatch::convert,
     domain::{
@@ -42,7 +42,7 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         application_name: template.application_name,
         company_id: template.company.0,
         company_name: template.company_name,
-        environment: template.environment.into_iter().collect(),
+        environment: environment::shown(template.environment, &template.definition),
         timeout: template.timeout.map(duration),
         grace: Some(duration(template.grace)),
         created: Some(timestamp(row.created)),

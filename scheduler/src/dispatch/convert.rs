@@ -60,6 +60,7 @@ pub(super) fn offer(launches: Vec<Launch>) -> Message {
             timeout: launch.timeout.map(duration),
             grace: Some(duration(launch.grace)),
             overflow: overflow(launch.overflow).into(),
+            secrets: launch.secrets,
         })
         .collect();
     Message::Offer(v1::Offer { launches })

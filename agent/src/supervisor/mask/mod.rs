@@ -19,6 +19,8 @@ use std::{mem, sync::Arc};
 use form::Reading;
 use starts::Starts;
 
+use crate::link::Launch;
+
 /// What is written in place of a secret, however long it is.
 pub(super) const MARK: &[u8] = b"***";
 
@@ -68,12 +70,24 @@ impl Secrets {
         Self { secrets, starts, too_short }
     }
 
+    /// Prepares the secrets of a launch.
+    pub(super) fn of(launch: &Launch) -> Self {
+        Self::new(launch.secrets.iter().map(|name| value(launch, name)))
+    }
+
+    /// The names of a launch's secrets that are too short to be masked.
+    pub(super) fn unmasked(launch: &Launch) -> Vec<&str> {
+        let short = Self::of(launch).too_short;
+        short.into_iter().filter_map(|at| launch.secrets.get(at)).map(String::as_str).collect()
+    }
+
     /// Whether there is nothing to mask.
     pub(super) fn is_empty(&self) -> bool {
         self.secrets.is_empty()
     }
 
     /// The positions of the values that are too short to be masked.
+    #[cfg(test)]
     pub(super) fn too_short(&self) -> &[usize] {
         &self.too_short
     }
@@ -96,6 +110,10 @@ impl Secrets {
         }
         seen
     }
+}
+
+fn value<'a>(launch: &'a Launch, name: &str) -> &'a str {
+    launch.environment.get(name).map(String::as_str).unwrap_or_default()
 }
 
 /// The lines of a secret that are long enough to be masked alone. Keys in environment
@@ -153,6 +171,7 @@ impl Masker {
     }
 
     /// Bytes that are held back.
+    #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
         self.held.len() - self.masked
     }

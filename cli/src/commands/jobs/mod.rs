@@ -2,6 +2,7 @@
 
 mod cancel;
 mod create;
+mod env;
 mod follow;
 mod list;
 mod logs;
@@ -18,6 +19,7 @@ use crate::{connect::Server, failure::Failure, output::Output};
 
 pub use cancel::Cancel;
 pub use create::Create;
+pub use env::env;
 pub use follow::{Follow, Followed};
 pub use list::{List, StateName};
 pub use logs::Logs;

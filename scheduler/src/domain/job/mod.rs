@@ -8,6 +8,9 @@ mod run_end;
 mod state;
 
 pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
-pub use run_begin::{Launch, Overflow, RunBeginError, Template, run_begin};
+pub use run_begin::{
+    Launch, MASK, Overflow, RunBeginError, Template, environment_of, run_begin, secrets_of,
+    without_secrets,
+};
 pub use run_end::{Outcome, run_end};
 pub use state::{Refused, State, Transition};

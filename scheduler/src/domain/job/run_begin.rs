@@ -10,6 +10,9 @@ use crate::domain::{
     retry::RetryPolicy,
 };
 
+/// Least bytes of a secret that is looked for in other texts.
+const SHORTEST_SECRET: usize = 4;
+
 /// What a run template says, with its application and company.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
@@ -97,6 +100,8 @@ pub struct Launch {
     pub grace: Duration,
     /// What happens when its output does not fit into the agent's spool.
     pub overflow: Overflow,
+    /// Names of the variables whose values are never shown.
+    pub secrets: Vec<String>,
 }
 
 /// Why an attempt cannot be launched: its configuration is unusable.
@@ -105,6 +110,12 @@ pub enum RunBeginError {
     /// The command line.
     #[error("the command line of run template {0} cannot be built: {1}")]
     CommandLine(RunTemplateId, CommandLineError),
+    /// An argument would show a secret to every user of the host.
+    #[error(
+        "the command line of run template {0} would show the secret {1} to every user of the \
+         agent's host: take it out of cmdparams, and let the program read it from its environment"
+    )]
+    Secret(RunTemplateId, String),
     /// A variable.
     #[error("the variables of run template {0} cannot be given to a process: {1}")]
     Variable(RunTemplateId, VariableError),
@@ -160,6 +171,24 @@ pub fn environment_of(
     environment::resolve(&layers).map_err(|error| RunBeginError::Variable(template.id, error))
 }
 
+/// The names of those variables of an environment whose values are secret: what the
+/// application declares so.
+pub fn secrets_of(template: &Template, environment: &Variables) -> Vec<String> {
+    let declared = template.definition.environment.iter().filter(|(_, field)| field.secret);
+    let has_value = |name: &&String| environment.get(*name).is_some_and(|value| !value.is_empty());
+    declared.map(|(name, _)| name).filter(has_value).cloned().collect()
+}
+
+/// A text for people, with the values of secrets masked that it contains.
+pub fn without_secrets(text: &str, secrets: &[String], environment: &Variables) -> String {
+    let values = secrets.iter().filter_map(|name| environment.get(name));
+    let values = values.filter(|value| value.len() >= SHORTEST_SECRET);
+    values.fold(text.to_owned(), |text, value| text.replace(value, MASK))
+}
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+
 /// Builds command line and environment of an attempt, and checks that the application
 /// takes the values (resource validation, as far as it needs no host).
 pub fn run_begin(
@@ -184,6 +213,17 @@ pub fn run_begin(
         resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
     let command = command_line::build(&definition.executable, &definition.cmdparams, &environment)
         .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
+    let secrets = secrets_of(template, &environment);
+    let shows = |name: &&String| {
+        let value = &environment[*name];
+        // A short value is in many an argument by chance.
+        let by_value = value.len() >= SHORTEST_SECRET;
+        definition.cmdparams.contains(&format!("{{{name}}}"))
+            || (by_value && command.iter().any(|argument| argument.contains(value.as_str())))
+    };
+    if let Some(name) = secrets.iter().find(shows) {
+        return Err(RunBeginError::Secret(template.id, name.clone()));
+    }
     let Template { timeout, grace, overflow, .. } = *template;
-    Ok(Launch { key, command, environment, timeout, grace, overflow })
+    Ok(Launch { key, command, environment, timeout, grace, overflow, secrets })
 }

@@ -1,0 +1,40 @@
+//! `job:env`.
+
+use multiflexi_program::say;
+use multiflexi_proto::v1::{GetJobEnvironmentRequest, JobVariable};
+use serde_json::json;
+
+use crate::{
+    connect::Server,
+    failure::Failure,
+    output::{Format, List, Output},
+};
+
+/// Shows the variables of a job's process, each with who gives it.
+pub async fn env(server: &Server, output: Output, job_id: i64) -> Result<(), Failure> {
+    let request = GetJobEnvironmentRequest { job_id };
+    let answer = server.jobs().get_job_environment(request).await?.into_inner();
+    let value = |variable: &JobVariable| {
+        json!({
+            "name": variable.name,
+            "value": variable.value,
+            "layer": variable.layer,
+            "overridden": variable.overridden,
+            "secret": variable.secret,
+        })
+    };
+    let row = |variable: &JobVariable| {
+        let JobVariable { name, value, layer, overridden, .. } = variable;
+        vec![name.clone(), value.clone(), layer.clone(), overridden.join(", ")]
+    };
+    let list = List {
+        values: answer.variables.iter().map(value).collect(),
+        rows: answer.variables.iter().map(row).collect(),
+        next_page_token: String::new(),
+    };
+    output.list("variables", &["NAME", "VALUE", "FROM", "INSTEAD OF"], list)?;
+    if output.format == Format::Text && !answer.trouble.is_empty() {
+        say!("it cannot be run so: {}", answer.trouble);
+    }
+    Ok(())
+}
