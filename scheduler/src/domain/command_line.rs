@@ -2,6 +2,8 @@
 //! are split into words as a POSIX shell would, and only then are placeholders
 //! replaced, so that a value stays one value whatever it holds. No shell runs.
 
+use std::mem;
+
 use super::environment::Variables;
 
 /// Most bytes in one argument: what Linux lets a process have in one string.
@@ -29,6 +31,18 @@ pub enum CommandLineError {
     },
 }
 
+/// A part of a word of a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text as it is.
+    Literal(String),
+    /// The value of the variable of this name.
+    Variable(String),
+}
+
+/// One argument of a command line, or its program, before values are put in.
+pub type Word = Vec<Piece>;
+
 /// The program and its arguments. `{NAME}` and `${NAME}` stand for the value of a
 /// variable; a name that is no variable stays as it is written.
 pub fn build(
@@ -36,48 +50,77 @@ pub fn build(
     parameters: &str,
     variables: &Variables,
 ) -> Result<Vec<String>, CommandLineError> {
+    let words = words(executable, parameters, variables)?;
+    Ok(words.iter().map(|word| fill(word, variables)).collect())
+}
+
+/// What [`build`] gives, with the places of the variables instead of their values.
+/// It fails where [`build`] does, which depends on the values.
+pub fn words(
+    executable: &str,
+    parameters: &str,
+    variables: &Variables,
+) -> Result<Vec<Word>, CommandLineError> {
     if executable.is_empty() {
         return Err(CommandLineError::NoExecutable);
     }
-    let words = shell_words::split(parameters)
+    let parameters = shell_words::split(parameters)
         .map_err(|_| CommandLineError::Quotes(parameters.chars().take(200).collect()))?;
-    let mut command = vec![executable.to_owned()];
-    command.extend(words.iter().map(|word| expand(word, variables)));
-    for (number, argument) in command.iter().enumerate() {
-        if argument.contains('\0') {
+    let mut words = vec![vec![Piece::Literal(executable.to_owned())]];
+    words.extend(parameters.iter().map(|word| pieces(word, variables)));
+    for (number, word) in words.iter().enumerate() {
+        let texts = word.iter().filter_map(|piece| text(piece, variables));
+        if texts.clone().any(|text| text.contains('\0')) {
             return Err(CommandLineError::ZeroByte);
         }
-        if argument.len() >= MAX_ARGUMENT {
-            return Err(CommandLineError::TooLong { number, bytes: argument.len() });
+        let bytes = texts.map(str::len).sum();
+        if bytes >= MAX_ARGUMENT {
+            return Err(CommandLineError::TooLong { number, bytes });
         }
     }
-    Ok(command)
+    Ok(words)
 }
 
-/// Replaces the placeholders of one word, in one pass.
-fn expand(word: &str, variables: &Variables) -> String {
-    let mut expanded = String::with_capacity(word.len());
+/// A word with the values in their places; a variable that there is not is nothing.
+pub fn fill(word: &Word, variables: &Variables) -> String {
+    word.iter().filter_map(|piece| text(piece, variables)).collect()
+}
+
+fn text<'a>(piece: &'a Piece, variables: &'a Variables) -> Option<&'a str> {
+    match piece {
+        Piece::Literal(text) => Some(text),
+        Piece::Variable(name) => variables.get(name).map(String::as_str),
+    }
+}
+
+/// Finds the placeholders of one word, in one pass.
+fn pieces(word: &str, variables: &Variables) -> Word {
+    let mut pieces = Word::new();
+    let mut literal = String::new();
     let mut rest = word;
     while let Some(open) = rest.find('{') {
-        let value = rest[open + 1..].find('}').and_then(|close| {
-            let name = &rest[open + 1..open + 1 + close];
-            Some((variables.get(name)?, open + close + 2))
-        });
-        match value {
-            Some((value, end)) => {
+        let name = rest[open + 1..].find('}').map(|close| &rest[open + 1..open + 1 + close]);
+        match name.filter(|name| variables.contains_key(*name)) {
+            Some(name) => {
                 let dollar = usize::from(rest[..open].ends_with('$'));
-                expanded.push_str(&rest[..open - dollar]);
-                expanded.push_str(value);
-                rest = &rest[end..];
+                literal.push_str(&rest[..open - dollar]);
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Variable(name.to_owned()));
+                rest = &rest[open + name.len() + 2..];
             }
             None => {
-                expanded.push_str(&rest[..=open]);
+                literal.push_str(&rest[..=open]);
                 rest = &rest[open + 1..];
             }
         }
     }
-    expanded.push_str(rest);
-    expanded
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -85,7 +128,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn words(parameters: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    fn split(parameters: &str, variables: &[(&str, &str)]) -> Vec<String> {
         let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         build("prog", parameters, &variables).unwrap().split_off(1)
     }
@@ -93,22 +136,38 @@ mod tests {
     #[test]
     fn words_are_split_as_a_shell_would() {
         assert_eq!(
-            words("-c 'for i in 1 2; do echo $i; done'", &[]),
+            split("-c 'for i in 1 2; do echo $i; done'", &[]),
             ["-c", "for i in 1 2; do echo $i; done"]
         );
-        assert_eq!(words("", &[]), [""; 0]);
+        assert_eq!(split("", &[]), [""; 0]);
     }
 
     #[test]
     fn placeholders_take_values_and_unknown_ones_stay() {
         let variables = [("NAME", "a b; rm -rf /"), ("EMPTY", "")];
         assert_eq!(
-            words("--to={NAME} ${NAME} $NAME {EMPTY}", &variables),
+            split("--to={NAME} ${NAME} $NAME {EMPTY}", &variables),
             ["--to=a b; rm -rf /", "a b; rm -rf /", "$NAME", ""]
         );
         assert_eq!(
-            words("{OTHER} {} { {{NAME}", &variables),
+            split("{OTHER} {} { {{NAME}", &variables),
             ["{OTHER}", "{}", "{", "{a b; rm -rf /"]
+        );
+    }
+
+    #[test]
+    fn words_say_where_values_go() {
+        let variables = [("V".to_owned(), "secret".to_owned())].into();
+        let literal = |text: &str| Piece::Literal(text.to_owned());
+        let value = || Piece::Variable("V".to_owned());
+        assert_eq!(
+            words("p {V}", "{V}${V} 'a {X} {V} b' ''", &variables).unwrap(),
+            [
+                vec![literal("p {V}")],
+                vec![value(), value()],
+                vec![literal("a {X} "), value(), literal(" b")],
+                vec![],
+            ]
         );
     }
 

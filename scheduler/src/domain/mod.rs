@@ -8,3 +8,4 @@ pub mod exit_code;
 pub mod ids;
 pub mod job;
 pub mod retry;
+pub mod script;
