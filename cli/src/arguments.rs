@@ -1,6 +1,6 @@
 //! The arguments that all commands share, and the list of commands.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
 use clap::{Args, Parser, Subcommand};
@@ -236,6 +236,37 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a variable looks like NAME=VALUE".to_owned()),
+    }
+}
+
+/// Variables that a command sets.
+#[derive(Debug, Args)]
+pub struct Environment {
+    /// A variable for the process; may be given again
+    #[arg(long, value_parser = variable, value_name = "NAME=VALUE")]
+    env: Vec<(String, String)>,
+    /// A variable whose value is never shown and stored encrypted; with the name alone its
+    /// value is taken from this command's own environment, where nobody else sees it
+    #[arg(long, value_parser = secret, value_name = "NAME[=VALUE]")]
+    secret: Vec<(String, String)>,
+}
+
+impl Environment {
+    /// All of them, and the names of those that are secret.
+    pub fn split(self) -> (HashMap<String, String>, Vec<String>) {
+        let secrets = self.secret.iter().map(|(name, _)| name.clone()).collect();
+        (self.env.into_iter().chain(self.secret).collect(), secrets)
+    }
+}
+
+/// Reads a secret variable: without a value it is one of our own.
+fn secret(text: &str) -> Result<(String, String), String> {
+    if text.contains('=') {
+        return variable(text);
+    }
+    match std::env::var(text) {
+        Ok(value) => Ok((text.to_owned(), value)),
+        Err(_) => Err(format!("there is no variable {text} in this command's environment")),
     }
 }
 

@@ -10,11 +10,14 @@ CREATE TABLE company (
     created INTEGER NOT NULL
 ) STRICT;
 
--- The company's variables, for all its jobs.
+-- The company's variables, for all its jobs. A secret value is sealed with the key of
+-- that id, which is not in the database; so it is in `configuration`, and in the objects
+-- of `job.env`.
 CREATE TABLE companyenv (
     company_id INTEGER NOT NULL REFERENCES company (id) ON DELETE CASCADE,
     keyword    TEXT NOT NULL,
     value      TEXT NOT NULL,
+    key_id     TEXT,
     PRIMARY KEY (company_id, keyword)
 ) STRICT, WITHOUT ROWID;
 
@@ -58,6 +61,7 @@ CREATE TABLE configuration (
     runtemplate_id INTEGER NOT NULL REFERENCES runtemplate (id) ON DELETE CASCADE,
     name           TEXT NOT NULL,
     value          TEXT NOT NULL,
+    key_id         TEXT,
     PRIMARY KEY (runtemplate_id, name)
 ) STRICT, WITHOUT ROWID;
 

@@ -46,6 +46,10 @@ pub struct Arguments {
     /// arguments of a process can be read by everybody
     #[arg(long, env = "DB_USERNAME", value_name = "NAME")]
     pub db_username: Option<String>,
+    /// File of the keys that secrets are sealed with in the database; all schedulers of one
+    /// database need the same [default: secrets.keys in the data folder]
+    #[arg(long, env = "MULTIFLEXI_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -63,6 +67,8 @@ pub struct Config {
     pub database: Location,
     /// Folder for large logs and artifacts.
     pub objects: PathBuf,
+    /// The file of the keys that secrets are sealed with.
+    pub keys: PathBuf,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -79,6 +85,7 @@ impl Config {
             listen,
             database: sqlite(&data_dir.join("multiflexi.db")),
             objects: data_dir.join("objects"),
+            keys: data_dir.join("secrets.keys"),
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -100,6 +107,9 @@ impl Config {
                     "DB_CONNECTION is {other:?}: this version can use sqlite and pgsql"
                 )));
             }
+        }
+        if let Some(file) = &arguments.key_file {
+            config.keys.clone_from(file);
         }
         Ok(config)
     }

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod objects;
 pub mod removal;
 pub mod store;
+pub mod vault;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -29,6 +30,7 @@ use crate::{
     objects::{ObjectError, Objects},
     removal::Removal,
     store::{Store, StoreError},
+    vault::{Vault, VaultError},
 };
 
 /// How long requests may take to end after the scheduler was told to stop.
@@ -43,6 +45,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The keys of secrets.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The object store.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -101,7 +106,7 @@ impl Scheduler {
                 .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
         }
         let objects = Objects::local(&config.objects)?;
-        let store = Store::open(&config.database).await?;
+        let store = Store::open(&config.database, Vault::open(&config.keys)?).await?;
         let logs = Logs::start(store.clone(), objects.clone(), LogSettings::default());
         let events = Events::default();
         let dispatch = Dispatch::start(

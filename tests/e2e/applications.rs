@@ -209,3 +209,39 @@ fn a_secret_is_in_no_output_no_listing_no_spool_and_no_command_line() {
     let trouble = stack.show(refused)["trouble"].as_str().unwrap().to_owned();
     assert!(trouble.contains("KEY") && !trouble.contains("sesame"), "{trouble}");
 }
+
+#[test]
+fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
+    let stack = Stack::start();
+    let company = stack.company.to_string();
+    stack.cli.json(["company:update", &company, "--secret", "TOKEN=token-of-the-company"]);
+    let template = stack.script("echo $TOKEN $WORD $KEY; echo ${#TOKEN} ${#WORD} ${#KEY}", &[]);
+    let template = template.to_string();
+    stack.cli.json(["runtemplate:update", &template, "--secret", "WORD=word-of-the-template"]);
+    let words = ["job:create", "--template", &template, "--secret", "KEY"];
+    let created = stack.cli.command(words).env("KEY", "key-of-the-job").output().unwrap();
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let output = stack.cli.run(["job:run", "1"]).text();
+    assert_eq!(output, "*** *** ***\n20 20 14\n");
+    for words in [["company:show", &company], ["runtemplate:show", &template], ["job:show", "1"]] {
+        let shown = stack.cli.run(words).text();
+        assert!(shown.contains("***") && !shown.contains("-of-the-"), "{shown}");
+    }
+    let mut pending = vec![stack.folder().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                pending.push(entry.path());
+            } else if entry.file_type().unwrap().is_file() {
+                files += 1;
+                let bytes = fs::read(entry.path()).unwrap();
+                for secret in ["token-of-the-company", "word-of-the-template", "key-of-the-job"] {
+                    let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                    assert!(!found, "{secret} is in {}", entry.path().display());
+                }
+            }
+        }
+    }
+    assert!(files >= 3, "the database and its log, and the keys");
+}

@@ -52,7 +52,11 @@ fn growth_is_announced_once_until_it_was_seen() {
     let next = session.next();
     assert!(matches!(&next, Event::Ended(ended, _) if *ended == key), "{next:?}");
     session.send(&Request::Seen(key, 16 + 4));
-    assert_eq!(session.grown(key), 16 + 4 + 16 + 4 + 16 + 6);
+    let all = supervisor.text(key, Stream::Stdout);
+    assert_eq!(all, b"one\ntwo\nthree\n");
+    // On a busy host the last two lines are found by one read: a record less.
+    let length = session.grown(key);
+    assert!([16 + 4 + 16 + 10, 16 + 4 + 16 + 4 + 16 + 6].contains(&length), "{length}");
 }
 
 #[test]

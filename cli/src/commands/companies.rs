@@ -73,19 +73,20 @@ pub struct Create {
     /// A short name for programs, unique: small letters, digits, - and _
     #[arg(long, default_value = "", hide_default_value = true)]
     slug: String,
-    /// A variable for all its jobs; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    environment: arguments::Environment,
 }
 
 impl Create {
     /// Creates a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (environment, secrets) = self.environment.split();
         let request = CreateCompanyRequest {
             name: self.name,
             max_running: self.max_running,
             slug: self.slug,
-            environment: self.env.into_iter().collect(),
+            environment,
+            secrets,
         };
         let answer = server.companies().create_company(request).await?;
         let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
@@ -107,9 +108,8 @@ pub struct Update {
     /// Most of its jobs that run at once; 0 for no limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
     max_running: Option<i32>,
-    /// A variable for all its jobs; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    environment: arguments::Environment,
     /// A variable to be removed; may be given again
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
@@ -118,12 +118,14 @@ pub struct Update {
 impl Update {
     /// Changes a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (set_environment, secrets) = self.environment.split();
         let request = UpdateCompanyRequest {
             company_id: self.by.id(),
             name: self.name,
             slug: self.slug,
             max_running: self.max_running,
-            set_environment: self.env.into_iter().collect(),
+            set_environment,
+            secrets,
             unset_environment: self.unset,
         };
         let answer = server.companies().update_company(request).await?;

@@ -138,9 +138,8 @@ pub struct Create {
     /// The company
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
     company: i64,
-    /// A variable for the process; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    environment: arguments::Environment,
     /// How long a job may run [default: no limit]
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     timeout: Option<Duration>,
@@ -242,11 +241,13 @@ impl From<Backoff> for v1::Backoff {
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (environment, secrets) = self.environment.split();
         let request = CreateRunTemplateRequest {
             name: self.name,
             application_id: self.app,
             company_id: self.company,
-            environment: self.env.into_iter().collect(),
+            environment,
+            secrets,
             timeout: self.timeout.map(multiflexi_proto::duration),
             grace: self.grace.map(multiflexi_proto::duration),
             lost_after: self.lost_after.map(multiflexi_proto::duration),
@@ -269,9 +270,8 @@ pub struct Update {
     /// Its name
     #[arg(long)]
     name: Option<String>,
-    /// A variable for the process; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    environment: arguments::Environment,
     /// A variable to be removed; may be given again
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
@@ -302,10 +302,12 @@ pub struct Update {
 impl Update {
     /// Changes a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (set_environment, secrets) = self.environment.split();
         let request = UpdateRunTemplateRequest {
             run_template_id: self.by.id(),
             name: self.name,
-            set_environment: self.env.into_iter().collect(),
+            set_environment,
+            secrets,
             unset_environment: self.unset,
             timeout: self.timeout.map(multiflexi_proto::duration),
             grace: self.grace.map(multiflexi_proto::duration),

@@ -11,7 +11,7 @@ use multiflexi_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Services, parse, status::invalid};
+use super::{Services, environment, parse, status::invalid};
 use crate::{
     domain::ids::CompanyId,
     store::{CompanyRow, CreateCompany, Page, UpdateCompany},
@@ -27,7 +27,8 @@ fn company(row: CompanyRow) -> v1::Company {
         created: Some(timestamp(row.created)),
         max_running: row.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
         slug: row.slug.unwrap_or_default(),
-        environment: row.environment.into_iter().collect(),
+        secrets: row.environment.secret.iter().cloned().collect(),
+        environment: environment::shown(row.environment, None),
     }
 }
 
@@ -57,7 +58,7 @@ impl CompanyService for Services {
             name: parse::name(&request.name)?,
             slug: slug(request.slug)?,
             max_running: parse::limit("max_running", request.max_running)?,
-            environment: parse::variables(request.environment)?,
+            environment: parse::given(request.environment, request.secrets)?,
         };
         let id = self.store.change(create).await?;
         let row = self.store.company(id).await?;
@@ -98,6 +99,7 @@ impl CompanyService for Services {
             max_running: parse::changed_limit("max_running", request.max_running)?,
             environment: parse::variable_change(
                 request.set_environment,
+                request.secrets,
                 request.unset_environment,
             )?,
         };

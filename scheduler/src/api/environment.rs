@@ -8,19 +8,25 @@ use tonic::Status;
 use super::Services;
 use crate::domain::{
     application::Definition,
-    environment::Variables,
+    environment::{Given, Variables},
     ids::{AttemptKey, Fence, JobId},
     job::{MASK, environment_of, run_begin, secrets_of, without_secrets},
 };
 
-/// Variables for people: what the application declares secret is masked.
-pub(super) fn shown(variables: Variables, application: &Definition) -> HashMap<String, String> {
-    let secret = |name: &str| application.environment.get(name).is_some_and(|field| field.secret);
-    let shown = |(name, value): (String, String)| match secret(&name) && !value.is_empty() {
+/// Variables for people: secrets are masked, those that were given so and those that the
+/// application, if there is one, declares so.
+pub(super) fn shown(given: Given, application: Option<&Definition>) -> HashMap<String, String> {
+    let declared = |name: &str| {
+        let field = application.and_then(|application| application.environment.get(name));
+        field.is_some_and(|field| field.secret)
+    };
+    let Given { values, secret } = given;
+    let is_secret = |name: &str| secret.contains(name) || declared(name);
+    let shown = |(name, value): (String, String)| match is_secret(&name) && !value.is_empty() {
         true => (name, MASK.to_owned()),
         false => (name, value),
     };
-    variables.into_iter().map(shown).collect()
+    values.into_iter().map(shown).collect()
 }
 
 impl Services {
@@ -33,7 +39,7 @@ impl Services {
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
         let values: Variables =
             resolved.iter().map(|(name, known)| (name.clone(), known.value.clone())).collect();
-        let secrets = secrets_of(&template, &values);
+        let secrets = secrets_of(&template, &job.environment, &values);
         let trouble = run_begin(key, &template, &job.environment).err();
         let variables = resolved.into_iter().map(|(name, known)| {
             let secret = secrets.contains(&name);

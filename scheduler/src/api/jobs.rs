@@ -70,7 +70,7 @@ fn job(row: JobRow) -> v1::Job {
         company_name: row.company.1,
         state: to_state(row.state).into(),
         attempt: row.attempt,
-        environment: environment::shown(row.environment, &row.definition),
+        environment: environment::shown(row.environment, Some(&row.definition)),
         created: Some(timestamp(row.created)),
         queued: row.queued.map(timestamp),
         started: row.started.map(timestamp),
@@ -174,7 +174,7 @@ fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
     Ok(NewJobs {
         run_template: RunTemplateId(template),
         company: parse::optional_id("company_id", "company", request.company_id)?.map(CompanyId),
-        environment: parse::variables(request.environment)?,
+        environment: parse::given(request.environment, request.secrets)?,
         count: request.count.max(1).unsigned_abs(),
         queue: request.queue,
         start,

@@ -1,7 +1,7 @@
 //! Reads the fields of requests: what comes out can be trusted.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -9,7 +9,7 @@ use multiflexi_proto::std_duration;
 use tonic::Status;
 
 use super::status::invalid;
-use crate::domain::environment::{self, VariableChange, Variables};
+use crate::domain::environment::{self, Given, VariableChange, Variables};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 128;
@@ -85,12 +85,29 @@ pub(super) fn changed_limit(
     }
 }
 
+/// Variables of which some are secret.
+pub(super) fn given(
+    values: HashMap<String, String>,
+    secrets: Vec<String>,
+) -> Result<Given, Status> {
+    let (values, secret) = (variables(values)?, BTreeSet::from_iter(secrets));
+    match secret.iter().find(|name| !values.contains_key(*name)) {
+        None => Ok(Given { values, secret }),
+        Some(name) => {
+            let name: String = name.chars().take(80).collect();
+            let reason = format!("{name:?} is said to be secret, and is none of the variables");
+            Err(invalid("secrets", reason))
+        }
+    }
+}
+
 /// Variables to be set and removed.
 pub(super) fn variable_change(
     set: HashMap<String, String>,
+    secrets: Vec<String>,
     unset: Vec<String>,
 ) -> Result<VariableChange, Status> {
-    let set = variables(set)?;
+    let set = given(set, secrets)?;
     if let Some(name) = unset.iter().find(|name| set.contains_key(*name)) {
         let reason = format!("{name} is to be set and to be removed");
         return Err(invalid("unset_environment", reason));
@@ -108,7 +125,7 @@ pub(super) fn priority(value: i32) -> Result<i32, Status> {
 }
 
 /// Variables for a process.
-pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
+fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
     let variables: Variables = BTreeMap::from_iter(values);
     environment::check(&variables).map_err(|error| invalid("environment", error))?;
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len() + 2).sum();

@@ -42,7 +42,8 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         application_name: template.application_name,
         company_id: template.company.0,
         company_name: template.company_name,
-        environment: environment::shown(template.environment, &template.definition),
+        secrets: template.environment.secret.iter().cloned().collect(),
+        environment: environment::shown(template.environment, Some(&template.definition)),
         timeout: template.timeout.map(duration),
         grace: Some(duration(template.grace)),
         created: Some(timestamp(row.created)),
@@ -114,7 +115,11 @@ fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status
     Ok(UpdateRunTemplate {
         id: RunTemplateId(id),
         name: request.name.as_deref().map(parse::name).transpose()?,
-        environment: parse::variable_change(request.set_environment, request.unset_environment)?,
+        environment: parse::variable_change(
+            request.set_environment,
+            request.secrets,
+            request.unset_environment,
+        )?,
         timeout: parse::duration("timeout", request.timeout.as_ref())?
             .map(|timeout| Some(timeout).filter(|timeout| !timeout.is_zero())),
         grace: parse::duration("grace", request.grace.as_ref())?,
@@ -139,7 +144,7 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
             request.application_id,
         )?),
         company: CompanyId(parse::id("company_id", "company", request.company_id)?),
-        environment: parse::variables(request.environment)?,
+        environment: parse::given(request.environment, request.secrets)?,
         timeout,
         grace: parse::duration("grace", request.grace.as_ref())?.unwrap_or(GRACE),
         lost_after: parse::duration("lost_after", request.lost_after.as_ref())?

@@ -55,6 +55,7 @@ impl From<StoreError> for Status {
             }
             StoreError::Full => full(&message),
             StoreError::Closed | StoreError::Open { .. } => Self::unavailable(message),
+            StoreError::Vault(_) => Self::failed_precondition(message),
             StoreError::Database(_) => internal(&message),
         }
     }

@@ -2,16 +2,49 @@
 //! the application < company < run template < job < system. In the values that people
 //! give, `{NAME}` stands for the value of another variable.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Deref,
+};
 
 /// Variables by name, in a stable order.
 pub type Variables = BTreeMap<String, String>;
+
+/// Variables as somebody gives them: some are secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// All of them.
+    pub values: Variables,
+    /// The names of those whose values are never shown, and stored sealed.
+    pub secret: BTreeSet<String>,
+}
+
+impl Deref for Given {
+    type Target = Variables;
+
+    fn deref(&self) -> &Variables {
+        &self.values
+    }
+}
+
+impl From<Variables> for Given {
+    fn from(values: Variables) -> Self {
+        Self { values, secret: BTreeSet::new() }
+    }
+}
+
+impl<const N: usize> From<[(String, String); N]> for Given {
+    fn from(values: [(String, String); N]) -> Self {
+        Variables::from(values).into()
+    }
+}
 
 /// Variables that are set and variables that are removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VariableChange {
     /// To be set.
-    pub set: Variables,
+    pub set: Given,
     /// Names of those to be removed.
     pub unset: Vec<String>,
 }

@@ -13,7 +13,7 @@ use super::{
     variables::{self, COMPANY},
 };
 use crate::domain::{
-    environment::{VariableChange, Variables},
+    environment::{Given, VariableChange},
     ids::CompanyId,
 };
 
@@ -31,7 +31,7 @@ pub struct CompanyRow {
     /// Most of its jobs at once; none for no limit.
     pub max_running: Option<u32>,
     /// Its variables.
-    pub environment: Variables,
+    pub environment: Given,
 }
 
 const COLUMNS: &str = "SELECT id, name, created, max_running, slug FROM company";
@@ -43,7 +43,7 @@ fn company(row: &sqlx::any::AnyRow) -> Result<CompanyRow, sqlx::Error> {
         created: row.try_get(2)?,
         max_running: jobs::small(row, 3)?.map(i32::unsigned_abs),
         slug: row.try_get(4)?,
-        environment: Variables::new(),
+        environment: Given::default(),
     })
 }
 
@@ -57,7 +57,7 @@ pub struct CreateCompany {
     /// Most of its jobs at once; none for no limit.
     pub max_running: Option<u32>,
     /// Its variables.
-    pub environment: Variables,
+    pub environment: Given,
 }
 
 impl Change for CreateCompany {
@@ -211,19 +211,19 @@ impl Store {
         let ids: Vec<[i64; 1]> = companies.iter().map(|company| [company.id.0]).collect();
         let chosen = self.dialect.rows("$1", &[("id", Kind::Int)]);
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT company_id, keyword, value FROM companyenv \
+            "SELECT company_id, keyword, value, key_id FROM companyenv \
              WHERE company_id IN (SELECT r.id FROM {chosen})"
         )))
         .bind(serde_json::json!(ids).to_string())
         .fetch_all(&self.readers)
         .await?;
-        let mut variables = HashMap::<i64, Variables>::new();
+        let mut found = HashMap::<i64, Given>::new();
         for row in &rows {
-            let of = variables.entry(row.try_get(0)?).or_default();
-            of.insert(row.try_get(1)?, row.try_get(2)?);
+            let of = found.entry(row.try_get(0)?).or_default();
+            variables::read(row, 1, &self.vault, of)?;
         }
         for company in &mut companies {
-            company.environment = variables.remove(&company.id.0).unwrap_or_default();
+            company.environment = found.remove(&company.id.0).unwrap_or_default();
         }
         Ok(companies)
     }

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::Location;
+use crate::vault::VaultError;
 
 /// Why a question has no answer or a change was not made.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
+    /// A secret that cannot be sealed or opened.
+    #[error("{0}")]
+    Vault(String),
     /// There is no such thing.
     #[error("there is no {what} {id}")]
     NotFound {
@@ -46,6 +50,12 @@ pub enum StoreError {
     /// Anything else that the database says.
     #[error("the database failed: {0}")]
     Database(Arc<sqlx::Error>),
+}
+
+impl From<VaultError> for StoreError {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error.to_string())
+    }
 }
 
 impl StoreError {

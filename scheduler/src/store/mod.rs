@@ -28,6 +28,8 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
 };
 
+use crate::vault::Vault;
+
 pub use agents::{AgentRow, RegisterAgent, Registered};
 pub use applications::{ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
@@ -70,12 +72,13 @@ pub struct Store {
     writer: writer::Writer,
     dialect: Dialect,
     definitions: applications::Definitions,
+    vault: Vault,
 }
 
 impl Store {
     /// Opens the database and brings its schema up to date. The database must be
-    /// one of ours, of this version or an older one.
-    pub async fn open(location: &Location) -> Result<Self, StoreError> {
+    /// one of ours, of this version or an older one. `vault` seals and opens secrets.
+    pub async fn open(location: &Location, vault: Vault) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(&location.url)?;
         let options = location
@@ -93,8 +96,9 @@ impl Store {
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
         let definitions = applications::Definitions::default();
-        let writer = writer::Writer::start(connection, options, dialect, definitions.clone());
-        Ok(Self { readers, writer, dialect, definitions })
+        let known = (definitions.clone(), vault.clone());
+        let writer = writer::Writer::start(connection, options, dialect, known);
+        Ok(Self { readers, writer, dialect, definitions, vault })
     }
 
     /// Which database it is.

@@ -14,11 +14,12 @@ use super::{
 };
 use crate::domain::{
     application::Definition,
-    environment::{VariableChange, Variables},
+    environment::{Given, VariableChange},
     ids::{ApplicationId, CompanyId, RunTemplateId},
     job::{Overflow, Template},
     retry::{Cause, RetryPolicy},
 };
+use crate::vault::Vault;
 
 /// A run template, with when it was created.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,7 @@ pub struct NewRunTemplate {
     /// The company.
     pub company: CompanyId,
     /// Its variables.
-    pub environment: Variables,
+    pub environment: Given,
     /// How long a job may run; none for no limit.
     pub timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
@@ -108,7 +109,7 @@ impl Change for UpdateRunTemplate {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id;
-        let before = by_ids(&mut *tx.conn, tx.dialect, tx.definitions, &[id.0])
+        let before = by_ids(&mut *tx.conn, tx.dialect, (tx.definitions, tx.vault), &[id.0])
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?
@@ -136,7 +137,9 @@ impl Change for UpdateRunTemplate {
         .bind(max_running.map(i64::from))
         .execute(&mut *tx.conn)
         .await?;
-        variables::change(tx, &RUN_TEMPLATE, id.0, &self.environment).await?;
+        let VariableChange { set, unset } = &self.environment;
+        let (set, unset) = (variables::declare(set, &before.definition), unset.clone());
+        variables::change(tx, &RUN_TEMPLATE, id.0, &VariableChange { set, unset }).await?;
         if max_running != before.max_running {
             admission::limits_changed(tx, before.company.0).await?;
         }
@@ -217,7 +220,13 @@ impl Change for CreateRunTemplate {
         .bind(new.max_running.map(i64::from))
         .fetch_one(&mut *tx.conn)
         .await?;
-        let environment = VariableChange { set: new.environment.clone(), unset: Vec::new() };
+        let revisions = [(new.application, 0)].into();
+        let definitions = tx.definitions.of(&mut *tx.conn, tx.dialect, &revisions).await?;
+        let set = match definitions.get(&new.application) {
+            Some(definition) => variables::declare(&new.environment, definition),
+            None => new.environment.clone(),
+        };
+        let environment = VariableChange { set, unset: Vec::new() };
         variables::change(tx, &RUN_TEMPLATE, id, &environment).await?;
         Ok(RunTemplateId(id))
     }
@@ -257,8 +266,8 @@ fn template(
         company: CompanyId(row.try_get(6)?),
         company_name: row.try_get(7)?,
         company_code: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
-        company_environment: Variables::new(),
-        environment: Variables::new(),
+        company_environment: Given::default(),
+        environment: Given::default(),
         timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
         grace: milliseconds(row.try_get(9)?),
         lost_after: milliseconds(row.try_get(11)?),
@@ -284,7 +293,7 @@ fn template(
 pub(super) async fn by_ids(
     conn: &mut sqlx::AnyConnection,
     dialect: super::Dialect,
-    definitions: &Definitions,
+    (definitions, vault): (&Definitions, &Vault),
     ids: &[i64],
 ) -> Result<HashMap<RunTemplateId, RunTemplateRow>, StoreError> {
     let wanted = serde_json::json!(ids.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
@@ -305,9 +314,9 @@ pub(super) async fn by_ids(
         templates.insert(row.template.id, row);
     }
     let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT runtemplate_id, name, value, 1 FROM configuration \
+        "SELECT runtemplate_id, name, value, key_id, 1 FROM configuration \
          WHERE runtemplate_id IN (SELECT r.id FROM {chosen}) UNION ALL \
-         SELECT t.id, e.keyword, e.value, 0 FROM runtemplate t \
+         SELECT t.id, e.keyword, e.value, e.key_id, 0 FROM runtemplate t \
          JOIN companyenv e ON e.company_id = t.company_id \
          WHERE t.id IN (SELECT r.id FROM {chosen})"
     )))
@@ -316,10 +325,10 @@ pub(super) async fn by_ids(
     .await?;
     for row in &rows {
         if let Some(owner) = templates.get_mut(&RunTemplateId(row.try_get(0)?)) {
-            let own = jobs::small(row, 3)? == Some(1);
+            let own = jobs::small(row, 4)? == Some(1);
             let Template { environment, company_environment, .. } = &mut owner.template;
             let layer = if own { environment } else { company_environment };
-            layer.insert(row.try_get(1)?, row.try_get(2)?);
+            variables::read(row, 1, vault, layer)?;
         }
     }
     Ok(templates)
@@ -355,7 +364,7 @@ impl Store {
     /// One run template.
     pub async fn run_template(&self, id: RunTemplateId) -> Result<RunTemplateRow, StoreError> {
         let mut conn = self.readers.acquire().await?;
-        by_ids(&mut conn, self.dialect, &self.definitions, &[id.0])
+        by_ids(&mut conn, self.dialect, (&self.definitions, &self.vault), &[id.0])
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })
@@ -371,7 +380,10 @@ impl Store {
                 .fetch_all(&mut *conn)
                 .await?;
         let mut rows: Vec<_> =
-            by_ids(&mut conn, self.dialect, &self.definitions, &ids).await?.into_values().collect();
+            by_ids(&mut conn, self.dialect, (&self.definitions, &self.vault), &ids)
+                .await?
+                .into_values()
+                .collect();
         rows.sort_by_key(|row| row.template.id);
         Ok(rows)
     }

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{Dialect, StoreError, applications::Definitions, dialect};
+use crate::vault::Vault;
 
 /// Changes that may wait for the writer; a caller beyond that waits for a place.
 const QUEUE: usize = 1024;
@@ -44,6 +45,8 @@ pub struct Tx<'c> {
     pub(super) dialect: Dialect,
     /// Definitions of applications that were read before.
     pub(super) definitions: &'c Definitions,
+    /// Seals and opens secrets.
+    pub(super) vault: &'c Vault,
     /// The database's time when the transaction began, in microseconds since the
     /// Unix epoch.
     pub(super) now: i64,
@@ -106,11 +109,11 @@ impl Writer {
         connection: AnyConnection,
         options: AnyConnectOptions,
         dialect: Dialect,
-        definitions: Definitions,
+        (definitions, vault): (Definitions, Vault),
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let worker =
-            Worker { connection: Some(connection), options, dialect, definitions, waiting };
+        let connection = Some(connection);
+        let worker = Worker { connection, options, dialect, definitions, vault, waiting };
         Self {
             queue: Arc::new(std::sync::Mutex::new(Some(queue))),
             task: Arc::new(Mutex::new(Some(tokio::spawn(worker.run())))),
@@ -149,6 +152,7 @@ struct Worker {
     options: AnyConnectOptions,
     dialect: Dialect,
     definitions: Definitions,
+    vault: Vault,
     waiting: mpsc::Receiver<Box<dyn Pending>>,
 }
 
@@ -190,7 +194,7 @@ impl Worker {
             none => none.insert(dialect::connect(&self.options, self.dialect).await?),
         };
         let waiting = gather.then_some(&mut self.waiting);
-        let known = (self.dialect, &self.definitions);
+        let known = (self.dialect, &self.definitions, &self.vault);
         let result = apply_all(connection, known, batch, waiting).await;
         if let Err(StoreError::Database(error)) = &result
             && error.as_database_error().is_none()
@@ -204,13 +208,13 @@ impl Worker {
 
 async fn apply_all(
     connection: &mut AnyConnection,
-    (dialect, definitions): (Dialect, &Definitions),
+    (dialect, definitions, vault): (Dialect, &Definitions, &Vault),
     batch: &mut Vec<Box<dyn Pending>>,
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
-    let mut tx = Tx { conn: &mut transaction, dialect, definitions, now };
+    let mut tx = Tx { conn: &mut transaction, dialect, definitions, vault, now };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {

@@ -17,6 +17,8 @@ use multiflexi_scheduler::{
     },
 };
 
+use multiflexi_scheduler::vault::Vault;
+
 use crate::{
     Step,
     agent::{Agent, ToAgent, ToScheduler},
@@ -86,7 +88,10 @@ impl World {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let file = folder.path().join("simulation.db");
         let url = format!("sqlite://{}?mode=rwc", file.display());
-        let store = Store::open(&Location { url, name: "simulation".to_owned() }).await.unwrap();
+        let location = Location { url, name: "simulation".to_owned() };
+        let store = Store::open(&location, Vault::open(&folder.path().join("keys")).unwrap())
+            .await
+            .unwrap();
         let template = run_template(&store).await;
         let mut hosts = Vec::new();
         for name in ["one", "two"] {

@@ -1,6 +1,9 @@
 //! Fresh databases for cases.
 
-use multiflexi_scheduler::store::{Location, Store};
+use multiflexi_scheduler::{
+    store::{Location, Store},
+    vault::Vault,
+};
 use tempfile::TempDir;
 
 /// A database of one case's own.
@@ -45,7 +48,7 @@ impl Database for Server {
 
 /// Opens a database.
 pub async fn open(database: &dyn Database) -> Store {
-    Store::open(&database.location()).await.unwrap()
+    Store::open(&database.location(), no_keys()).await.unwrap()
 }
 
 /// Runs a case.
@@ -56,4 +59,9 @@ pub fn block_on(case: impl Future<Output = ()>) {
         .build()
         .unwrap()
         .block_on(case);
+}
+
+/// A vault that has no keys, and no place where one could be written.
+pub fn no_keys() -> Vault {
+    Vault::open(std::path::Path::new("/nowhere/keys")).unwrap()
 }

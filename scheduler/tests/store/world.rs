@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use multiflexi_scheduler::{
     domain::{
         application::Definition,
-        environment::Variables,
+        environment::Given,
         ids::{AgentId, AttemptKey, JobId, RunTemplateId},
         job::{self, Completion, EndCause, Overflow, State, StreamSummary, Usage},
         retry::RetryPolicy,
@@ -47,7 +47,7 @@ impl World {
         NewJobs {
             run_template: self.template,
             company: None,
-            environment: Variables::new(),
+            environment: Given::default(),
             count,
             queue: false,
             request_id: None,

@@ -26,9 +26,8 @@ pub struct Create {
     /// The company; must be the run template's
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
     company: Option<i64>,
-    /// A variable for this job, which wins over the run template's; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    environment: arguments::Environment,
     /// How many jobs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=100_000))]
     count: Option<i32>,
@@ -55,10 +54,12 @@ pub struct Create {
 impl Create {
     /// Creates jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (environment, secrets) = self.environment.split();
         let request = CreateJobsRequest {
             run_template_id: self.template,
             company_id: self.company.unwrap_or_default(),
-            environment: self.env.into_iter().collect(),
+            environment,
+            secrets,
             count: self.count.unwrap_or(1),
             queue: self.queue || self.delay.is_some() || self.at.is_some(),
             request_id: self.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),

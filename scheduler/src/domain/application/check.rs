@@ -112,7 +112,7 @@ fn has_placeholder(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Localized, super::field::Choice, *};
+    use super::{super::Choice, super::Localized, *};
     use proptest::prelude::*;
 
     fn field(kind: Kind) -> Field {

@@ -35,9 +35,11 @@ pub(super) fn read(section: &mut Section<'_>, report: &mut Report) -> (String, S
     let parameters = template.or(older).unwrap_or_default();
     if !executable.is_empty() {
         check(&section.path("executable"), &executable, "", report);
-        if executable.contains(' ') && !executable.starts_with('/') {
+        if executable.contains(' ') {
             let quoted = quote_text(&executable);
-            let text = format!("{quoted} is one program's name here: parameters are elsewhere");
+            let text = format!(
+                "{quoted} is all the program's name here: parameters go into cmdparamsTemplate"
+            );
             report.note(&section.path("executable"), text);
         }
     }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::{
     localized::Localized,
     names::{Named, named},
-    report::{Report, element_path, key_path, quote, quote_text},
+    options::{self, Choice},
+    report::{Report, key_path, quote, quote_text},
     section::Section,
 };
 use crate::domain::environment::{self, VariableError, Variables};
@@ -67,15 +68,6 @@ const OLDER: &[(&str, Kind)] = &[
     ("textarea", Kind::Text),
 ];
 
-/// One of the values to choose from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// The value.
-    pub value: String,
-    /// What people read; the value itself if there is nothing better.
-    pub label: Localized,
-}
-
 /// A variable that an application declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -130,11 +122,13 @@ fn read_field(name: &str, section: &mut Section<'_>, report: &mut Report) -> Fie
         hint: section.localized("hint", report),
         default: None,
         required: section.flag("required", report).unwrap_or(false),
-        secret: section.flag("secret", report).unwrap_or(false) || kind == Kind::Password,
+        // What is of no known type may be meant as a secret, and faults quote values.
+        secret: section.flag("secret", report).unwrap_or(false)
+            || matches!(known, None | Some(Kind::Password)),
         options: Vec::new(),
     };
     if let Some(options) = section.get("options") {
-        field.options = read_options(&section.path("options"), options, report);
+        field.options = options::read(&section.path("options"), options, report);
     }
     if kind == Kind::Set && field.options.is_empty() {
         report.note(&section.path("options"), "a set without options takes any value");
@@ -189,41 +183,6 @@ fn read_category(section: &mut Section<'_>, report: &mut Report) -> Option<Categ
     category
 }
 
-/// Options: a list of values, or an object from value to label.
-fn read_options(path: &str, value: &Value, report: &mut Report) -> Vec<Choice> {
-    let mut options = Vec::new();
-    match value {
-        Value::Array(list) => {
-            for (index, value) in list.iter().enumerate() {
-                let path = element_path(path, index);
-                match scalar(value) {
-                    Some(value) => {
-                        options.push(Choice { label: Localized::plain(&value), value });
-                    }
-                    None => report.fault(
-                        &path,
-                        format!("{} is no option: use a text or a number", quote(value)),
-                    ),
-                }
-            }
-        }
-        Value::Object(map) => {
-            for (value, label) in map {
-                let label = match scalar(label) {
-                    Some(label) => Localized::plain(&label),
-                    None => Localized::read(&key_path(path, value), label, report),
-                };
-                options.push(Choice { value: value.clone(), label });
-            }
-        }
-        other => report.fault(
-            path,
-            format!("{} is no options: use a list, or an object from value to label", quote(other)),
-        ),
-    }
-    options
-}
-
 /// The default, with numbers and booleans as the text that a process gets.
 fn read_default(
     name: &str,
@@ -232,7 +191,7 @@ fn read_default(
     path: &str,
     report: &mut Report,
 ) -> Option<String> {
-    let Some(mut text) = scalar(value) else {
+    let Some(mut text) = options::scalar(value) else {
         let quoted = if field.secret { "the value".to_owned() } else { quote(value) };
         report.fault(path, format!("{quoted} is no default: use a text, a number or a boolean"));
         return None;
@@ -255,14 +214,4 @@ fn read_default(
         report.note(path, problem);
     }
     Some(text)
-}
-
-/// A value without parts, as a process would get it.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(flag) => Some(String::from(if *flag { "1" } else { "0" })),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }

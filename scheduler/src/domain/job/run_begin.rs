@@ -1,11 +1,17 @@
 //! `run_begin`: everything that an agent needs to launch an attempt.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::domain::{
     application::Definition,
     command_line::{self, CommandLineError},
-    environment::{self, Layer, Resolved, VariableError, Variables},
+    environment::{self, Given, Layer, Resolved, VariableError, Variables},
     ids::{ApplicationId, AttemptKey, CompanyId, RunTemplateId},
     retry::RetryPolicy,
 };
@@ -33,9 +39,9 @@ pub struct Template {
     /// The company's short name; empty if it has none.
     pub company_code: String,
     /// The company's variables.
-    pub company_environment: Variables,
+    pub company_environment: Given,
     /// Its variables.
-    pub environment: Variables,
+    pub environment: Given,
     /// How long a job may run; none for no limit.
     pub timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
@@ -135,7 +141,7 @@ pub enum RunBeginError {
 pub fn environment_of(
     key: AttemptKey,
     template: &Template,
-    own: &Variables,
+    own: &Given,
 ) -> Result<BTreeMap<String, Resolved>, RunBeginError> {
     let definition = &template.definition;
     let mut defaults = definition.defaults();
@@ -172,11 +178,14 @@ pub fn environment_of(
 }
 
 /// The names of those variables of an environment whose values are secret: what the
-/// application declares so.
-pub fn secrets_of(template: &Template, environment: &Variables) -> Vec<String> {
+/// application declares so, and what somebody has given so.
+pub fn secrets_of(template: &Template, own: &Given, environment: &Variables) -> Vec<String> {
     let declared = template.definition.environment.iter().filter(|(_, field)| field.secret);
+    let given = [&template.company_environment, &template.environment, own];
+    let given = given.into_iter().flat_map(|given| &given.secret);
+    let all: BTreeSet<&String> = declared.map(|(name, _)| name).chain(given).collect();
     let has_value = |name: &&String| environment.get(*name).is_some_and(|value| !value.is_empty());
-    declared.map(|(name, _)| name).filter(has_value).cloned().collect()
+    all.into_iter().filter(has_value).cloned().collect()
 }
 
 /// A text for people, with the values of secrets masked that it contains.
@@ -194,7 +203,7 @@ pub const MASK: &str = "***";
 pub fn run_begin(
     key: AttemptKey,
     template: &Template,
-    own: &Variables,
+    own: &Given,
 ) -> Result<Launch, RunBeginError> {
     let definition = &template.definition;
     let resolved = environment_of(key, template, own)?;
@@ -213,7 +222,7 @@ pub fn run_begin(
         resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
     let command = command_line::build(&definition.executable, &definition.cmdparams, &environment)
         .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
-    let secrets = secrets_of(template, &environment);
+    let secrets = secrets_of(template, own, &environment);
     let shows = |name: &&String| {
         let value = &environment[*name];
         // A short value is in many an argument by chance.

@@ -6,11 +6,11 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::{
     domain::{
-        environment::Variables,
-        ids::{CompanyId, JobId, RunTemplateId},
+        environment::Given,
+        ids::{ApplicationId, CompanyId, JobId, RunTemplateId},
         job::State,
     },
-    store::{Change, StoreError, Tx, transitions::admission},
+    store::{Change, StoreError, Tx, transitions::admission, variables},
 };
 
 /// When a job that is queued may be claimed.
@@ -33,7 +33,7 @@ pub struct NewJobs {
     /// The company that it is expected to be for.
     pub company: Option<CompanyId>,
     /// Variables for these jobs.
-    pub environment: Variables,
+    pub environment: Given,
     /// How many.
     pub count: u32,
     /// Into the queue at once.
@@ -68,6 +68,7 @@ impl Change for CreateJobs {
                 return Ok(known.into_iter().map(JobId).collect());
             }
         }
+        let environment = environment(tx, new).await?;
         let state = if new.queue { State::Queued } else { State::Loaded };
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1), \
@@ -92,7 +93,7 @@ impl Change for CreateJobs {
         let due = due.filter(|time| *time > tx.now);
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(i64::from(new.count))
-            .bind(serde_json::json!(new.environment).to_string())
+            .bind(environment)
             .bind(state.name())
             .bind(new.request_id.clone())
             .bind(tx.now)
@@ -112,6 +113,27 @@ impl Change for CreateJobs {
         ids.sort_unstable();
         Ok(ids.into_iter().map(JobId).collect())
     }
+}
+
+/// The jobs' variables as they are stored: what the application declares secret, sealed.
+async fn environment(tx: &mut Tx<'_>, new: &NewJobs) -> Result<String, StoreError> {
+    if new.environment.is_empty() {
+        return Ok("{}".to_owned());
+    }
+    let row = sqlx::query(
+        "SELECT a.id, a.revision FROM runtemplate t JOIN apps a ON a.id = t.app_id \
+         WHERE t.id = $1",
+    )
+    .bind(new.run_template.0)
+    .fetch_optional(&mut *tx.conn)
+    .await?;
+    let row = row.ok_or(StoreError::NotFound { what: "run template", id: new.run_template.0 })?;
+    let revisions = [(ApplicationId(row.try_get(0)?), row.try_get(1)?)].into();
+    let definitions = tx.definitions.of(&mut *tx.conn, tx.dialect, &revisions).await?;
+    let given = definitions
+        .values()
+        .fold(new.environment.clone(), |given, definition| variables::declare(&given, definition));
+    variables::to_json(&given, tx.vault)
 }
 
 async fn why_not_created(tx: &mut Tx<'_>, new: &NewJobs) -> Result<StoreError, StoreError> {

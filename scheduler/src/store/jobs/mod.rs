@@ -8,13 +8,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Page, Store, StoreError};
+use super::{Page, Store, StoreError, variables};
 use crate::domain::{
     application::Definition,
-    environment::Variables,
+    environment::Given,
     ids::{ApplicationId, CompanyId, Fence, JobId, RunTemplateId},
     job::{Leftover, State},
 };
+use crate::vault::Vault;
 
 pub use create::{CreateJobs, NewJobs, Start};
 pub use delete::{DeleteJob, DeleteJobs, Deleted};
@@ -37,7 +38,7 @@ pub struct JobRow {
     /// Number of the newest attempt; 0 before the first.
     pub attempt: i32,
     /// Variables given with the job.
-    pub environment: Variables,
+    pub environment: Given,
     /// When it was created.
     pub created: i64,
     /// When it last entered the queue.
@@ -92,7 +93,7 @@ fn of(definitions: &ByApplication, row: &AnyRow, id: usize) -> Result<Arc<Defini
     found.ok_or(StoreError::NotFound { what: "application", id: id.0 })
 }
 
-fn job(row: &AnyRow, definition: Arc<Definition>) -> Result<JobRow, sqlx::Error> {
+fn job(row: &AnyRow, definition: Arc<Definition>, vault: &Vault) -> Result<JobRow, StoreError> {
     let state = state(row, 7)?;
     // While it waits, what the attempt before says is not about now.
     let waits = matches!(state, State::Loaded | State::Queued);
@@ -104,7 +105,7 @@ fn job(row: &AnyRow, definition: Arc<Definition>) -> Result<JobRow, sqlx::Error>
         company: (CompanyId(row.try_get(5)?), row.try_get(6)?),
         state,
         attempt: small(row, 8)?.unwrap_or_default(),
-        environment: serde_json::from_str(&row.try_get::<String, _>(9)?).map_err(decode)?,
+        environment: variables::from_json(&row.try_get::<String, _>(9)?, vault)?,
         created: row.try_get(10)?,
         queued: row.try_get(11)?,
         ended: row.try_get(12)?,
@@ -232,7 +233,7 @@ impl Store {
     /// Reads jobs; the definitions are nearly always known.
     async fn jobs_of_rows(&self, rows: &[AnyRow]) -> Result<Vec<JobRow>, StoreError> {
         let definitions = self.definitions_of(rows, [3, 21]).await?;
-        let job = |row: &AnyRow| Ok(job(row, of(&definitions, row, 3)?)?);
+        let job = |row: &AnyRow| job(row, of(&definitions, row, 3)?, &self.vault);
         rows.iter().map(job).collect()
     }
 

@@ -9,11 +9,10 @@ use super::{
 };
 use crate::{
     domain::{
-        environment::Variables,
         ids::{AgentId, AttemptKey, RunTemplateId},
         job::{Launch, Outcome, Transition, run_begin},
     },
-    store::{Change, Dialect, StoreError, Tx, decisions, dialect::Kind, jobs, run_templates},
+    store::{Change, Dialect, StoreError, Tx, decisions, dialect::Kind, run_templates, variables},
 };
 
 /// Takes the jobs whose turn it is for an agent and makes their attempts.
@@ -50,7 +49,8 @@ impl Change for Claim {
         let mut ids: Vec<i64> = rows.iter().map(|row| row.try_get(3)).collect::<Result<_, _>>()?;
         ids.dedup();
         let templates =
-            run_templates::by_ids(&mut *tx.conn, tx.dialect, tx.definitions, &ids).await?;
+            run_templates::by_ids(&mut *tx.conn, tx.dialect, (tx.definitions, tx.vault), &ids)
+                .await?;
 
         let mut claimed = Claimed::default();
         let mut attempts = Vec::with_capacity(rows.len());
@@ -58,10 +58,7 @@ impl Change for Claim {
         for row in &rows {
             let key = key(row)?;
             let template: i64 = row.try_get(3)?;
-            let own: Variables = match row.try_get::<String, _>(4)?.as_str() {
-                "{}" => Variables::new(),
-                json => serde_json::from_str(json).map_err(jobs::decode)?,
-            };
+            let own = variables::from_json(&row.try_get::<String, _>(4)?, tx.vault)?;
             let template = templates
                 .get(&RunTemplateId(template))
                 .ok_or(StoreError::NotFound { what: "run template", id: template })?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use multiflexi_scheduler::{
     domain::{
-        environment::VariableChange,
+        environment::{Given, VariableChange, Variables},
         ids::{CompanyId, RunTemplateId},
         job::Template,
     },
@@ -65,7 +65,8 @@ pub async fn what_is_changed_is_changed_and_the_rest_stays(database: Box<dyn Dat
     let world = World::new(database).await;
     let store = &world.store;
     let variables = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Given::from(pairs.collect::<Variables>())
     };
     let before = store.run_template(world.template).await.unwrap().template;
     let environment =

@@ -18,7 +18,7 @@ pub async fn a_newer_schema_is_refused(database: Box<dyn Database>) {
     .await
     .unwrap();
     pool.close().await;
-    let error = Store::open(&location).await.unwrap_err().to_string();
+    let error = Store::open(&location, crate::databases::no_keys()).await.unwrap_err().to_string();
     assert!(error.contains("999") && error.contains("newer program"), "{error}");
 }
 
