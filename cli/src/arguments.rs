@@ -75,6 +75,12 @@ pub enum Command {
     /// Explain why a job is where it is, and what led there
     #[command(name = "job:why")]
     JobWhy(ById),
+    /// Write a shell script that runs a job where no agent is
+    #[command(name = "job:script")]
+    JobScript(jobs::Script),
+    /// Write the variables of a job's process as a file
+    #[command(name = "job:env-file")]
+    JobEnvFile(jobs::EnvFile),
     /// Show the variables of a job's process, and who gives each
     #[command(name = "job:env")]
     JobEnv(ById),

@@ -16,4 +16,5 @@ mod one_command;
 mod output;
 mod restarts;
 mod retries;
+mod scripts;
 mod volume;

@@ -43,7 +43,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// The runtime of a command that asks a scheduler: one thread, made in no time.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,6 +60,8 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::JobCreate(create) => create.run(&server, output).await?,
         Command::JobLogs(logs) => logs.run(&server, output).await?,
         Command::JobWhy(by) => jobs::why(&server, output, by.id()).await?,
+        Command::JobScript(script) => script.run(&server).await?,
+        Command::JobEnvFile(file) => file.run(&server).await?,
         Command::JobEnv(by) => jobs::env(&server, output, by.id()).await?,
         Command::JobVerify(by) => jobs::verify(&server, output, by.id()).await?,
         Command::JobDelete(by) => jobs::delete(&server, output, by.id()).await?,

@@ -5,9 +5,10 @@ use multiflexi_proto::{
     v1::{
         self, CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse,
         DeleteJobRequest, DeleteJobResponse, ExplainJobRequest, ExplainJobResponse,
-        GetJobEnvironmentRequest, GetJobEnvironmentResponse, GetJobRequest, GetJobResponse,
-        ListJobsRequest, ListJobsResponse, RunJobRequest, RunJobResponse, TailLogRequest,
-        TailLogResponse, VerifyJobRequest, VerifyJobResponse, job_service_server::JobService,
+        GenerateScriptRequest, GenerateScriptResponse, GetJobEnvironmentRequest,
+        GetJobEnvironmentResponse, GetJobRequest, GetJobResponse, ListJobsRequest,
+        ListJobsResponse, RunJobRequest, RunJobResponse, TailLogRequest, TailLogResponse,
+        VerifyJobRequest, VerifyJobResponse, job_service_server::JobService,
     },
 };
 use std::time::Duration;
@@ -322,6 +323,15 @@ impl JobService for Services {
             bytes: found.bytes,
             faults: found.faults,
         }))
+    }
+
+    async fn generate_script(
+        &self,
+        request: Request<GenerateScriptRequest>,
+    ) -> Result<Response<GenerateScriptResponse>, Status> {
+        let request = request.into_inner();
+        let job = job_id(request.job_id)?;
+        self.script(job, request).await.map(Response::new)
     }
 
     async fn get_job_environment(

@@ -10,6 +10,7 @@ mod jobs;
 mod parse;
 mod queue;
 mod run_templates;
+mod script;
 mod status;
 mod tail;
 

@@ -1,0 +1,55 @@
+//! The command line: steers a scheduler from a terminal, cron or CI. Each command
+//! is in the file of `commands` that is named after its resource. Some commands are
+//! programs of their own too; what these do not use is not in them.
+
+mod alone;
+mod arguments;
+mod commands;
+mod connect;
+mod exit_code;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use multiflexi_program::{environment_files, memory};
+
+use arguments::Arguments;
+use failure::Failure;
+
+/// `multiflexi-cli`.
+pub fn multiflexi_cli() -> ExitCode {
+    run(|arguments: Arguments| {
+        let format = arguments.global.format;
+        (format, commands::run(arguments))
+    })
+}
+
+/// `multiflexi-job2script`: the command `job:script` as a program of its own.
+pub fn job2script() -> ExitCode {
+    run(|arguments: alone::Job2Script| arguments.run())
+}
+
+/// `multiflexi-job2env`: the command `job:env-file` as a program of its own.
+pub fn job2env() -> ExitCode {
+    run(|arguments: alone::Job2Env| arguments.run())
+}
+
+/// What a program came to, and how that is told.
+type Outcome = (output::Format, Result<ExitCode, Failure>);
+
+/// Reads the arguments and does what they say.
+fn run<A: Parser>(program: impl FnOnce(A) -> Outcome) -> ExitCode {
+    memory::keep_small();
+    if let Err(error) = environment_files::load(std::env::args_os()) {
+        return Failure::usage(error.to_string()).report(output::Format::Text);
+    }
+    match A::try_parse() {
+        Ok(arguments) => {
+            let (format, result) = program(arguments);
+            result.unwrap_or_else(|failure| failure.report(format))
+        }
+        Err(error) => exit_code::of_parsing(&error),
+    }
+}

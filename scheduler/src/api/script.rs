@@ -1,0 +1,61 @@
+//! `JobService.GenerateScript`: a job to take along.
+
+use multiflexi_proto::v1::{GenerateScriptRequest, GenerateScriptResponse, ScriptFormat};
+use tonic::Status;
+
+use super::{Services, status::invalid};
+use crate::domain::{
+    command_line,
+    environment::Variables,
+    ids::{AttemptKey, Fence, JobId},
+    job::{environment_of, secrets_of},
+    script::{self, env_file, shell},
+};
+
+impl Services {
+    pub(super) async fn script(
+        &self,
+        id: JobId,
+        request: GenerateScriptRequest,
+    ) -> Result<GenerateScriptResponse, Status> {
+        let format = ScriptFormat::try_from(request.format)
+            .map_err(|error| invalid("format", error.to_string()))?;
+        let job = self.store.job(id).await?;
+        let template = self.store.run_template(job.run_template.0).await?.template;
+        let number = if job.attempt == 0 { 1 } else { job.attempt };
+        let key = AttemptKey { job: id, number, fence: Fence(0) };
+        let unusable =
+            |error: &dyn std::fmt::Display| Status::failed_precondition(error.to_string());
+        let resolved =
+            environment_of(key, &template, &job.environment).map_err(|error| unusable(&error))?;
+        let environment: Variables =
+            resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
+        let secrets = secrets_of(&template, &job.environment, &environment).into_iter().collect();
+        let with_secrets = request.with_secrets;
+        if with_secrets {
+            tracing::info!(job = id.0, "a script with secrets was asked for");
+        }
+        let file = match format {
+            ScriptFormat::Env => env_file::env_file(&environment, &secrets, with_secrets),
+            ScriptFormat::DockerEnv => env_file::docker(&environment, &secrets, with_secrets),
+            ScriptFormat::Unspecified | ScriptFormat::Shell => {
+                let definition = &template.definition;
+                let (executable, parameters) = (&definition.executable, &definition.cmdparams);
+                let command = command_line::words(executable, parameters, &environment)
+                    .map_err(|error| unusable(&error))?;
+                let text = shell::script(&script::Job {
+                    id,
+                    run_template: template.name,
+                    company: template.company_name,
+                    application: template.application_name,
+                    command,
+                    environment,
+                    secrets,
+                    with_secrets,
+                });
+                env_file::EnvFile { text, warnings: Vec::new() }
+            }
+        };
+        Ok(GenerateScriptResponse { text: file.text, warnings: file.warnings })
+    }
+}

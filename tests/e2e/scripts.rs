@@ -1,0 +1,148 @@
+//! Scripts and environment files that are generated from jobs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Output},
+};
+
+use multiflexi_fixture::{Stack, programs};
+
+/// How many hostile environments there are.
+const ENVIRONMENTS: u64 = 50;
+
+/// Pieces of values that somebody might take for something else.
+const PIECES: [&str; 24] = [
+    "\n",
+    "'",
+    "\"",
+    "$HOME",
+    "${HOME}",
+    "$(id)",
+    "`id`",
+    "\\",
+    "\\n",
+    " ",
+    "\t",
+    "#",
+    "=",
+    "-n",
+    "é",
+    "日本",
+    "\u{1f980}",
+    ";",
+    "&& false",
+    "*",
+    "~",
+    "!",
+    "%s",
+    "\r",
+];
+
+/// The `number`th hostile environment: the same on each run.
+fn environment(number: u64) -> BTreeMap<String, String> {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % limit
+    };
+    let mut environment = BTreeMap::new();
+    for index in 0..=below(6) {
+        let value: String = (0..below(9)).map(|_| PIECES[below(PIECES.len())]).collect();
+        environment.insert(format!("HOSTILE_{index}"), value);
+    }
+    environment
+}
+
+/// What `env -0` has printed.
+fn variables(output: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let lines = output.split(|byte| *byte == 0).filter(|line| !line.is_empty());
+    let split = |line: &[u8]| {
+        let at = line.iter().position(|byte| *byte == b'=').unwrap();
+        (line[..at].to_vec(), line[at + 1..].to_vec())
+    };
+    lines.map(split).collect()
+}
+
+fn generated(stack: &Stack, program: &str, words: &[&str]) -> Output {
+    let url = stack.scheduler.url();
+    Command::new(programs::named(program)).args(words).args(["--server", &url]).output().unwrap()
+}
+
+#[test]
+fn a_job_its_script_and_its_file_deliver_the_same_environment_byte_by_byte() {
+    let stack = Stack::start();
+    let script = stack.folder().join("job_script.sh");
+    let file = stack.folder().join("job.env");
+    for number in 0..ENVIRONMENTS {
+        let environment = environment(number);
+        let pairs: Vec<String> =
+            environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let more: Vec<&str> = pairs.iter().flat_map(|pair| ["--env", pair]).collect();
+        let job = stack.job(stack.template("env", "-0", &more)).to_string();
+        let by_agent = stack.cli.run(["job:run", &job]);
+        assert_eq!(by_agent.code, 0, "{}", by_agent.stderr);
+        let by_agent = variables(&by_agent.stdout);
+
+        let made = generated(&stack, "multiflexi-job2script", &[&job]);
+        fs::write(&script, made.stdout).unwrap();
+        let by_script = Command::new("sh").arg(&script).output().unwrap();
+        assert!(by_script.status.success(), "{}", String::from_utf8_lossy(&by_script.stderr));
+        let by_script = variables(&by_script.stdout);
+
+        let made = generated(&stack, "multiflexi-job2env", &[&job]);
+        fs::write(&file, made.stdout).unwrap();
+        let sourced = format!("set -a; . '{}'; exec env -0", file.display());
+        let by_file = Command::new("sh").args(["-c", &sourced]).env_clear().output().unwrap();
+        assert!(by_file.status.success(), "{}", String::from_utf8_lossy(&by_file.stderr));
+        let by_file = variables(&by_file.stdout);
+
+        let names = by_agent.keys().filter(|name| {
+            let name = String::from_utf8_lossy(name);
+            name.starts_with("HOSTILE_") || name.starts_with("MULTIFLEXI_JOB")
+        });
+        let mut compared = 0;
+        for name in names {
+            let readable = String::from_utf8_lossy(name);
+            assert_eq!(by_script.get(name), by_agent.get(name), "{number}: {readable}, script");
+            assert_eq!(by_file.get(name), by_agent.get(name), "{number}: {readable}, file");
+            compared += 1;
+        }
+        assert_eq!(compared, environment.len() + 1, "{number}");
+        for (name, value) in &environment {
+            assert_eq!(by_agent[name.as_bytes()], value.as_bytes(), "{number}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_script_ends_as_its_job_and_shows_secrets_only_when_told_to() {
+    let stack = Stack::start();
+    let template = stack.script("echo $WORD; exit 7", &["--secret", "WORD=open sesame"]);
+    let job = stack.job(template).to_string();
+    assert_eq!(stack.cli.run(["job:run", &job]).code, 7);
+    let text = stack.cli.run(["job:script", &job]).text();
+    assert!(!text.contains("sesame"), "{text}");
+    let run = |text: &str, word: Option<&str>| {
+        let mut command = Command::new("sh");
+        command.args(["-c", text]).env_remove("WORD");
+        command.envs(word.map(|word| ("WORD", word))).output().unwrap()
+    };
+    let without = run(&text, None);
+    let reason = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(!without.status.success() && reason.contains("WORD"), "{reason}");
+    let with = run(&text, Some("friend"));
+    assert_eq!((with.status.code(), &with.stdout[..]), (Some(7), &b"friend\n"[..]));
+
+    let text = stack.cli.run(["job:script", &job, "--with-secrets"]).text();
+    let told = run(&text, None);
+    assert_eq!((told.status.code(), &told.stdout[..]), (Some(7), &b"open sesame\n"[..]));
+    let file = generated(&stack, "multiflexi-job2env", &[&job]);
+    assert!(!String::from_utf8_lossy(&file.stdout).contains("sesame"));
+    assert!(String::from_utf8_lossy(&file.stderr).contains("WORD"));
+    let lines = stack.job(stack.script("true", &["--env", "LINES_OF=one\ntwo"])).to_string();
+    let docker = stack.cli.run(["job:env-file", &lines, "--docker"]);
+    assert!(docker.stderr.contains("LINES_OF") && !docker.text().contains("two"));
+}
