@@ -114,7 +114,9 @@ CREATE INDEX job_active ON job (state) WHERE state IN ('loaded', 'offered', 'run
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_runtemplate ON job (runtemplate_id, id);
 CREATE INDEX job_company ON job (company_id, id);
-CREATE INDEX job_app ON job (app_id);
+CREATE INDEX job_app ON job (app_id, id);
+CREATE INDEX job_created ON job (created, id);
+CREATE INDEX job_ended ON job (ended, id) WHERE ended IS NOT NULL;
 
 -- What holds for the whole system. `queue_paused`: nothing is claimed; the value says
 -- who wanted it.
@@ -153,6 +155,8 @@ CREATE TABLE attempt (
     retry_due         BIGINT,
     PRIMARY KEY (job_id, number)
 );
+-- Most attempts succeed: what did not is found at once, and costs nothing where all do.
+CREATE INDEX attempt_exit_code ON attempt (exit_code, job_id) WHERE exit_code <> 0;
 CREATE INDEX attempt_active ON attempt (agent_id, state) WHERE state IN ('offered', 'running', 'unreachable', 'finishing');
 
 -- What was decided about a job besides what its attempts say; rows are only added.

@@ -1,8 +1,8 @@
 //! The command line's own habits.
 
-use std::fs;
+use std::{fs, process::Command};
 
-use multiflexi_fixture::Stack;
+use multiflexi_fixture::{Stack, programs};
 
 #[test]
 fn the_seeds_workflow_example_works_as_printed() {
@@ -106,4 +106,122 @@ fn agents_are_listed_with_what_they_do() {
         (agents["agents"][0]["connected"] == false).then_some(agents)
     });
     assert_eq!(gone["agents"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn lists_are_filtered_and_sorted_by_what_is_asked_for() {
+    let stack = Stack::start();
+    let [good, bad] = ["exit 0", "exit 9"].map(|script| stack.script(script, &[]).to_string());
+    for template in [&good, &bad, &good] {
+        stack.cli.run(["job:run", &stack.job(template.parse().unwrap()).to_string()]);
+    }
+    stack.cli.json(["job:create", "--template", &bad]);
+    let ids = |words: &[&str]| -> Vec<i64> {
+        let list = stack.cli.json(["job:list"].iter().chain(words));
+        list["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(ids(&["--exit-code", "9"]), [2]);
+    assert_eq!(ids(&["--exit-code", "0"]), [3, 1]);
+    assert_eq!(ids(&["--template", &bad, "--order", "id"]), [2, 4]);
+    assert_eq!(ids(&["--agent", "agent"]), [3, 2, 1]);
+    assert_eq!(ids(&["--order", "ended"]), [1, 2, 3]);
+    assert_eq!(ids(&["--ended-since", "1h", "--state", "succeeded"]), [3, 1]);
+    assert_eq!(ids(&["--until", "1h"]), [0; 0]);
+    let first = stack.cli.json(["job:list", "--order", "ended desc", "--limit", "2"]);
+    let token = first["next_page_token"].as_str().unwrap();
+    assert_eq!(ids(&["--order", "ended desc", "--limit", "2", "--page-token", token]), [1]);
+    let nobody = stack.cli.run(["job:list", "--agent", "nobody"]);
+    assert!(nobody.code == 66 && nobody.stderr.contains("nobody"), "{}", nobody.stderr);
+    let bad = stack.cli.run(["job:list", "--order", "size"]);
+    assert!(bad.code == 65 && bad.stderr.contains("size"), "{}", bad.stderr);
+}
+
+#[test]
+fn every_command_line_of_the_documentation_works_as_printed() {
+    let stack = Stack::start();
+    let company = stack.company.to_string();
+    let template = stack.script("echo out; echo result > file; exit 0", &[]).to_string();
+    let env = stack.folder().join(".env");
+    fs::write(&env, format!("MULTIFLEXI_SERVER={}\n", stack.scheduler.url())).unwrap();
+    let create = ["job:create", "--template", &template, "--company", &company];
+    let job = stack.cli.create(create).to_string();
+    stack.cli.run(["job:run", &job]);
+    let artifacts = stack.cli.json(["artifact:list", "--job", &job]);
+    let artifact = artifacts["artifacts"][0]["id"].to_string();
+    let file = stack.folder().join("downloaded");
+    let lines: [Vec<&str>; 17] = [
+        vec!["job:list"],
+        vec!["job:show", &job],
+        create.to_vec(),
+        vec!["job:run", &job],
+        vec!["queue:status"],
+        vec!["queue:process"],
+        vec!["queue:clear"],
+        vec!["artifact:list", "--job", &job],
+        vec!["artifact:get", &artifact, "--output", file.to_str().unwrap()],
+        vec!["artifact:show", &artifact],
+        vec!["runtemplate:list"],
+        vec!["runtemplate:show", &template],
+        vec!["company:list"],
+        vec!["--environment", env.to_str().unwrap(), "job:list"],
+        vec!["job:script", &job],
+        vec!["job:env-file", &job],
+        vec!["job:delete", &job],
+    ];
+    for line in lines {
+        let answer = stack.cli.run(&line);
+        assert_eq!(answer.code, 0, "{line:?}: {}", answer.stderr);
+    }
+    assert!(file.exists());
+    let other = stack.cli.create(create).to_string();
+    for program in ["multiflexi-job2script", "multiflexi-job2env"] {
+        let mut command = Command::new(programs::named(program));
+        let made = command.arg(&other).env("MULTIFLEXI_SERVER", stack.scheduler.url());
+        let made = made.output().unwrap();
+        assert!(made.status.success() && !made.stdout.is_empty(), "{program}");
+    }
+}
+
+#[test]
+fn the_queue_is_paused_resumed_and_cleared() {
+    let stack = Stack::start();
+    let template = stack.script("exit 1", &[]).to_string();
+    stack.cli.json(["queue:pause"]);
+    stack.cli.json(["job:create", "--template", &template, "--count", "3", "--queue"]);
+    let why = stack.cli.run(["job:why", "1"]).text();
+    assert!(why.contains("the queue is paused by"), "{why}");
+    let status = stack.cli.json(["queue:status"]);
+    assert!(status["waiting"] == 3 && status["companies"][0]["waiting"] == 3, "{status}");
+    stack.cli.json(["queue:resume"]);
+    for job in 1..=3 {
+        stack.cli.wait_for_state(job, "failed");
+    }
+    assert_eq!(stack.cli.json(["queue:clear", "--older-than", "1h"])["removed"], 0);
+    assert_eq!(stack.cli.json(["queue:clear", "--dry-run"])["removed"], 3);
+    assert_eq!(stack.cli.json(["job:list"])["jobs"].as_array().unwrap().len(), 3);
+    assert_eq!(stack.cli.json(["queue:clear"])["removed"], 3);
+    assert_eq!(stack.cli.json(["job:list"])["jobs"].as_array().unwrap().len(), 0);
+    let refused = stack.cli.run(["queue:clear", "--state", "running"]);
+    assert!(refused.code == 65 && refused.stderr.contains("running"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_job_runs_when_its_time_has_come_and_not_beyond_its_limits() {
+    let stack = Stack::start();
+    let template = stack.script("sleep 60", &["--max-running", "2"]).to_string();
+    stack.cli.json(["job:create", "--template", &template, "--count", "3", "--queue"]);
+    stack.cli.wait_for_state(1, "running");
+    stack.cli.wait_for_state(2, "running");
+    let why = stack.cli.run(["job:why", "3"]).text();
+    assert!(why.contains("waits for a place") && why.contains("2 jobs at once"), "{why}");
+    stack.cli.run(["job:cancel", "1"]);
+    stack.cli.wait_for_state(3, "running");
+    let quick = stack.script("exit 0", &[]).to_string();
+    let later = stack.cli.create(["job:create", "--template", &quick, "--delay", "1h"]);
+    let why = stack.cli.run(["job:why", &later.to_string()]).text();
+    assert!(why.contains("not to be run before"), "{why}");
+    let soon = stack.cli.create(["job:create", "--template", &quick, "--delay", "200ms"]);
+    stack.cli.wait_for_state(soon, "succeeded");
+    assert_eq!(stack.show(later)["state"], "queued");
+    assert_eq!(stack.cli.run(["job:run", &later.to_string()]).code, 0, "whoever asks wants it now");
 }

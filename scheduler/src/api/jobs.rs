@@ -11,19 +11,19 @@ use multiflexi_proto::{
         VerifyJobRequest, VerifyJobResponse, job_service_server::JobService,
     },
 };
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Services, environment, parse, status::invalid};
 use crate::{
     domain::{
         exit_code,
-        ids::{AttemptKey, CompanyId, JobId, RunTemplateId},
+        ids::{ApplicationId, AttemptKey, CompanyId, JobId, RunTemplateId},
         job::State,
     },
     store::{
-        AttemptRow, CancelJob, Cancelled, CreateJobs, JobFilter, JobRow, NewJobs, Page, QueueJob,
-        Start,
+        AttemptRow, CancelJob, Cancelled, CreateJobs, JobFilter, JobOrder, JobPage, JobRow,
+        NewJobs, QueueJob, Start,
     },
 };
 
@@ -189,7 +189,76 @@ fn job_id(id: i64) -> Result<JobId, Status> {
     parse::id("job_id", "job", id).map(JobId)
 }
 
+/// A range of times; none if neither end is given.
+fn range(
+    field: &str,
+    from: Option<&prost_types::Timestamp>,
+    before: Option<&prost_types::Timestamp>,
+) -> Result<Option<Range<i64>>, Status> {
+    if from.is_none() && before.is_none() {
+        return Ok(None);
+    }
+    let end = |name: &str, time: Option<&prost_types::Timestamp>, none: i64| match time {
+        Some(time) => parse::time(&format!("{field}_{name}"), time),
+        None => Ok(none),
+    };
+    Ok(Some(end("from", from, i64::MIN)?..end("before", before, i64::MAX)?))
+}
+
 impl Services {
+    /// Reads which jobs are to be listed.
+    async fn filter(&self, request: &ListJobsRequest) -> Result<JobFilter, Status> {
+        let any = v1::JobState::Unspecified as i32;
+        let states = request.states.iter().filter(|state| **state != any);
+        let (created_from, created_before) = (&request.created_from, &request.created_before);
+        let (ended_from, ended_before) = (&request.ended_from, &request.ended_before);
+        let created = range("created", created_from.as_ref(), created_before.as_ref())?;
+        let ended = range("ended", ended_from.as_ref(), ended_before.as_ref())?;
+        let (name, ascending) = match request.order_by.trim().split_once(' ') {
+            Some((name, "desc")) => (name, false),
+            None if request.order_by.is_empty() => ("", false),
+            _ => (request.order_by.trim(), true),
+        };
+        let order = match name {
+            "" if ended.is_some() => JobOrder::Ended,
+            "" if created.is_some() => JobOrder::Created,
+            "" | "id" => JobOrder::Id,
+            "created" => JobOrder::Created,
+            "ended" => JobOrder::Ended,
+            other => {
+                let other: String = other.chars().take(40).collect();
+                let reason = format!(
+                    "{other:?} is nothing that jobs are sorted by: use id, created or ended, or \
+                     one of these with \" desc\""
+                );
+                return Err(invalid("order_by", reason));
+            }
+        };
+        let template = request.run_template_id;
+        let application = request.application_id;
+        let agent = match request.agent.as_str() {
+            "" => None,
+            name => Some(self.store.agent_id(name).await?.ok_or_else(|| {
+                Status::not_found(format!("there is no agent {name:?}: agent:list shows all"))
+            })?),
+        };
+        Ok(JobFilter {
+            states: states.map(|state| from_state(*state)).collect::<Result<_, _>>()?,
+            run_template: parse::optional_id("run_template_id", "run template", template)?
+                .map(RunTemplateId),
+            company: parse::optional_id("company_id", "company", request.company_id)?
+                .map(CompanyId),
+            application: parse::optional_id("application_id", "application", application)?
+                .map(ApplicationId),
+            agent,
+            exit_code: request.exit_code,
+            created,
+            ended,
+            order,
+            ascending,
+        })
+    }
+
     /// What keeps a job's output from being stored just now, if anything does.
     fn present_trouble(&self, job: JobId, attempt: &AttemptRow) -> Option<String> {
         let key = AttemptKey { job, number: attempt.number, fence: attempt.fence };
@@ -236,17 +305,8 @@ impl JobService for Services {
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
         let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let any = v1::JobState::Unspecified as i32;
-        let states = request.states.iter().filter(|state| **state != any);
-        let template = request.run_template_id;
-        let filter = JobFilter {
-            states: states.map(|state| from_state(*state)).collect::<Result<_, _>>()?,
-            run_template: parse::optional_id("run_template_id", "run template", template)?
-                .map(RunTemplateId),
-            company: parse::optional_id("company_id", "company", request.company_id)?
-                .map(CompanyId),
-        };
+        let page = JobPage::parse(request.page_size, &request.page_token)?;
+        let filter = self.filter(&request).await?;
         let rows = self.store.jobs(&filter, page).await?;
         if rows.is_empty() {
             // An id that is not there is a mistake, not an empty list.
@@ -256,8 +316,11 @@ impl JobService for Services {
             if let Some(company) = filter.company {
                 self.store.company(company).await?;
             }
+            if let Some(application) = filter.application {
+                self.store.application(application).await?;
+            }
         }
-        let next_page_token = page.next(&rows, |row| row.id.0);
+        let next_page_token = page.next(filter.order, &rows);
         let jobs = rows.into_iter().map(job).collect();
         Ok(Response::new(ListJobsResponse { jobs, next_page_token }))
     }

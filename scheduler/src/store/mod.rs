@@ -40,9 +40,10 @@ pub use companies::{CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use dialect::Dialect;
 pub use error::StoreError;
-pub use filters::Page;
+pub use filters::{MAX_PAGE, Page};
 pub use jobs::{
-    AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobRow, NewJobs, Start,
+    AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobOrder, JobPage, JobRow,
+    NewJobs, Start,
 };
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, QueueCounts, Wait};

@@ -1,5 +1,6 @@
 //! `job:list`.
 
+use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use multiflexi_proto::v1::{Job, JobState, ListJobsRequest};
 
@@ -59,6 +60,31 @@ pub struct List {
     /// Only jobs of this company
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
     company: Option<i64>,
+    /// Only jobs of this application
+    #[arg(long, alias = "app_id", value_parser = arguments::id, value_name = "ID")]
+    app: Option<i64>,
+    /// Only jobs whose newest attempt is on this agent
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    agent: String,
+    /// Only jobs whose newest attempt exited so
+    #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(i32).range(0..=255))]
+    exit_code: Option<i32>,
+    /// Only jobs created since then: a time, or a duration ago such as 1h
+    #[arg(long, value_parser = arguments::since, value_name = "WHEN")]
+    since: Option<DateTime<Utc>>,
+    /// Only jobs created before then
+    #[arg(long, value_parser = arguments::since, value_name = "WHEN")]
+    until: Option<DateTime<Utc>>,
+    /// Only jobs that ended since then
+    #[arg(long, value_parser = arguments::since, value_name = "WHEN")]
+    ended_since: Option<DateTime<Utc>>,
+    /// Only jobs that ended before then
+    #[arg(long, value_parser = arguments::since, value_name = "WHEN")]
+    ended_until: Option<DateTime<Utc>>,
+    /// What they are sorted by: id, created or ended; "id desc" begins with the newest
+    /// [default: id desc]
+    #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
+    order: String,
     #[command(flatten)]
     paging: Paging,
 }
@@ -76,6 +102,14 @@ impl List {
                 states: states.clone(),
                 run_template_id: self.template.unwrap_or_default(),
                 company_id: self.company.unwrap_or_default(),
+                application_id: self.app.unwrap_or_default(),
+                agent: self.agent.clone(),
+                exit_code: self.exit_code,
+                created_from: self.since.map(arguments::timestamp),
+                created_before: self.until.map(arguments::timestamp),
+                ended_from: self.ended_since.map(arguments::timestamp),
+                ended_before: self.ended_until.map(arguments::timestamp),
+                order_by: self.order.clone(),
             };
             let answer = client.list_jobs(request).await?.into_inner();
             for job in &answer.jobs {

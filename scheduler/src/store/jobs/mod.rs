@@ -3,12 +3,13 @@
 
 mod create;
 mod delete;
+mod list;
 
 use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Page, Store, StoreError, variables};
+use super::{Store, StoreError, variables};
 use crate::domain::{
     application::Definition,
     environment::Given,
@@ -19,6 +20,7 @@ use crate::vault::Vault;
 
 pub use create::{CreateJobs, NewJobs, Start};
 pub use delete::{DeleteJob, DeleteJobs, Deleted};
+pub use list::{JobFilter, JobOrder, JobPage};
 
 /// A job with what its newest attempt says.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,11 +67,15 @@ pub struct JobRow {
 
 const COLUMNS: &str = "SELECT j.id, j.runtemplate_id, t.name, j.app_id, a.name, j.company_id, \
      c.name, j.state, j.attempt, j.env, j.created, j.queued, j.ended, n.started, n.exit_code, \
-     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision \
-     FROM job j JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a ON a.id = j.app_id \
+     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision";
+
+/// What a job's row is joined with, its newest attempt as `n`.
+const JOINED: &str = "JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a ON a.id = j.app_id \
      JOIN company c ON c.id = j.company_id \
-     LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt \
      LEFT JOIN agent g ON g.id = n.agent_id";
+
+/// A job with its newest attempt, if it has one.
+const FROM: &str = "FROM job j LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt";
 
 pub(super) fn decode(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
@@ -118,17 +124,6 @@ fn job(row: &AnyRow, definition: Arc<Definition>, vault: &Vault) -> Result<JobRo
         priority: small(row, 19)?.unwrap_or_default(),
         due: row.try_get(20)?,
     })
-}
-
-/// Which jobs a list has.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    /// Only these states; empty for all.
-    pub states: Vec<State>,
-    /// Only this run template's.
-    pub run_template: Option<RunTemplateId>,
-    /// Only this company's.
-    pub company: Option<CompanyId>,
 }
 
 /// One try at running a job.
@@ -222,7 +217,7 @@ fn attempt(row: &AnyRow, definition: Arc<Definition>) -> Result<AttemptRow, sqlx
 impl Store {
     /// One job.
     pub async fn job(&self, id: JobId) -> Result<JobRow, StoreError> {
-        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE j.id = $1")))
+        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} {FROM} {JOINED} WHERE j.id = $1")))
             .bind(id.0)
             .fetch_optional(&self.readers)
             .await?
@@ -255,29 +250,6 @@ impl Store {
             revisions.insert(ApplicationId(row.try_get(id)?), row.try_get(revision)?);
         }
         self.definitions.of(&self.readers, self.dialect, &revisions).await
-    }
-
-    /// Jobs, newest first.
-    pub async fn jobs(&self, filter: &JobFilter, page: Page) -> Result<Vec<JobRow>, StoreError> {
-        let mut conditions = vec!["j.id < $1".to_owned()];
-        let mut values = vec![page.after.unwrap_or(i64::MAX), page.size];
-        let mut equals = |column: &str, id: Option<i64>| {
-            if let Some(id) = id {
-                values.push(id);
-                conditions.push(format!("{column} = ${}", values.len()));
-            }
-        };
-        equals("j.runtemplate_id", filter.run_template.map(|id| id.0));
-        equals("j.company_id", filter.company.map(|id| id.0));
-        if !filter.states.is_empty() {
-            conditions.push(format!("j.state IN {}", super::transitions::list(&filter.states)));
-        }
-        let sql =
-            format!("{COLUMNS} WHERE {} ORDER BY j.id DESC LIMIT $2", conditions.join(" AND "));
-        let query =
-            values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
-        let rows = query.fetch_all(&self.readers).await?;
-        self.jobs_of_rows(&rows).await
     }
 
     /// The attempts of a job, oldest first.

@@ -108,12 +108,12 @@ fn job_sql(dialect: Dialect, transition: Transition, set: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use sqlx::Connection as _;
 
     /// How SQLite goes about a statement, on the schema of ours.
-    pub(super) async fn plan(sql: &str) -> String {
+    pub(in crate::store) async fn plan(sql: &str) -> String {
         sqlx::any::install_default_drivers();
         let mut connection = sqlx::AnyConnection::connect("sqlite::memory:").await.unwrap();
         for (_, migration) in Dialect::Sqlite.migrations() {

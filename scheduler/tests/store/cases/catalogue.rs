@@ -9,7 +9,7 @@ use multiflexi_scheduler::{
         job::Template,
     },
     store::{
-        CreateCompany, DeleteCompany, DeleteJob, DeleteRunTemplate, Page, StoreError,
+        CreateCompany, DeleteCompany, DeleteJob, DeleteRunTemplate, JobOrder, JobPage, StoreError,
         UpdateCompany, UpdateRunTemplate,
     },
 };
@@ -49,10 +49,10 @@ pub async fn lists_are_paged_without_gaps(database: Box<dyn Database>) {
     let created = world.queued(25).await;
     let (mut seen, mut token) = (Vec::new(), String::new());
     loop {
-        let page = Page::parse(10, &token).unwrap();
+        let page = JobPage::parse(10, &token).unwrap();
         let rows = world.store.jobs(&Default::default(), page).await.unwrap();
         seen.extend(rows.iter().map(|row| row.id));
-        token = page.next(&rows, |row| row.id.0);
+        token = page.next(JobOrder::Id, &rows);
         if token.is_empty() {
             break;
         }
