@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{
         Delete, agents, applications, artifacts, companies, completion, demo, dev, jobs, queue,
-        run_templates,
+        retention, run_templates,
     },
     exit_code,
     output::{Colours, Format},
@@ -114,6 +114,9 @@ pub enum Command {
     /// Remove jobs that have failed, with their output and artifacts
     #[command(name = "queue:clear")]
     QueueClear(queue::Clear),
+    /// Remove ended jobs beyond what their run templates keep, as happens every hour
+    #[command(name = "retention:apply")]
+    RetentionApply(retention::Apply),
     /// List companies
     #[command(name = "company:list")]
     CompanyList(Paging),

@@ -9,7 +9,7 @@ use multiflexi_proto::{
         application_service_client::ApplicationServiceClient,
         artifact_service_client::ArtifactServiceClient,
         company_service_client::CompanyServiceClient, job_service_client::JobServiceClient,
-        queue_service_client::QueueServiceClient,
+        queue_service_client::QueueServiceClient, retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
     },
 };
@@ -76,6 +76,10 @@ impl Server {
     client!(
         /// The queue.
         queue: QueueServiceClient
+    );
+    client!(
+        /// Retention.
+        retention: RetentionServiceClient
     );
     client!(
         /// Artifacts.

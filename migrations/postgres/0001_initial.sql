@@ -52,6 +52,9 @@ CREATE TABLE runtemplate (
     overflow      TEXT NOT NULL,
     priority      BIGINT NOT NULL,
     max_running   BIGINT,
+    keep_age_ms   BIGINT,
+    keep_count    BIGINT,
+    keep_bytes    BIGINT,
     created       BIGINT NOT NULL
 );
 CREATE INDEX runtemplate_app ON runtemplate (app_id);

@@ -52,6 +52,9 @@ CREATE TABLE runtemplate (
     overflow      TEXT NOT NULL,
     priority      INTEGER NOT NULL,
     max_running   INTEGER,
+    keep_age_ms   INTEGER,
+    keep_count    INTEGER,
+    keep_bytes    INTEGER,
     created       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runtemplate_app ON runtemplate (app_id);

@@ -4,12 +4,13 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Parser;
 use multiflexi_program::log;
 
-use crate::store::Location;
+use crate::{domain::retention::Keep, store::Location};
 
 /// The address of a scheduler that was told nothing else.
 pub const LISTEN: &str = "127.0.0.1:7780";
@@ -50,6 +51,17 @@ pub struct Arguments {
     /// database need the same [default: secrets.keys in the data folder]
     #[arg(long, env = "MULTIFLEXI_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// How long ended jobs are kept where their run template does not say, such as 90d
+    /// [default: for ever]
+    #[arg(long, env = "MULTIFLEXI_KEEP_AGE", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub keep_age: Option<Duration>,
+    /// How many ended jobs of each run template are kept [default: all]
+    #[arg(long, env = "MULTIFLEXI_KEEP_COUNT", value_name = "N")]
+    pub keep_count: Option<u64>,
+    /// How many bytes of output and artifacts of each run template are kept [default: all]
+    #[arg(long, env = "MULTIFLEXI_KEEP_BYTES", value_name = "BYTES")]
+    pub keep_bytes: Option<u64>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -69,6 +81,8 @@ pub struct Config {
     pub objects: PathBuf,
     /// The file of the keys that secrets are sealed with.
     pub keys: PathBuf,
+    /// What is kept of ended jobs where their run template does not say.
+    pub keep: Keep,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -86,6 +100,7 @@ impl Config {
             database: sqlite(&data_dir.join("multiflexi.db")),
             objects: data_dir.join("objects"),
             keys: data_dir.join("secrets.keys"),
+            keep: Keep::default(),
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -108,6 +123,11 @@ impl Config {
                 )));
             }
         }
+        config.keep = Keep {
+            age: arguments.keep_age,
+            count: arguments.keep_count,
+            bytes: arguments.keep_bytes,
+        };
         if let Some(file) = &arguments.key_file {
             config.keys.clone_from(file);
         }

@@ -36,6 +36,9 @@ use crate::{
 /// How long requests may take to end after the scheduler was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often what need not be kept any longer is removed.
+const TIDY: Duration = Duration::from_secs(3600);
+
 /// What keeps a scheduler from running: one sentence for its user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -118,7 +121,8 @@ impl Scheduler {
         .await?;
         let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
         let removal = Removal::new(store.clone(), objects, events.clone(), dispatch.clone());
-        let services = Services { store, logs, artifacts, events, dispatch, removal };
+        let services =
+            Services { store, logs, artifacts, events, dispatch, removal, keep: config.keep };
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
@@ -147,6 +151,7 @@ impl Scheduler {
             // Followers may stay for ever: they resume from their cursor elsewhere.
             tokio::time::sleep(DRAIN).await;
         };
+        tokio::spawn(tidy(services.clone(), shutdown.clone()));
         let result = tokio::select! {
             result = serve => result,
             () = drain => Ok(()),
@@ -156,5 +161,19 @@ impl Scheduler {
         services.store.close().await;
         tracing::info!("the scheduler has stopped");
         Ok(result?)
+    }
+}
+
+/// Every hour: removes what need not be kept any longer.
+async fn tidy(services: Services, shutdown: CancellationToken) {
+    let mut hourly = tokio::time::interval_at(tokio::time::Instant::now() + TIDY, TIDY);
+    while shutdown.run_until_cancelled(hourly.tick()).await.is_some() {
+        let mut progress = services.removal.apply_retention(services.keep, false);
+        while let Some(Some(next)) = shutdown.run_until_cancelled(progress.recv()).await {
+            match next {
+                Ok(done) => tracing::debug!(?done, "removing what is not kept"),
+                Err(error) => tracing::error!(%error, "what is not kept cannot be removed"),
+            }
+        }
     }
 }

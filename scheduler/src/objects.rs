@@ -5,9 +5,18 @@
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
+use chrono::{TimeDelta, Utc};
 use object_store::{
     ObjectStore, ObjectStoreExt as _, PutPayload, local::LocalFileSystem, path::Path as Name,
 };
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+
+/// Names that are looked at together.
+const PAGE: usize = 500;
+
+/// An object that is younger may be about to get its row.
+const YOUNG: TimeDelta = TimeDelta::days(1);
 
 /// What can go wrong with the object store, as sentences for its user.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -70,6 +79,34 @@ impl Objects {
     /// The whole content of an object.
     pub async fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
         Ok(self.store.get(&Name::from(name)).await?.bytes().await?)
+    }
+
+    /// The names of objects that were not touched for a day, page by page: what is younger
+    /// may be about to get its row.
+    pub fn old_names(&self) -> mpsc::Receiver<Result<Vec<String>, ObjectError>> {
+        let (pages, receiver) = mpsc::channel(1);
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            let mut found = store.list(None);
+            let mut names = Vec::new();
+            let young = Utc::now() - YOUNG;
+            while let Some(next) = found.next().await {
+                match next {
+                    Ok(meta) if meta.last_modified < young => names.push(meta.location.to_string()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let _ = pages.send(Err(error.into())).await;
+                        return;
+                    }
+                }
+                if names.len() >= PAGE && pages.send(Ok(std::mem::take(&mut names))).await.is_err()
+                {
+                    return;
+                }
+            }
+            let _ = pages.send(Ok(names)).await;
+        });
+        receiver
     }
 
     /// Removes objects. One that is not there is no error; one that cannot be

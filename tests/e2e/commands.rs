@@ -225,3 +225,53 @@ fn a_job_runs_when_its_time_has_come_and_not_beyond_its_limits() {
     assert_eq!(stack.show(later)["state"], "queued");
     assert_eq!(stack.cli.run(["job:run", &later.to_string()]).code, 0, "whoever asks wants it now");
 }
+
+#[test]
+fn what_a_run_template_does_not_keep_is_removed_with_all_it_left() {
+    let stack = Stack::start();
+    let script = "head -c 200000 /dev/urandom > large; echo out";
+    let few = stack.script(script, &["--keep-count", "2"]).to_string();
+    let old = stack.script("exit 1", &["--keep-age", "1ms"]).to_string();
+    let all = stack.script("exit 0", &[]).to_string();
+    let bytes = stack.script(script, &["--keep-bytes", "250000"]).to_string();
+    for template in [&few, &old, &all, &bytes] {
+        for _ in 0..3 {
+            let job = stack.cli.create(["job:create", "--template", template, "--queue"]);
+            stack.ended(job);
+        }
+    }
+    let objects = || {
+        let mut files = 0;
+        let mut folders = vec![stack.folder().join("data/objects")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => files += 1,
+                }
+            }
+        }
+        files
+    };
+    assert_eq!(objects(), 6, "six large files");
+    let left = |template: &str| {
+        stack.cli.json(["job:list", "--template", template])["jobs"].as_array().unwrap().len()
+    };
+    assert_eq!(stack.cli.json(["retention:apply", "--dry-run"])["jobs"], 1 + 3 + 2);
+    assert_eq!((left(&few), left(&old), left(&all), left(&bytes)), (3, 3, 3, 3));
+    assert_eq!(stack.cli.json(["retention:apply"])["jobs"], 6);
+    assert_eq!((left(&few), left(&old), left(&all), left(&bytes)), (2, 0, 3, 1));
+    assert_eq!(objects(), 3);
+    assert_eq!(stack.cli.json(["retention:apply"])["jobs"], 0);
+
+    // What a kill has left: an object without a row, two days old.
+    let orphan = stack.folder().join("data/objects/logs/99/1/00000000000000000000");
+    fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    fs::write(&orphan, "orphan").unwrap();
+    assert_eq!(stack.cli.json(["retention:apply"])["objects"], 0, "it may get its row yet");
+    let file = fs::File::options().write(true).open(&orphan).unwrap();
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 3600);
+    file.set_modified(then).unwrap();
+    assert_eq!(stack.cli.json(["retention:apply"])["objects"], 1);
+    assert!(!orphan.exists());
+}

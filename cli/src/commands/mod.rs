@@ -9,9 +9,16 @@ pub mod demo;
 pub mod dev;
 pub mod jobs;
 pub mod queue;
+pub mod retention;
 pub mod run_templates;
 
-use std::{collections::HashMap, process::ExitCode};
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     arguments::{Arguments, ById, Command, Global, Paging},
@@ -73,6 +80,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::QueueResume => queue::resume(&server, output).await?,
         Command::QueueClear(clear) => clear.run(&server, output).await?,
         Command::QueueProcess(process) => process.run(&server, output).await?,
+        Command::RetentionApply(apply) => apply.run(&server, output).await?,
         Command::CompanyList(paging) => companies::list(&server, output, paging).await?,
         Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,
         Command::CompanyCreate(create) => create.run(&server, output).await?,
@@ -141,6 +149,19 @@ fn variables(environment: &HashMap<String, String>) -> String {
         environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     lines.sort_unstable();
     lines.join("\n")
+}
+
+/// A bar on stderr, if somebody sees it.
+fn progress_bar(template: &str) -> ProgressBar {
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    let style = ProgressStyle::with_template(template);
+    // The templates are constants that the tests draw.
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// A limit, for people.

@@ -1,19 +1,18 @@
 //! `queue:status`, `queue:process`, `queue:pause`, `queue:resume`, `queue:clear`.
 
-use std::{
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use multiflexi_proto::v1::{
     AgentLoad, ClearQueueRequest, CompanyLoad, GetQueueStatusRequest, GetQueueStatusResponse,
     JobState, PauseQueueRequest, ProcessQueueRequest, ResumeQueueRequest,
 };
 use serde_json::{Map, Value, json};
 
-use super::jobs::{StateName, requested_by};
+use super::{
+    jobs::{StateName, requested_by},
+    progress_bar,
+};
 use crate::{
     arguments,
     connect::Server,
@@ -186,16 +185,4 @@ impl Process {
         }
         output.done(&json!({ "queued": queued }), &format!("queued {queued} jobs"))
     }
-}
-
-fn progress_bar(template: &str) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(0), target);
-    let style = ProgressStyle::with_template(template);
-    // The templates are constants that the tests draw.
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -41,6 +41,11 @@ fn value(template: &RunTemplate) -> Value {
         "overflow": overflow_name(template.overflow()),
         "priority": template.priority,
         "max_running": template.max_running,
+        "keep": template.keep.as_ref().map(|keep| json!({
+            "age_seconds": json::seconds(keep.age.as_ref()),
+            "count": keep.count,
+            "bytes": keep.bytes,
+        })),
         "created": json::time(template.created.as_ref()),
     })
 }
@@ -60,6 +65,18 @@ fn backoff_name(backoff: v1::Backoff) -> &'static str {
         v1::Backoff::Linear => "linear",
         v1::Backoff::Unspecified | v1::Backoff::Exponential => "exponential",
     }
+}
+
+/// What is kept, for people.
+fn kept(keep: Option<&v1::Keep>) -> String {
+    let Some(keep) = keep else { return String::new() };
+    let mut limits = Vec::new();
+    if let Some(age) = &keep.age {
+        limits.push(format!("for {} s", json::as_seconds(age)));
+    }
+    limits.extend(keep.count.map(|count| format!("{count} jobs")));
+    limits.extend(keep.bytes.map(json::size));
+    if limits.is_empty() { "as the scheduler does".to_owned() } else { limits.join(", ") }
 }
 
 /// How retries are configured, for people.
@@ -121,6 +138,7 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("overflow", overflow_name(template.overflow()).to_owned()),
         ("priority", template.priority.to_string()),
         ("jobs at once", limit(template.max_running)),
+        ("kept", kept(template.keep.as_ref())),
         ("created", json::local(template.created.as_ref())),
     ];
     output.one(&value(&template), &fields)
@@ -163,6 +181,32 @@ pub struct Create {
     /// Most of its jobs that run at once [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     max_running: Option<i32>,
+    #[command(flatten)]
+    kept: Kept,
+}
+
+/// How much of ended jobs is kept.
+#[derive(Debug, Args)]
+struct Kept {
+    /// How long its ended jobs are kept, such as 90d; 0s for ever [default: as the
+    /// scheduler does]
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    keep_age: Option<Duration>,
+    /// How many of its ended jobs are kept, the newest; 0 for all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    keep_count: Option<i64>,
+    /// How many bytes of their output and artifacts are kept; 0 for all
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(0..))]
+    keep_bytes: Option<i64>,
+}
+
+impl Kept {
+    /// The limits, if one is given.
+    fn limits(&self) -> Option<v1::Keep> {
+        let Self { keep_age, keep_count: count, keep_bytes: bytes } = *self;
+        let given = keep_age.is_some() || count.is_some() || bytes.is_some();
+        given.then(|| v1::Keep { age: keep_age.map(multiflexi_proto::duration), count, bytes })
+    }
 }
 
 /// When a job is run again by itself.
@@ -255,6 +299,7 @@ impl Create {
             overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
             priority: self.priority,
             max_running: self.max_running,
+            keep: self.kept.limits(),
         };
         let answer = server.run_templates().create_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
@@ -297,6 +342,8 @@ pub struct Update {
     /// Most of its jobs that run at once; 0 for no limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
     max_running: Option<i32>,
+    #[command(flatten)]
+    kept: Kept,
 }
 
 impl Update {
@@ -316,6 +363,7 @@ impl Update {
             overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
             priority: self.priority,
             max_running: self.max_running,
+            keep: self.kept.limits(),
         };
         let answer = server.run_templates().update_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;

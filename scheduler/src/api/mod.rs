@@ -9,6 +9,7 @@ mod explain;
 mod jobs;
 mod parse;
 mod queue;
+mod retention;
 mod run_templates;
 mod script;
 mod status;
@@ -24,7 +25,7 @@ use multiflexi_proto::{
         application_service_server::ApplicationServiceServer,
         artifact_service_server::ArtifactServiceServer,
         company_service_server::CompanyServiceServer, job_service_server::JobServiceServer,
-        queue_service_server::QueueServiceServer,
+        queue_service_server::QueueServiceServer, retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
     },
 };
@@ -35,8 +36,8 @@ use tonic::{
 };
 
 use crate::{
-    artifacts::Artifacts, dispatch::Dispatch, events::Events, logs::Logs, removal::Removal,
-    store::Store,
+    artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep, events::Events, logs::Logs,
+    removal::Removal, store::Store,
 };
 
 /// Answers that come one after the other.
@@ -58,6 +59,8 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) dispatch: Dispatch,
     pub(crate) removal: Removal,
+    /// What is kept of ended jobs where their run template does not say.
+    pub(crate) keep: Keep,
 }
 
 /// The 32 bytes of a hash in hexadecimal; none if the text is no hash.
@@ -96,6 +99,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(reflection)
         .add_service(service!(JobServiceServer))
         .add_service(service!(QueueServiceServer))
+        .add_service(service!(RetentionServiceServer))
         .add_service(service!(ArtifactServiceServer))
         .add_service(service!(CompanyServiceServer))
         .add_service(service!(ApplicationServiceServer))

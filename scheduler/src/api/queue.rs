@@ -9,7 +9,6 @@ use multiflexi_proto::{
         queue_service_server::QueueService,
     },
 };
-use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
@@ -108,14 +107,8 @@ impl QueueService for Services {
             age: parse::duration("older_than", request.older_than.as_ref())?.unwrap_or_default(),
             dry_run: request.dry_run,
         };
-        let (answers, outgoing) = mpsc::channel(1);
-        let removal = self.removal.clone();
-        tokio::spawn(async move {
-            if let Err(error) = removal.ended(&which, &answers).await {
-                let _ = answers.send(Err(error)).await;
-            }
-        });
+        let removed = self.removal.ended(which);
         let answer = |removed| Ok(ClearQueueResponse { removed: removed? });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).map(answer))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(removed).map(answer))))
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     domain::{
         ids::{ApplicationId, CompanyId, RunTemplateId},
         job::Overflow,
+        retention::Keep,
         retry::{Backoff, Cause, RetryPolicy},
     },
     store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow, UpdateRunTemplate},
@@ -52,6 +53,11 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         overflow: convert::overflow(template.overflow).into(),
         priority: template.priority,
         max_running: template.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
+        keep: Some(v1::Keep {
+            age: template.keep.age.map(duration),
+            count: template.keep.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            bytes: template.keep.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        }),
     }
 }
 
@@ -100,6 +106,18 @@ fn retry_policy(said: Option<&v1::RetryPolicy>) -> Result<RetryPolicy, Status> {
     })
 }
 
+fn keep(said: &v1::Keep) -> Result<Keep, Status> {
+    let number = |field: &str, value: Option<i64>| {
+        let number = value.map(u64::try_from).transpose();
+        number.map_err(|_| invalid(field, format!("{field} is negative: 0 keeps all")))
+    };
+    Ok(Keep {
+        age: parse::duration("keep.age", said.age.as_ref())?,
+        count: number("keep.count", said.count)?,
+        bytes: number("keep.bytes", said.bytes)?,
+    })
+}
+
 fn overflow(said: i32) -> Result<Overflow, Status> {
     match v1::OutputOverflow::try_from(said) {
         Ok(v1::OutputOverflow::Unspecified | v1::OutputOverflow::Block) => Ok(Overflow::Block),
@@ -128,6 +146,7 @@ fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status
         overflow: says_overflow.then(|| overflow(request.overflow)).transpose()?,
         priority: request.priority.map(parse::priority).transpose()?,
         max_running: parse::changed_limit("max_running", request.max_running)?,
+        keep: request.keep.as_ref().map(keep).transpose()?,
     })
 }
 
@@ -153,6 +172,7 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
         overflow: overflow(request.overflow)?,
         priority: parse::priority(request.priority)?,
         max_running: parse::limit("max_running", request.max_running)?,
+        keep: request.keep.as_ref().map(keep).transpose()?.unwrap_or_default(),
     })
 }
 

@@ -7,5 +7,6 @@ pub mod environment;
 pub mod exit_code;
 pub mod ids;
 pub mod job;
+pub mod retention;
 pub mod retry;
 pub mod script;

@@ -17,6 +17,7 @@ mod filters;
 mod jobs;
 mod logs;
 mod queue;
+mod retention;
 mod run_templates;
 mod schema;
 mod transitions;

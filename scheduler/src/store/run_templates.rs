@@ -8,7 +8,7 @@ use super::{
     Change, Page, Store, StoreError, Tx,
     applications::Definitions,
     dialect::Kind,
-    jobs,
+    jobs, retention,
     transitions::admission,
     variables::{self, RUN_TEMPLATE},
 };
@@ -17,6 +17,7 @@ use crate::domain::{
     environment::{Given, VariableChange},
     ids::{ApplicationId, CompanyId, RunTemplateId},
     job::{Overflow, Template},
+    retention::Keep,
     retry::{Cause, RetryPolicy},
 };
 use crate::vault::Vault;
@@ -55,6 +56,8 @@ pub struct NewRunTemplate {
     pub priority: i32,
     /// Most jobs of it at once; none for no limit.
     pub max_running: Option<u32>,
+    /// How much of its ended jobs is kept.
+    pub keep: Keep,
 }
 
 /// Creates a run template.
@@ -84,6 +87,8 @@ pub struct UpdateRunTemplate {
     pub priority: Option<i32>,
     /// Most jobs of it at once; `Some(None)` for no limit.
     pub max_running: Option<Option<u32>>,
+    /// How much of its ended jobs is kept.
+    pub keep: Option<Keep>,
 }
 
 impl UpdateRunTemplate {
@@ -100,6 +105,7 @@ impl UpdateRunTemplate {
             overflow: None,
             priority: None,
             max_running: None,
+            keep: None,
         }
     }
 }
@@ -116,11 +122,13 @@ impl Change for UpdateRunTemplate {
             .template;
         let retry = self.retry.as_ref().unwrap_or(&before.retry);
         let max_running = self.max_running.unwrap_or(before.max_running);
+        let keep = self.keep.unwrap_or(before.keep);
         sqlx::query(
             "UPDATE runtemplate SET name = $2, timeout_ms = $3, grace_ms = $4, \
              lost_after_ms = $5, max_attempts = $6, retry_on = $7, retry_backoff = $8, \
              retry_min_gap_ms = $9, retry_max_gap_ms = $10, overflow = $11, priority = $12, \
-             max_running = $13 WHERE id = $1",
+             max_running = $13, keep_age_ms = $14, keep_count = $15, keep_bytes = $16 \
+             WHERE id = $1",
         )
         .bind(id.0)
         .bind(self.name.clone().unwrap_or(before.name))
@@ -135,6 +143,9 @@ impl Change for UpdateRunTemplate {
         .bind(self.overflow.unwrap_or(before.overflow).to_string())
         .bind(i64::from(self.priority.unwrap_or(before.priority)))
         .bind(max_running.map(i64::from))
+        .bind(keep.age.map(milliseconds))
+        .bind(keep.count.map(number))
+        .bind(keep.bytes.map(number))
         .execute(&mut *tx.conn)
         .await?;
         let VariableChange { set, unset } = &self.environment;
@@ -177,6 +188,10 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// Causes of retries as the database holds them: a JSON array of their names.
 fn causes_json(causes: &[Cause]) -> String {
     let names: Vec<String> = causes.iter().map(Cause::to_string).collect();
@@ -199,8 +214,8 @@ impl Change for CreateRunTemplate {
             "INSERT INTO runtemplate \
              (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, max_attempts, \
              retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, overflow, created, \
-             priority, max_running) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+             priority, max_running, keep_age_ms, keep_count, keep_bytes) VALUES ($1, $2, $3, \
+             $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
              RETURNING id",
         )
         .bind(new.application.0)
@@ -218,6 +233,9 @@ impl Change for CreateRunTemplate {
         .bind(tx.now)
         .bind(i64::from(new.priority))
         .bind(new.max_running.map(i64::from))
+        .bind(new.keep.age.map(milliseconds))
+        .bind(new.keep.count.map(number))
+        .bind(new.keep.bytes.map(number))
         .fetch_one(&mut *tx.conn)
         .await?;
         let revisions = [(new.application, 0)].into();
@@ -245,7 +263,7 @@ async fn exists(
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug, \
      t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
      t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
-     t.overflow, t.priority, t.max_running \
+     t.overflow, t.priority, t.max_running, t.keep_age_ms, t.keep_count, t.keep_bytes \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
 fn template(
@@ -284,6 +302,7 @@ fn template(
             .map_err(|error: String| jobs::decode(error))?,
         priority: jobs::small(row, 18)?.unwrap_or_default(),
         max_running: jobs::small(row, 19)?.map(i32::unsigned_abs),
+        keep: retention::keep(row, 20)?,
     };
     Ok(RunTemplateRow { template, created: row.try_get(10)? })
 }

@@ -396,6 +396,7 @@ async fn run_template(store: &Store) -> RunTemplateId {
         overflow: Overflow::Block,
         priority: 0,
         max_running: None,
+        keep: Default::default(),
     };
     store.change(CreateRunTemplate(template)).await.unwrap()
 }

@@ -175,6 +175,7 @@ pub async fn new_template(store: &Store, name: &str, cmdparams: &str) -> NewRunT
         overflow: Overflow::HeadTail,
         priority: 0,
         max_running: None,
+        keep: Default::default(),
     }
 }
 

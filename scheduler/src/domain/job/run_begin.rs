@@ -13,6 +13,7 @@ use crate::domain::{
     command_line::{self, CommandLineError},
     environment::{self, Given, Layer, Resolved, VariableError, Variables},
     ids::{ApplicationId, AttemptKey, CompanyId, RunTemplateId},
+    retention::Keep,
     retry::RetryPolicy,
 };
 
@@ -56,6 +57,8 @@ pub struct Template {
     pub priority: i32,
     /// Most jobs of it at once; none for no limit.
     pub max_running: Option<u32>,
+    /// How much of its ended jobs is kept.
+    pub keep: Keep,
 }
 
 /// What happens to a job whose output does not fit into the agent's spool.

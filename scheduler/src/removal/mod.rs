@@ -2,6 +2,9 @@
 //! lock, and what is removed stays removed when it is interrupted. What was stored goes
 //! with the rows: the objects of logs and artifacts.
 
+mod retention;
+mod sweep;
+
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,6 +26,8 @@ use crate::{
 /// Jobs that are removed in one transaction: it holds the write lock for a few
 /// milliseconds.
 const AT_ONCE: i64 = 100;
+
+pub use retention::Progress;
 
 /// Removes things.
 #[derive(Clone, Debug)]
@@ -70,12 +75,23 @@ impl Removal {
         self.objects.remove(objects).await;
     }
 
-    /// Removes ended jobs, until all are removed or nobody listens to `progress` any more,
-    /// which is told how many so far.
-    pub async fn ended(
+    /// Removes ended jobs, and tells how many so far, until all are removed or nobody
+    /// listens any more.
+    pub fn ended(&self, which: Ended) -> mpsc::Receiver<Result<i64, StoreError>> {
+        let (listener, progress) = mpsc::channel(1);
+        let removal = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = removal.remove_ended(&which, &listener).await {
+                let _ = listener.send(Err(error)).await;
+            }
+        });
+        progress
+    }
+
+    async fn remove_ended(
         &self,
         which: &Ended,
-        progress: &mpsc::Sender<Result<i64, StoreError>>,
+        listener: &mpsc::Sender<Result<i64, StoreError>>,
     ) -> Result<(), StoreError> {
         let (mut removed, mut after) = (0, JobId(0));
         loop {
@@ -87,7 +103,7 @@ impl Removal {
             } else {
                 self.jobs(ids, &which.states).await?.len() as i64
             };
-            if progress.send(Ok(removed)).await.is_err() {
+            if listener.send(Ok(removed)).await.is_err() {
                 return Ok(());
             }
         }
