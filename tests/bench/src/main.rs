@@ -12,6 +12,7 @@ mod growth;
 mod idle;
 mod latency;
 mod limits;
+mod million;
 mod options;
 mod page_cache;
 mod percentile;
@@ -63,6 +64,7 @@ fn run(part: Part, options: &Options, report: &mut Report) -> anyhow::Result<()>
             Part::Artifact => artifact::run(options, report).await,
             Part::Idle => idle::run(options, report).await,
             Part::Growth => growth::run(options, report).await,
+            Part::Million => million::run(options, report).await,
         }
     })
 }

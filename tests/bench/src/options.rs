@@ -10,7 +10,7 @@ use crate::generator::Generator;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "multiflexi-bench", version, about)]
 pub struct Options {
-    /// Only this part; may be given more than once [default: all but growth]
+    /// Only this part; may be given more than once [default: all but growth and million]
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Jobs of the parts batch and single
@@ -21,6 +21,10 @@ pub struct Options {
     #[arg(long, default_value_t = 100_000, value_name = "N",
         value_parser = clap::value_parser!(u32).range(4_000..))]
     pub growth_jobs: u32,
+    /// Finished jobs of the part million
+    #[arg(long, default_value_t = 1_000_000, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1_000..))]
+    pub million_jobs: u32,
     /// Size of the outputs and artifacts, in MiB
     #[arg(long, default_value_t = 1024, value_name = "N",
         value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
@@ -64,6 +68,8 @@ pub enum Part {
     Idle,
     /// Whether many finished jobs make the next ones slower; takes minutes
     Growth,
+    /// Lists and deletions among a million finished jobs; takes minutes
+    Million,
 }
 
 impl Part {
@@ -88,6 +94,7 @@ impl Part {
             Self::Artifact => "artifact",
             Self::Idle => "idle",
             Self::Growth => "growth",
+            Self::Million => "million",
         }
     }
 }

@@ -75,6 +75,11 @@ impl System {
         JobServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
+    /// The connection of the client.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// The folder that everything is in.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -1,0 +1,183 @@
+//! A database with a million finished jobs: how soon lists answer, and how long others
+//! wait while a hundred thousand jobs are deleted.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use multiflexi_proto::v1::{
+    ApplyRetentionRequest, ClearQueueRequest, GetQueueStatusRequest, JobState, Keep,
+    ListJobsRequest, UpdateRunTemplateRequest, queue_service_client::QueueServiceClient,
+    retention_service_client::RetentionServiceClient,
+    run_template_service_client::RunTemplateServiceClient,
+};
+use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::{
+    options::{Options, Part},
+    percentile::p50_p99,
+    report::{Measure, Report, Target},
+    system::System,
+};
+
+/// Jobs that are written in one transaction.
+const ROWS: u32 = 100_000;
+
+/// How often each list is asked for.
+const TIMES: usize = 20;
+
+/// Milliseconds that a first page may take.
+const PAGE: f64 = 50.0;
+
+/// Milliseconds that nobody may hold the write lock.
+const LOCK: f64 = 100.0;
+
+/// Time between two jobs that are submitted while others are deleted.
+const PACE: Duration = Duration::from_millis(5);
+
+/// One of so many jobs has failed.
+const FAILED: u32 = 10;
+
+/// Runs the part.
+pub async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let system = System::start(options).await?;
+    let template = system.template("/bin/true".as_ref(), "").await?;
+    let first = system.submit_one(template).await?;
+    while system.open_jobs().await?.iter().any(|job| job.id == first) {}
+    let count = options.million_jobs;
+    let file = system.folder().join("data/multiflexi.db");
+    let mut db = SqliteConnectOptions::new()
+        .filename(&file)
+        .busy_timeout(Duration::from_secs(60))
+        .connect()
+        .await?;
+    let mut made = 0;
+    while made < count {
+        let rows = ROWS.min(count - made);
+        write(&mut db, first, i64::from(made), i64::from(rows)).await?;
+        made += rows;
+    }
+    lists(&system, template, report).await?;
+    let name = "a job is submitted while failed ones are deleted, longest";
+    let longest = beside(&system, template, clear(&system, count / FAILED)).await?;
+    report.add(Measure::new(Part::Million, name, longest, "ms").target(Target::AtMost(LOCK)));
+    let name = "a job is submitted while retention is applied, longest";
+    let longest = beside(&system, template, retain(&system, template, count)).await?;
+    report.add(Measure::new(Part::Million, name, longest, "ms").target(Target::AtMost(LOCK)));
+    Ok(())
+}
+
+/// Copies the first job, with its attempt and artifacts.
+async fn write(db: &mut SqliteConnection, first: i64, from: i64, rows: i64) -> anyhow::Result<()> {
+    let columns = "runtemplate_id, app_id, company_id, env, fence, request_index, created_by, \
+                   created, queued, ended, retries, priority, rank, limited";
+    let sql = format!(
+        "BEGIN; INSERT INTO job (id, state, attempt, {columns}) \
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) \
+         SELECT {first} + {from} + n.i, \
+         CASE (n.i % {FAILED}) WHEN 0 THEN 'failed' ELSE 'succeeded' END, 1, {columns} \
+         FROM job, n WHERE job.id = {first}; \
+         INSERT INTO attempt (job_id, number, fence, state, agent_id, command, offered, started, \
+         ended, exit_code, pid, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256, \
+         log_length) SELECT j.id, 1, a.fence, j.state, a.agent_id, a.command, a.offered, \
+         a.started, a.ended, CASE j.state WHEN 'failed' THEN 3 ELSE 0 END, a.pid, 0, \
+         a.stdout_sha256, 0, a.stderr_sha256, 0 FROM job j, attempt a \
+         WHERE a.job_id = {first} AND j.id > {first} + {from}; \
+         INSERT INTO artifacts (job_id, attempt, source, filename, content_type, size, sha256, \
+         note, state, created) SELECT j.id, 1, a.source, a.filename, a.content_type, a.size, \
+         a.sha256, a.note, a.state, a.created FROM job j, artifacts a \
+         WHERE a.job_id = {first} AND j.id > {first} + {from}; COMMIT;"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(db).await?;
+    Ok(())
+}
+
+/// How soon the first pages are there.
+async fn lists(system: &System, template: i64, report: &mut Report) -> anyhow::Result<()> {
+    let all = ListJobsRequest::default;
+    let asked = [
+        ("first page of all jobs", all()),
+        (
+            "first page of failed jobs",
+            ListJobsRequest { states: vec![JobState::Failed.into()], ..all() },
+        ),
+        ("first page of a run template", ListJobsRequest { run_template_id: template, ..all() }),
+        ("first page of an exit code", ListJobsRequest { exit_code: Some(3), ..all() }),
+        ("first page of an agent", ListJobsRequest { agent: "agent".to_owned(), ..all() }),
+        ("first page by end", ListJobsRequest { order_by: "ended desc".to_owned(), ..all() }),
+    ];
+    for (what, request) in asked {
+        let mut times = Vec::with_capacity(TIMES);
+        for _ in 0..TIMES {
+            let begun = Instant::now();
+            let page = system.jobs().list_jobs(request.clone()).await?.into_inner();
+            times.push(begun.elapsed());
+            ensure!(page.jobs.len() == 50, "{what} has {} jobs", page.jobs.len());
+        }
+        let [_, most] = p50_p99(times);
+        report.add(Measure::new(Part::Million, what, most, "ms").target(Target::AtMost(PAGE)));
+    }
+    let mut queue = QueueServiceClient::new(system.channel());
+    let begun = Instant::now();
+    queue.get_queue_status(GetQueueStatusRequest {}).await?;
+    let time = begun.elapsed().as_secs_f64() * 1000.0;
+    report.add(Measure::new(Part::Million, "queue:status", time, "ms"));
+    Ok(())
+}
+
+/// Submits jobs beside something that goes on; the longest time that one took, in
+/// milliseconds.
+async fn beside(
+    system: &System,
+    template: i64,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<f64> {
+    let mut longest = Duration::ZERO;
+    let mut pace = tokio::time::interval(PACE);
+    let submit = async {
+        loop {
+            pace.tick().await;
+            let begun = Instant::now();
+            system.submit_one(template).await?;
+            longest = longest.max(begun.elapsed());
+        }
+    };
+    let submitted: anyhow::Result<()> = tokio::select! {
+        done = work => done,
+        failed = submit => failed,
+    };
+    submitted.map(|()| longest.as_secs_f64() * 1000.0)
+}
+
+/// Deletes all that has failed.
+async fn clear(system: &System, expected: u32) -> anyhow::Result<()> {
+    let mut queue = QueueServiceClient::new(system.channel());
+    let mut answers = queue.clear_queue(ClearQueueRequest::default()).await?.into_inner();
+    let mut removed = 0;
+    while let Some(answer) = answers.message().await? {
+        removed = answer.removed;
+    }
+    ensure!(removed == i64::from(expected), "{removed} jobs were deleted, not {expected}");
+    Ok(())
+}
+
+/// Lets the run template keep a twentieth less than it has.
+async fn retain(system: &System, template: i64, count: u32) -> anyhow::Result<()> {
+    let keep =
+        Keep { count: Some(i64::from(count - count / FAILED - count / 20)), ..Keep::default() };
+    let update = UpdateRunTemplateRequest {
+        run_template_id: template,
+        keep: Some(keep),
+        ..UpdateRunTemplateRequest::default()
+    };
+    RunTemplateServiceClient::new(system.channel()).update_run_template(update).await?;
+    let mut retention = RetentionServiceClient::new(system.channel());
+    let mut answers =
+        retention.apply_retention(ApplyRetentionRequest::default()).await?.into_inner();
+    let mut last = None;
+    while let Some(answer) = answers.message().await? {
+        last = Some(answer.jobs);
+    }
+    let removed = last.context("nothing was removed")?;
+    ensure!(removed >= i64::from(count / 20), "only {removed} jobs were removed");
+    Ok(())
+}
