@@ -114,6 +114,9 @@ pub enum Command {
     /// Remove jobs that have failed, with their output and artifacts
     #[command(name = "queue:clear")]
     QueueClear(queue::Clear),
+    /// Seal all secrets with a new key, and forget the one before
+    #[command(name = "secret:rotate-key")]
+    SecretRotateKey,
     /// Remove ended jobs beyond what their run templates keep, as happens every hour
     #[command(name = "retention:apply")]
     RetentionApply(retention::Apply),

@@ -11,6 +11,7 @@ use multiflexi_proto::{
         company_service_client::CompanyServiceClient, job_service_client::JobServiceClient,
         queue_service_client::QueueServiceClient, retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
+        secret_service_client::SecretServiceClient,
     },
 };
 use tonic::transport::{Channel, Endpoint};
@@ -96,6 +97,10 @@ impl Server {
     client!(
         /// Run templates.
         run_templates: RunTemplateServiceClient
+    );
+    client!(
+        /// Secrets.
+        secrets: SecretServiceClient
     );
     client!(
         /// Agents.

@@ -160,6 +160,7 @@ CREATE TABLE attempt (
 ) STRICT, WITHOUT ROWID;
 -- Most attempts succeed: what did not is found at once, and costs nothing where all do.
 CREATE INDEX attempt_exit_code ON attempt (exit_code, job_id) WHERE exit_code <> 0;
+CREATE INDEX attempt_agent ON attempt (agent_id, job_id);
 CREATE INDEX attempt_active ON attempt (agent_id, state) WHERE state IN ('offered', 'running', 'unreachable', 'finishing');
 
 -- What was decided about a job besides what its attempts say; rows are only added.

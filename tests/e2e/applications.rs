@@ -244,4 +244,11 @@ fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
         }
     }
     assert!(files >= 3, "the database and its log, and the keys");
+
+    let keys = stack.folder().join("data/secrets.keys");
+    let before = fs::read_to_string(&keys).unwrap();
+    assert_eq!(stack.cli.json(["secret:rotate-key"])["secrets"], 3);
+    let after = fs::read_to_string(&keys).unwrap();
+    assert!(before.lines().count() == 1 && after.lines().count() == 1 && before != after);
+    assert_eq!(stack.cli.run(["job:run", "1"]).text(), "*** *** ***\n20 20 14\n");
 }

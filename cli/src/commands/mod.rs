@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod queue;
 pub mod retention;
 pub mod run_templates;
+pub mod secrets;
 
 use std::{
     collections::HashMap,
@@ -80,6 +81,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::QueueResume => queue::resume(&server, output).await?,
         Command::QueueClear(clear) => clear.run(&server, output).await?,
         Command::QueueProcess(process) => process.run(&server, output).await?,
+        Command::SecretRotateKey => secrets::rotate_key(&server, output).await?,
         Command::RetentionApply(apply) => apply.run(&server, output).await?,
         Command::CompanyList(paging) => companies::list(&server, output, paging).await?,
         Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,

@@ -12,6 +12,7 @@ mod queue;
 mod retention;
 mod run_templates;
 mod script;
+mod secrets;
 mod status;
 mod tail;
 
@@ -27,6 +28,7 @@ use multiflexi_proto::{
         company_service_server::CompanyServiceServer, job_service_server::JobServiceServer,
         queue_service_server::QueueServiceServer, retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
+        secret_service_server::SecretServiceServer,
     },
 };
 use tokio_stream::Stream;
@@ -104,6 +106,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(service!(CompanyServiceServer))
         .add_service(service!(ApplicationServiceServer))
         .add_service(service!(RunTemplateServiceServer))
+        .add_service(service!(SecretServiceServer))
         .add_service(service!(AgentServiceServer))
         .add_service(service!(AgentAdminServiceServer)))
 }

@@ -17,6 +17,7 @@ mod filters;
 mod jobs;
 mod logs;
 mod queue;
+mod reseal;
 mod retention;
 mod run_templates;
 mod schema;
@@ -48,6 +49,7 @@ pub use jobs::{
 };
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, QueueCounts, Wait};
+pub use reseal::{Reseal, Resealed};
 pub use run_templates::{
     CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, UpdateRunTemplate,
 };
@@ -101,6 +103,11 @@ impl Store {
         let known = (definitions.clone(), vault.clone());
         let writer = writer::Writer::start(connection, options, dialect, known);
         Ok(Self { readers, writer, dialect, definitions, vault })
+    }
+
+    /// Seals and opens its secrets.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Which database it is.

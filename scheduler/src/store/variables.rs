@@ -15,9 +15,9 @@ use crate::{
 
 /// Where the variables of something are.
 pub(super) struct VariablesOf {
-    table: &'static str,
-    owner: &'static str,
-    name: &'static str,
+    pub(super) table: &'static str,
+    pub(super) owner: &'static str,
+    pub(super) name: &'static str,
 }
 
 /// The variables of companies.

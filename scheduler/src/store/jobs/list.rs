@@ -96,6 +96,14 @@ impl JobPage {
 impl JobFilter {
     /// The statement of a page, and its parameters.
     fn sql(&self, dialect: crate::store::Dialect, page: JobPage) -> (String, Vec<i64>) {
+        // What an agent had, and what has failed, is found by its attempts. SQLite counts no
+        // rows and is told so.
+        let by_attempt = match (self.agent, self.exit_code) {
+            _ if self.order != JobOrder::Id => None,
+            (_, Some(code)) if code != 0 => Some("attempt_exit_code"),
+            (Some(_), _) => Some("attempt_agent"),
+            _ => None,
+        };
         let mut values = vec![page.size.min(i64::from(MAX_PAGE))];
         let mut conditions = vec!["1 = 1".to_owned()];
         let mut add = |condition: &str, value: i64| {
@@ -118,14 +126,13 @@ impl JobFilter {
                 add(&format!("{column} < ?"), range.end);
             }
         }
-        let (column, direction, beyond) = match (self.order, self.ascending) {
-            (JobOrder::Id, true) => ("j.id", "", ">"),
-            (JobOrder::Id, false) => ("j.id", "DESC", "<"),
-            (JobOrder::Created, true) => ("j.created", "", ">"),
-            (JobOrder::Created, false) => ("j.created", "DESC", "<"),
-            (JobOrder::Ended, true) => ("j.ended", "", ">"),
-            (JobOrder::Ended, false) => ("j.ended", "DESC", "<"),
+        let column = match self.order {
+            JobOrder::Id if by_attempt.is_some() => "n.job_id",
+            JobOrder::Id => "j.id",
+            JobOrder::Created => "j.created",
+            JobOrder::Ended => "j.ended",
         };
+        let (direction, beyond) = if self.ascending { ("", ">") } else { ("DESC", "<") };
         match page.after {
             Some((_, id)) if self.order == JobOrder::Id => add(&format!("{column} {beyond} ?"), id),
             Some((key, id)) => {
@@ -135,25 +142,25 @@ impl JobFilter {
             }
             None => {}
         }
+        if by_attempt == Some("attempt_exit_code") {
+            conditions.push("n.exit_code <> 0".to_owned());
+        }
         if self.order == JobOrder::Ended {
             conditions.push("j.ended IS NOT NULL".to_owned());
         }
         if !self.states.is_empty() {
             conditions.push(format!("j.state IN {}", transitions::list(&self.states)));
         }
-        // What failed is few: it is found by its code. SQLite counts no rows and is told.
-        let rare = self.exit_code.is_some_and(|code| code != 0) && self.order == JobOrder::Id;
-        let (from, order) = if rare {
-            conditions.push("n.exit_code <> 0".to_owned());
-            let from = format!(
-                "FROM attempt n {} JOIN job j ON j.id = n.job_id AND j.attempt = n.number",
-                dialect.by_index("attempt_exit_code")
-            );
-            (from, format!("n.job_id {direction}"))
-        } else if self.order == JobOrder::Id {
-            (FROM.to_owned(), format!("{column} {direction}"))
-        } else {
-            (FROM.to_owned(), format!("{column} {direction}, j.id {direction}"))
+        let (from, order) = match by_attempt {
+            Some(index) => {
+                let index = dialect.by_index(index);
+                let join = "JOIN job j ON j.id = n.job_id AND j.attempt = n.number";
+                (format!("FROM attempt n {index} {join}"), format!("{column} {direction}"))
+            }
+            None if self.order == JobOrder::Id => {
+                (FROM.to_owned(), format!("{column} {direction}"))
+            }
+            None => (FROM.to_owned(), format!("{column} {direction}, j.id {direction}")),
         };
         let conditions = conditions.join(" AND ");
         let sql = format!("{COLUMNS} {from} {JOINED} WHERE {conditions} ORDER BY {order} LIMIT $1");
@@ -198,6 +205,7 @@ mod tests {
             JobFilter { company: Some(CompanyId(1)), ascending: true, ..all() },
             JobFilter { application: Some(ApplicationId(1)), ..all() },
             JobFilter { exit_code: Some(3), ..all() },
+            JobFilter { agent: Some(AgentId(1)), ..all() },
             JobFilter { order: JobOrder::Created, created: Some(1..9), ..all() },
             JobFilter { order: JobOrder::Ended, ended: Some(1..9), ascending: true, ..all() },
         ];

@@ -1,0 +1,94 @@
+//! Seals with the present key what is sealed with another, a few rows at a time.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{
+    Change, StoreError, Tx,
+    dialect::Kind,
+    variables::{self, COMPANY, RUN_TEMPLATE, VariablesOf},
+};
+use crate::vault::Sealed;
+
+/// Rows that are sealed anew in one transaction.
+const AT_ONCE: i64 = 200;
+
+/// Seals anew the next secrets of companies and run templates, and those of the next
+/// jobs after one.
+#[derive(Clone, Copy, Debug)]
+pub struct Reseal {
+    /// The job after which those begin that are looked at.
+    pub after: i64,
+}
+
+/// What a [`Reseal`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Secrets that were sealed anew.
+    pub secrets: i64,
+    /// The last job that was looked at; none if there are no more.
+    pub last: Option<i64>,
+}
+
+impl Change for Reseal {
+    type Output = Resealed;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Resealed, StoreError> {
+        let Some(current) = tx.vault.current() else { return Ok(Resealed::default()) };
+        let mut done = Resealed::default();
+        for of in [&COMPANY, &RUN_TEMPLATE] {
+            done.secrets += reseal_table(tx, of, &current).await?;
+        }
+        // What is sealed in a job's variables is an object.
+        let rows = sqlx::query(
+            "SELECT id, env FROM job WHERE id > $1 AND env LIKE '%\"key\"%' ORDER BY id LIMIT $2",
+        )
+        .bind(self.after)
+        .bind(AT_ONCE)
+        .fetch_all(&mut *tx.conn)
+        .await?;
+        for row in &rows {
+            let given = variables::from_json(&row.try_get::<String, _>(1)?, tx.vault)?;
+            done.secrets += given.secret.len() as i64;
+            sqlx::query("UPDATE job SET env = $1 WHERE id = $2")
+                .bind(variables::to_json(&given, tx.vault)?)
+                .bind(row.try_get::<i64, _>(0)?)
+                .execute(&mut *tx.conn)
+                .await?;
+        }
+        done.last = rows.last().map(|row| row.try_get(0)).transpose()?;
+        Ok(done)
+    }
+}
+
+async fn reseal_table(tx: &mut Tx<'_>, of: &VariablesOf, current: &str) -> Result<i64, StoreError> {
+    let VariablesOf { table, owner, name } = of;
+    let sql = format!(
+        "SELECT {owner}, {name}, value, key_id FROM {table} \
+         WHERE key_id IS NOT NULL AND key_id <> $1"
+    );
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(current.to_owned()).fetch_all(&mut *tx.conn).await?;
+    let mut sealed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (id, name): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        let old = Sealed { key: row.try_get(3)?, value: row.try_get(2)? };
+        let new = tx.vault.seal(&name, &tx.vault.unseal(&name, &old)?)?;
+        sealed.push((id, name, new.value, new.key));
+    }
+    let columns = [
+        ("k_owner", Kind::Int),
+        ("k_name", Kind::Text),
+        ("k_value", Kind::Text),
+        ("k_key", Kind::Text),
+    ];
+    let sql = format!(
+        "UPDATE {table} SET value = r.k_value, key_id = r.k_key FROM {} \
+         WHERE {table}.{owner} = r.k_owner AND {table}.{name} = r.k_name",
+        tx.dialect.rows("$1", &columns)
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::json!(sealed).to_string())
+        .execute(&mut *tx.conn)
+        .await?;
+    Ok(sealed.len() as i64)
+}
