@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        Delete, agents, applications, artifacts, companies, completion, demo, dev, jobs, queue,
-        retention, run_templates,
+        Delete, agents, applications, artifacts, companies, completion, credentials, demo, dev,
+        jobs, queue, retention, run_templates,
     },
     exit_code,
     output::{Colours, Format},
@@ -135,6 +135,27 @@ pub enum Command {
     /// Delete a company
     #[command(name = "company:delete")]
     CompanyDelete(Delete),
+    /// List credentials, without their values
+    #[command(name = "credential:list")]
+    CredentialList(credentials::List),
+    /// Show a credential, without its values
+    #[command(name = "credential:show", visible_alias = "credential:get")]
+    CredentialShow(ById),
+    /// Create a credential of a company: variables that are all secret
+    #[command(name = "credential:create")]
+    CredentialCreate(credentials::Create),
+    /// Change a credential
+    #[command(name = "credential:update")]
+    CredentialUpdate(credentials::Update),
+    /// Delete a credential
+    #[command(name = "credential:delete")]
+    CredentialDelete(Delete),
+    /// Let a run template use a credential of its company
+    #[command(name = "credential:assign")]
+    CredentialAssign(credentials::Assign),
+    /// Take a credential from a run template
+    #[command(name = "credential:unassign")]
+    CredentialUnassign(credentials::Assign),
     /// List applications
     #[command(name = "application:list")]
     ApplicationList(Paging),

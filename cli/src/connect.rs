@@ -8,7 +8,8 @@ use multiflexi_proto::{
         agent_admin_service_client::AgentAdminServiceClient,
         application_service_client::ApplicationServiceClient,
         artifact_service_client::ArtifactServiceClient,
-        company_service_client::CompanyServiceClient, job_service_client::JobServiceClient,
+        company_service_client::CompanyServiceClient,
+        credential_service_client::CredentialServiceClient, job_service_client::JobServiceClient,
         queue_service_client::QueueServiceClient, retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
         secret_service_client::SecretServiceClient,
@@ -101,6 +102,10 @@ impl Server {
     client!(
         /// Secrets.
         secrets: SecretServiceClient
+    );
+    client!(
+        /// Credentials.
+        credentials: CredentialServiceClient
     );
     client!(
         /// Agents.

@@ -68,6 +68,31 @@ CREATE TABLE configuration (
     PRIMARY KEY (runtemplate_id, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Secrets of a company under one name, and the run templates that use them.
+CREATE TABLE credentials (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    company_id INTEGER NOT NULL REFERENCES company (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    type       TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    UNIQUE (company_id, name)
+) STRICT;
+
+CREATE TABLE credata (
+    credential_id INTEGER NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
+    name          TEXT NOT NULL,
+    value         TEXT NOT NULL,
+    key_id        TEXT,
+    PRIMARY KEY (credential_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE runtplcreds (
+    runtemplate_id INTEGER NOT NULL REFERENCES runtemplate (id) ON DELETE CASCADE,
+    credentials_id INTEGER NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
+    PRIMARY KEY (runtemplate_id, credentials_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX runtplcreds_credential ON runtplcreds (credentials_id);
+
 CREATE TABLE agent (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL UNIQUE,

@@ -5,6 +5,7 @@ pub mod applications;
 pub mod artifacts;
 pub mod companies;
 pub mod completion;
+pub mod credentials;
 pub mod demo;
 pub mod dev;
 pub mod jobs;
@@ -88,6 +89,15 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::CompanyCreate(create) => create.run(&server, output).await?,
         Command::CompanyUpdate(update) => update.run(&server, output).await?,
         Command::CompanyDelete(delete) => companies::delete(&server, output, delete).await?,
+        Command::CredentialList(list) => list.run(&server, output).await?,
+        Command::CredentialShow(by) => credentials::show(&server, output, by.id()).await?,
+        Command::CredentialCreate(create) => create.run(&server, output).await?,
+        Command::CredentialUpdate(update) => update.run(&server, output).await?,
+        Command::CredentialDelete(delete) => {
+            credentials::delete(&server, output, delete).await?;
+        }
+        Command::CredentialAssign(assign) => assign.run(&server, output, false).await?,
+        Command::CredentialUnassign(assign) => assign.run(&server, output, true).await?,
         Command::ApplicationList(paging) => applications::list(&server, output, paging).await?,
         Command::ApplicationShow(by) => applications::show(&server, output, by.id()).await?,
         Command::ApplicationCreate(create) => create.run(&server, output).await?,

@@ -39,11 +39,11 @@ impl Services {
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
         let values: Variables =
             resolved.iter().map(|(name, known)| (name.clone(), known.value.clone())).collect();
-        let secrets = secrets_of(&template, &job.environment, &values);
+        let secrets = secrets_of(&resolved);
         let trouble = run_begin(key, &template, &job.environment).err();
         let variables = resolved.into_iter().map(|(name, known)| {
-            let secret = secrets.contains(&name);
-            let value = match secret {
+            let secret = known.secret;
+            let value = match secret && !known.value.is_empty() {
                 true => MASK.to_owned(),
                 false => without_secrets(&known.value, &secrets, &values),
             };

@@ -4,6 +4,7 @@ mod agents;
 mod applications;
 mod artifacts;
 mod companies;
+mod credentials;
 mod environment;
 mod explain;
 mod jobs;
@@ -25,7 +26,8 @@ use multiflexi_proto::{
         agent_service_server::AgentServiceServer,
         application_service_server::ApplicationServiceServer,
         artifact_service_server::ArtifactServiceServer,
-        company_service_server::CompanyServiceServer, job_service_server::JobServiceServer,
+        company_service_server::CompanyServiceServer,
+        credential_service_server::CredentialServiceServer, job_service_server::JobServiceServer,
         queue_service_server::QueueServiceServer, retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
         secret_service_server::SecretServiceServer,
@@ -104,6 +106,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(service!(RetentionServiceServer))
         .add_service(service!(ArtifactServiceServer))
         .add_service(service!(CompanyServiceServer))
+        .add_service(service!(CredentialServiceServer))
         .add_service(service!(ApplicationServiceServer))
         .add_service(service!(RunTemplateServiceServer))
         .add_service(service!(SecretServiceServer))

@@ -125,7 +125,7 @@ pub(super) fn priority(value: i32) -> Result<i32, Status> {
 }
 
 /// Variables for a process.
-fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
+pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
     let variables: Variables = BTreeMap::from_iter(values);
     environment::check(&variables).map_err(|error| invalid("environment", error))?;
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len() + 2).sum();

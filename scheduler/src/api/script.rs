@@ -28,9 +28,9 @@ impl Services {
             |error: &dyn std::fmt::Display| Status::failed_precondition(error.to_string());
         let resolved =
             environment_of(key, &template, &job.environment).map_err(|error| unusable(&error))?;
+        let secrets = secrets_of(&resolved).into_iter().collect();
         let environment: Variables =
             resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
-        let secrets = secrets_of(&template, &job.environment, &environment).into_iter().collect();
         let with_secrets = request.with_secrets;
         if with_secrets {
             tracing::info!(job = id.0, "a script with secrets was asked for");

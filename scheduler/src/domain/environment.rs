@@ -1,5 +1,5 @@
 //! The variables of a job's process. Layers give them, and the later wins: defaults of
-//! the application < company < run template < job < system. In the values that people
+//! the application < company < credentials < run template < job < system. In the values that people
 //! give, `{NAME}` stands for the value of another variable.
 
 use std::{
@@ -96,6 +96,8 @@ pub enum Layer {
     Application,
     /// The company.
     Company,
+    /// The credentials that the run template uses.
+    Credential,
     /// The run template.
     RunTemplate,
     /// The job itself.
@@ -109,6 +111,7 @@ impl fmt::Display for Layer {
         f.write_str(match self {
             Self::Application => "application",
             Self::Company => "company",
+            Self::Credential => "credential",
             Self::RunTemplate => "run template",
             Self::Job => "job",
             Self::System => "system",
@@ -125,26 +128,23 @@ pub struct Resolved {
     pub layer: Layer,
     /// Who gives it too, and is not heard; the weakest first.
     pub overridden: Vec<Layer>,
+    /// Who gives it says that it is never to be shown.
+    pub secret: bool,
 }
 
 /// One environment from layers, each later than the one before.
-pub fn resolve(
-    layers: &[(Layer, &Variables)],
-) -> Result<BTreeMap<String, Resolved>, VariableError> {
+pub fn resolve(layers: &[(Layer, &Given)]) -> Result<BTreeMap<String, Resolved>, VariableError> {
     let mut resolved = BTreeMap::<String, Resolved>::new();
     for (layer, variables) in layers {
-        for (name, value) in *variables {
+        for (name, value) in variables.iter() {
             let (value, layer) = (value.clone(), *layer);
-            match resolved.get_mut(name) {
-                Some(known) => {
-                    known.overridden.push(known.layer);
-                    (known.value, known.layer) = (value, layer);
-                }
-                None => {
-                    let overridden = Vec::new();
-                    resolved.insert(name.clone(), Resolved { value, layer, overridden });
-                }
+            let secret = variables.secret.contains(name);
+            let mut overridden = Vec::new();
+            if let Some(weaker) = resolved.remove(name) {
+                overridden = weaker.overridden;
+                overridden.push(weaker.layer);
             }
+            resolved.insert(name.clone(), Resolved { value, layer, overridden, secret });
         }
     }
     let given: Vec<&String> = resolved
@@ -202,16 +202,30 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
+    fn given(pairs: &[(&str, &str)]) -> Given {
+        variables(pairs).into()
+    }
+
+    #[test]
+    fn who_gives_a_value_says_whether_it_is_secret() {
+        let secret = Given { secret: ["A".to_owned()].into(), ..given(&[("A", "hidden")]) };
+        let plain = given(&[("A", "shown")]);
+        let resolved = resolve(&[(Layer::Company, &secret), (Layer::Job, &plain)]).unwrap();
+        assert!(!resolved["A"].secret && resolved["A"].value == "shown");
+        let resolved = resolve(&[(Layer::Company, &plain), (Layer::Job, &secret)]).unwrap();
+        assert!(resolved["A"].secret && resolved["A"].value == "hidden");
+    }
+
     #[test]
     fn the_later_layer_wins() {
-        let template = variables(&[("A", "template"), ("B", "template")]);
-        let job = variables(&[("B", "job"), ("C", "")]);
-        let system = variables(&[("B", "system")]);
+        let template = given(&[("A", "template"), ("B", "template")]);
+        let job = given(&[("B", "job"), ("C", "")]);
+        let system = given(&[("B", "system")]);
         let layers =
             [(Layer::RunTemplate, &template), (Layer::Job, &job), (Layer::System, &system)];
         let resolved = resolve(&layers).unwrap();
         let of = |name: &str| {
-            let Resolved { value, layer, overridden } = &resolved[name];
+            let Resolved { value, layer, overridden, .. } = &resolved[name];
             (value.as_str(), *layer, overridden.as_slice())
         };
         assert_eq!(of("A"), ("template", Layer::RunTemplate, &[][..]));
@@ -222,15 +236,15 @@ mod tests {
 
     #[test]
     fn macros_stand_for_other_values_and_nothing_else() {
-        let given = variables(&[
+        let people = given(&[
             ("DAY", "monday"),
             ("FILE", "{DAY}-{OTHER}.csv"),
             ("TWICE", "{FILE}"),
             ("SHELL", "for x in ${DAY} {} { {DAY"),
             ("ID", "is {MULTIFLEXI_JOB_ID}"),
         ]);
-        let system = variables(&[("MULTIFLEXI_JOB_ID", "{DAY}")]);
-        let resolved = resolve(&[(Layer::Job, &given), (Layer::System, &system)]).unwrap();
+        let system = given(&[("MULTIFLEXI_JOB_ID", "{DAY}")]);
+        let resolved = resolve(&[(Layer::Job, &people), (Layer::System, &system)]).unwrap();
         let value = |name: &str| resolved[name].value.as_str();
         assert_eq!(value("FILE"), "monday-{OTHER}.csv");
         assert_eq!(value("TWICE"), "{DAY}-{OTHER}.csv", "one pass");
@@ -238,9 +252,9 @@ mod tests {
         assert_eq!(value("ID"), "is {DAY}");
         assert_eq!(value("MULTIFLEXI_JOB_ID"), "{DAY}");
         let long = "x".repeat(MAX_VALUE / 2);
-        let given = variables(&[("A", &long), ("B", "{A}{A}{A}")]);
+        let people = given(&[("A", &long), ("B", "{A}{A}{A}")]);
         assert!(matches!(
-            resolve(&[(Layer::Job, &given)]),
+            resolve(&[(Layer::Job, &people)]),
             Err(VariableError::TooLong { name, .. }) if name == "B"
         ));
     }

@@ -33,6 +33,10 @@ id!(
     JobId
 );
 id!(
+    /// Names a credential.
+    CredentialId
+);
+id!(
     /// Names an artifact.
     ArtifactId
 );

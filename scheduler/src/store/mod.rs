@@ -10,6 +10,7 @@ mod agents;
 mod applications;
 mod artifacts;
 mod companies;
+mod credentials;
 mod decisions;
 mod dialect;
 mod error;
@@ -39,6 +40,9 @@ pub use artifacts::{
     hex,
 };
 pub use companies::{CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
+pub use credentials::{
+    AssignCredential, CreateCredential, CredentialRow, DeleteCredential, UpdateCredential,
+};
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use dialect::Dialect;
 pub use error::StoreError;

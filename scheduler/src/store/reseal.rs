@@ -5,14 +5,14 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Change, StoreError, Tx,
     dialect::Kind,
-    variables::{self, COMPANY, RUN_TEMPLATE, VariablesOf},
+    variables::{self, COMPANY, CREDENTIAL, RUN_TEMPLATE, VariablesOf},
 };
 use crate::vault::Sealed;
 
 /// Rows that are sealed anew in one transaction.
 const AT_ONCE: i64 = 200;
 
-/// Seals anew the next secrets of companies and run templates, and those of the next
+/// Seals anew the secrets of companies, credentials and run templates, and those of the next
 /// jobs after one.
 #[derive(Clone, Copy, Debug)]
 pub struct Reseal {
@@ -35,7 +35,7 @@ impl Change for Reseal {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Resealed, StoreError> {
         let Some(current) = tx.vault.current() else { return Ok(Resealed::default()) };
         let mut done = Resealed::default();
-        for of in [&COMPANY, &RUN_TEMPLATE] {
+        for of in [&COMPANY, &CREDENTIAL, &RUN_TEMPLATE] {
             done.secrets += reseal_table(tx, of, &current).await?;
         }
         // What is sealed in a job's variables is an object.

@@ -285,6 +285,7 @@ fn template(
         company_name: row.try_get(7)?,
         company_code: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
         company_environment: Given::default(),
+        credentials: Given::default(),
         environment: Given::default(),
         timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
         grace: milliseconds(row.try_get(9)?),
@@ -306,6 +307,12 @@ fn template(
     };
     Ok(RunTemplateRow { template, created: row.try_get(10)? })
 }
+
+/// What the variables of a run template are read with: whose they are. Of several
+/// credentials the one that was created last wins.
+const COMPANY_LAYER: i64 = 0;
+const CREDENTIAL_LAYER: i64 = 1;
+const RUN_TEMPLATE_LAYER: i64 = 2;
 
 /// The run templates with these ids (a JSON array of one-element arrays), with
 /// their variables.
@@ -333,20 +340,27 @@ pub(super) async fn by_ids(
         templates.insert(row.template.id, row);
     }
     let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT runtemplate_id, name, value, key_id, 1 FROM configuration \
+        "SELECT runtemplate_id, name, value, key_id, {RUN_TEMPLATE_LAYER}, 0 FROM configuration \
          WHERE runtemplate_id IN (SELECT r.id FROM {chosen}) UNION ALL \
-         SELECT t.id, e.keyword, e.value, e.key_id, 0 FROM runtemplate t \
+         SELECT t.id, e.keyword, e.value, e.key_id, {COMPANY_LAYER}, 0 FROM runtemplate t \
          JOIN companyenv e ON e.company_id = t.company_id \
-         WHERE t.id IN (SELECT r.id FROM {chosen})"
+         WHERE t.id IN (SELECT r.id FROM {chosen}) UNION ALL \
+         SELECT u.runtemplate_id, d.name, d.value, d.key_id, {CREDENTIAL_LAYER}, d.credential_id \
+         FROM runtplcreds u JOIN credata d ON d.credential_id = u.credentials_id \
+         WHERE u.runtemplate_id IN (SELECT r.id FROM {chosen}) ORDER BY 6"
     )))
     .bind(wanted)
     .fetch_all(&mut *conn)
     .await?;
     for row in &rows {
         if let Some(owner) = templates.get_mut(&RunTemplateId(row.try_get(0)?)) {
-            let own = jobs::small(row, 4)? == Some(1);
-            let Template { environment, company_environment, .. } = &mut owner.template;
-            let layer = if own { environment } else { company_environment };
+            let Template { environment, company_environment, credentials, .. } =
+                &mut owner.template;
+            let layer = match row.try_get::<i64, _>(4)? {
+                COMPANY_LAYER => company_environment,
+                CREDENTIAL_LAYER => credentials,
+                _ => environment,
+            };
             variables::read(row, 1, vault, layer)?;
         }
     }

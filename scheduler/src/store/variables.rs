@@ -28,6 +28,10 @@ pub(super) const COMPANY: VariablesOf =
 pub(super) const RUN_TEMPLATE: VariablesOf =
     VariablesOf { table: "configuration", owner: "runtemplate_id", name: "name" };
 
+/// The variables of credentials.
+pub(super) const CREDENTIAL: VariablesOf =
+    VariablesOf { table: "credata", owner: "credential_id", name: "name" };
+
 /// Marks as secret what an application declares so.
 pub(super) fn declare(given: &Given, application: &Definition) -> Given {
     let mut given = given.clone();

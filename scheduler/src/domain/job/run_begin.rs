@@ -1,12 +1,6 @@
 //! `run_begin`: everything that an agent needs to launch an attempt.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use crate::domain::{
     application::Definition,
@@ -41,6 +35,8 @@ pub struct Template {
     pub company_code: String,
     /// The company's variables.
     pub company_environment: Given,
+    /// The variables of the credentials that it uses.
+    pub credentials: Given,
     /// Its variables.
     pub environment: Given,
     /// How long a job may run; none for no limit.
@@ -139,7 +135,8 @@ pub enum RunBeginError {
 }
 
 /// The environment of an attempt, each variable with where it comes from. `own` are the
-/// variables that were given with the job. The names that begin with `MULTIFLEXI_` are
+/// variables that were given with the job. Secret is what was given so, and what the
+/// application declares so. The names that begin with `MULTIFLEXI_` are
 /// the system's and win over all.
 pub fn environment_of(
     key: AttemptKey,
@@ -147,12 +144,12 @@ pub fn environment_of(
     own: &Given,
 ) -> Result<BTreeMap<String, Resolved>, RunBeginError> {
     let definition = &template.definition;
-    let mut defaults = definition.defaults();
+    let mut defaults = Given::from(definition.defaults());
     // What PHP MultiFlexi's applications look for: where to log, and where to leave
     // their result, in the working directory.
-    defaults.entry("EASE_LOGGER".to_owned()).or_insert_with(|| "console".to_owned());
+    defaults.values.entry("EASE_LOGGER".to_owned()).or_insert_with(|| "console".to_owned());
     if let Some(file) = &definition.result_file {
-        defaults.entry("RESULT_FILE".to_owned()).or_insert_with(|| file.clone());
+        defaults.values.entry("RESULT_FILE".to_owned()).or_insert_with(|| file.clone());
     }
     let system = [
         ("MULTIFLEXI_JOB_ID", key.job.to_string()),
@@ -168,27 +165,30 @@ pub fn environment_of(
         ("MULTIFLEXI_COMPANY_NAME", template.company_name.clone()),
         ("MULTIFLEXI_COMPANY_CODE", template.company_code.clone()),
     ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
+    .map(|(name, value)| (name.to_owned(), value));
+    let system = Given::from(system);
     let layers = [
         (Layer::Application, &defaults),
         (Layer::Company, &template.company_environment),
+        (Layer::Credential, &template.credentials),
         (Layer::RunTemplate, &template.environment),
         (Layer::Job, own),
         (Layer::System, &system),
     ];
-    environment::resolve(&layers).map_err(|error| RunBeginError::Variable(template.id, error))
+    let mut resolved = environment::resolve(&layers)
+        .map_err(|error| RunBeginError::Variable(template.id, error))?;
+    for (name, _) in definition.environment.iter().filter(|(_, field)| field.secret) {
+        if let Some(known) = resolved.get_mut(name) {
+            known.secret = true;
+        }
+    }
+    Ok(resolved)
 }
 
-/// The names of those variables of an environment whose values are secret: what the
-/// application declares so, and what somebody has given so.
-pub fn secrets_of(template: &Template, own: &Given, environment: &Variables) -> Vec<String> {
-    let declared = template.definition.environment.iter().filter(|(_, field)| field.secret);
-    let given = [&template.company_environment, &template.environment, own];
-    let given = given.into_iter().flat_map(|given| &given.secret);
-    let all: BTreeSet<&String> = declared.map(|(name, _)| name).chain(given).collect();
-    let has_value = |name: &&String| environment.get(*name).is_some_and(|value| !value.is_empty());
-    all.into_iter().filter(has_value).cloned().collect()
+/// The names of those variables whose values are secret.
+pub fn secrets_of(environment: &BTreeMap<String, Resolved>) -> Vec<String> {
+    let secret = environment.iter().filter(|(_, known)| known.secret && !known.value.is_empty());
+    secret.map(|(name, _)| name.clone()).collect()
 }
 
 /// A text for people, with the values of secrets masked that it contains.
@@ -221,11 +221,11 @@ pub fn run_begin(
     if !faults.is_empty() {
         return Err(RunBeginError::Fields { template: template.id, faults });
     }
+    let secrets = secrets_of(&resolved);
     let environment: Variables =
         resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
     let command = command_line::build(&definition.executable, &definition.cmdparams, &environment)
         .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
-    let secrets = secrets_of(template, own, &environment);
     let shows = |name: &&String| {
         let value = &environment[*name];
         // A short value is in many an argument by chance.

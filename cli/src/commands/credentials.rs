@@ -1,0 +1,184 @@
+//! `credential:list`, `credential:show`, `credential:create`, `credential:update`,
+//! `credential:delete`, `credential:assign`, `credential:unassign`.
+
+use clap::Args;
+use multiflexi_proto::v1::{
+    AssignCredentialRequest, CreateCredentialRequest, Credential, DeleteCredentialRequest,
+    GetCredentialRequest, ListCredentialsRequest, UpdateCredentialRequest,
+};
+use serde_json::{Value, json};
+
+use super::{Delete, missing, pages};
+use crate::{
+    arguments::{self, ById, Paging},
+    connect::Server,
+    failure::Failure,
+    output::{Output, json},
+};
+
+fn value(credential: &Credential) -> Value {
+    json!({
+        "id": credential.id,
+        "company_id": credential.company_id,
+        "company_name": credential.company_name,
+        "name": credential.name,
+        "type": json::text(&credential.r#type),
+        "variables": credential.variables,
+        "run_template_ids": credential.run_template_ids,
+        "created": json::time(credential.created.as_ref()),
+    })
+}
+
+fn numbers(ids: &[i64]) -> String {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `credential:list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this company
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
+    company: Option<i64>,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+impl List {
+    /// Lists credentials; never their values.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.credentials();
+        let company_id = self.company.unwrap_or_default();
+        let list = pages(&self.paging, async |page_size, page_token, list| {
+            let request = ListCredentialsRequest { page_size, page_token, company_id };
+            let answer = client.list_credentials(request).await?.into_inner();
+            for credential in answer.credentials {
+                list.values.push(value(&credential));
+                list.rows.push(vec![
+                    credential.id.to_string(),
+                    credential.name,
+                    credential.r#type,
+                    credential.company_name,
+                    credential.variables.join(", "),
+                    numbers(&credential.run_template_ids),
+                ]);
+            }
+            list.next_page_token = answer.next_page_token;
+            Ok(())
+        })
+        .await?;
+        let header = ["ID", "NAME", "TYPE", "COMPANY", "VARIABLES", "TEMPLATES"];
+        output.list("credentials", &header, list)
+    }
+}
+
+/// Shows a credential; never its values.
+pub async fn show(server: &Server, output: Output, credential_id: i64) -> Result<(), Failure> {
+    let request = GetCredentialRequest { credential_id };
+    let answer = server.credentials().get_credential(request).await?;
+    let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
+    let fields = [
+        ("id", credential.id.to_string()),
+        ("name", credential.name.clone()),
+        ("type", credential.r#type.clone()),
+        ("company", format!("{} ({})", credential.company_name, credential.company_id)),
+        ("variables", credential.variables.join("\n")),
+        ("run templates", numbers(&credential.run_template_ids)),
+        ("created", json::local(credential.created.as_ref())),
+    ];
+    output.one(&value(&credential), &fields)
+}
+
+/// `credential:create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Its name, unique in the company
+    #[arg(long)]
+    name: String,
+    /// The company that it is of
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
+    company: i64,
+    /// What it opens
+    #[arg(long, default_value = "", hide_default_value = true)]
+    r#type: String,
+    #[command(flatten)]
+    environment: arguments::Environment,
+}
+
+impl Create {
+    /// Creates a credential: all its variables are secret.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (variables, _) = self.environment.split();
+        let (company_id, name, r#type) = (self.company, self.name, self.r#type);
+        let request = CreateCredentialRequest { company_id, name, r#type, variables };
+        let answer = server.credentials().create_credential(request).await?;
+        let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
+        output.done(&value(&credential), &format!("created credential {}", credential.id))
+    }
+}
+
+/// `credential:update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    by: ById,
+    /// Its name, unique in the company
+    #[arg(long)]
+    name: Option<String>,
+    /// What it opens
+    #[arg(long)]
+    r#type: Option<String>,
+    #[command(flatten)]
+    environment: arguments::Environment,
+    /// A variable to be removed; may be given again
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+}
+
+impl Update {
+    /// Changes a credential.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (set_variables, _) = self.environment.split();
+        let request = UpdateCredentialRequest {
+            credential_id: self.by.id(),
+            name: self.name,
+            r#type: self.r#type,
+            set_variables,
+            unset_variables: self.unset,
+        };
+        let answer = server.credentials().update_credential(request).await?;
+        let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
+        output.done(&value(&credential), &format!("changed credential {}", credential.id))
+    }
+}
+
+/// Removes a credential.
+pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let credential_id = delete.by.id();
+    let request = DeleteCredentialRequest { credential_id, cascade: delete.cascade };
+    server.credentials().delete_credential(request).await?;
+    let value = json!({ "id": credential_id, "deleted": true });
+    output.done(&value, &format!("deleted credential {credential_id}"))
+}
+
+/// `credential:assign`, `credential:unassign`.
+#[derive(Debug, Args)]
+pub struct Assign {
+    #[command(flatten)]
+    by: ById,
+    /// The run template
+    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
+    template: i64,
+}
+
+impl Assign {
+    /// Lets a run template use a credential, or no longer.
+    pub async fn run(self, server: &Server, output: Output, unassign: bool) -> Result<(), Failure> {
+        let (credential_id, run_template_id) = (self.by.id(), self.template);
+        let request = AssignCredentialRequest { credential_id, run_template_id, unassign };
+        let answer = server.credentials().assign_credential(request).await?;
+        let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
+        let does = if unassign { "no longer uses" } else { "uses" };
+        let sentence = format!("run template {run_template_id} {does} credential {credential_id}");
+        output.done(&value(&credential), &sentence)
+    }
+}

@@ -1,0 +1,133 @@
+//! `CredentialService`.
+
+use multiflexi_proto::{
+    timestamp,
+    v1::{
+        self, AssignCredentialRequest, AssignCredentialResponse, CreateCredentialRequest,
+        CreateCredentialResponse, DeleteCredentialRequest, DeleteCredentialResponse,
+        GetCredentialRequest, GetCredentialResponse, ListCredentialsRequest,
+        ListCredentialsResponse, UpdateCredentialRequest, UpdateCredentialResponse,
+        credential_service_server::CredentialService,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use super::{Services, parse};
+use crate::{
+    domain::ids::{CompanyId, CredentialId, RunTemplateId},
+    store::{
+        AssignCredential, CreateCredential, CredentialRow, DeleteCredential, Page, UpdateCredential,
+    },
+};
+
+fn credential(row: CredentialRow) -> v1::Credential {
+    v1::Credential {
+        id: row.id.0,
+        company_id: row.company.0.0,
+        company_name: row.company.1,
+        name: row.name,
+        r#type: row.kind,
+        variables: row.variables,
+        run_template_ids: row.run_templates.into_iter().map(|id| id.0).collect(),
+        created: Some(timestamp(row.created)),
+    }
+}
+
+fn id(value: i64) -> Result<CredentialId, Status> {
+    parse::id("credential_id", "credential", value).map(CredentialId)
+}
+
+/// What a credential opens: a name, or nothing.
+fn kind(value: &str) -> Result<String, Status> {
+    if value.is_empty() { Ok(String::new()) } else { parse::name(value) }
+}
+
+impl Services {
+    async fn credential(&self, id: CredentialId) -> Result<Option<v1::Credential>, Status> {
+        Ok(Some(credential(self.store.credential(id).await?)))
+    }
+}
+
+#[tonic::async_trait]
+impl CredentialService for Services {
+    async fn create_credential(
+        &self,
+        request: Request<CreateCredentialRequest>,
+    ) -> Result<Response<CreateCredentialResponse>, Status> {
+        let request = request.into_inner();
+        let create = CreateCredential {
+            company: CompanyId(parse::id("company_id", "company", request.company_id)?),
+            name: parse::name(&request.name)?,
+            kind: kind(&request.r#type)?,
+            variables: parse::variables(request.variables)?,
+        };
+        let id = self.store.change(create).await?;
+        Ok(Response::new(CreateCredentialResponse { credential: self.credential(id).await? }))
+    }
+
+    async fn get_credential(
+        &self,
+        request: Request<GetCredentialRequest>,
+    ) -> Result<Response<GetCredentialResponse>, Status> {
+        let id = id(request.into_inner().credential_id)?;
+        Ok(Response::new(GetCredentialResponse { credential: self.credential(id).await? }))
+    }
+
+    async fn list_credentials(
+        &self,
+        request: Request<ListCredentialsRequest>,
+    ) -> Result<Response<ListCredentialsResponse>, Status> {
+        let request = request.into_inner();
+        let page = Page::parse(request.page_size, &request.page_token)?;
+        let company =
+            parse::optional_id("company_id", "company", request.company_id)?.map(CompanyId);
+        let rows = self.store.credentials(company, page).await?;
+        if let (Some(company), true) = (company, rows.is_empty()) {
+            // An id that is not there is a mistake, not an empty list.
+            self.store.company(company).await?;
+        }
+        let next_page_token = page.next(&rows, |row| row.id.0);
+        let credentials = rows.into_iter().map(credential).collect();
+        Ok(Response::new(ListCredentialsResponse { credentials, next_page_token }))
+    }
+
+    async fn update_credential(
+        &self,
+        request: Request<UpdateCredentialRequest>,
+    ) -> Result<Response<UpdateCredentialResponse>, Status> {
+        let request = request.into_inner();
+        let id = id(request.credential_id)?;
+        let update = UpdateCredential {
+            id,
+            name: request.name.as_deref().map(parse::name).transpose()?,
+            kind: request.r#type.as_deref().map(kind).transpose()?,
+            set: parse::variables(request.set_variables)?,
+            unset: request.unset_variables,
+        };
+        self.store.change(update).await?;
+        Ok(Response::new(UpdateCredentialResponse { credential: self.credential(id).await? }))
+    }
+
+    async fn delete_credential(
+        &self,
+        request: Request<DeleteCredentialRequest>,
+    ) -> Result<Response<DeleteCredentialResponse>, Status> {
+        let request = request.into_inner();
+        let (id, cascade) = (id(request.credential_id)?, request.cascade);
+        self.store.change(DeleteCredential { id, cascade }).await?;
+        Ok(Response::new(DeleteCredentialResponse {}))
+    }
+
+    async fn assign_credential(
+        &self,
+        request: Request<AssignCredentialRequest>,
+    ) -> Result<Response<AssignCredentialResponse>, Status> {
+        let request = request.into_inner();
+        let id = id(request.credential_id)?;
+        let template = parse::id("run_template_id", "run template", request.run_template_id)?;
+        let run_template = RunTemplateId(template);
+        let assign = AssignCredential { id, run_template, assign: !request.unassign };
+        self.store.change(assign).await?;
+        Ok(Response::new(AssignCredentialResponse { credential: self.credential(id).await? }))
+    }
+}

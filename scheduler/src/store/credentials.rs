@@ -1,0 +1,266 @@
+//! Credentials, with their variables in table `credata` and their use in `runtplcreds`.
+//! All their values are secret.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{
+    Change, Page, Store, StoreError, Tx,
+    dialect::Kind,
+    variables::{self, CREDENTIAL},
+};
+use crate::domain::{
+    environment::{Given, VariableChange, Variables},
+    ids::{CompanyId, CredentialId, RunTemplateId},
+};
+
+/// A credential, without its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialRow {
+    /// Its id.
+    pub id: CredentialId,
+    /// Its company and that one's name.
+    pub company: (CompanyId, String),
+    /// Its name.
+    pub name: String,
+    /// What it opens.
+    pub kind: String,
+    /// The names of its variables.
+    pub variables: Vec<String>,
+    /// The run templates that use it.
+    pub run_templates: Vec<RunTemplateId>,
+    /// When it was created.
+    pub created: i64,
+}
+
+/// Creates a credential.
+#[derive(Clone, Debug)]
+pub struct CreateCredential {
+    /// Its company.
+    pub company: CompanyId,
+    /// Its name.
+    pub name: String,
+    /// What it opens.
+    pub kind: String,
+    /// Its variables.
+    pub variables: Variables,
+}
+
+/// All of these are secret.
+fn secret(variables: &Variables) -> Given {
+    Given { values: variables.clone(), secret: variables.keys().cloned().collect() }
+}
+
+impl Change for CreateCredential {
+    type Output = CredentialId;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<CredentialId, StoreError> {
+        let company = self.company.0;
+        let known = sqlx::query("SELECT id FROM company WHERE id = $1").bind(company);
+        if known.fetch_optional(&mut *tx.conn).await?.is_none() {
+            return Err(StoreError::NotFound { what: "company", id: company });
+        }
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO credentials (company_id, name, type, created) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (company_id, name) DO NOTHING RETURNING id",
+        )
+        .bind(company)
+        .bind(self.name.clone())
+        .bind(self.kind.clone())
+        .bind(tx.now)
+        .fetch_optional(&mut *tx.conn)
+        .await?;
+        let taken = || StoreError::AlreadyExists { what: "credential", name: self.name.clone() };
+        let id = id.ok_or_else(taken)?;
+        let change = VariableChange { set: secret(&self.variables), unset: Vec::new() };
+        variables::change(tx, &CREDENTIAL, id, &change).await?;
+        Ok(CredentialId(id))
+    }
+}
+
+/// Changes a credential; what is absent stays as it is.
+#[derive(Clone, Debug)]
+pub struct UpdateCredential {
+    /// The credential.
+    pub id: CredentialId,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it opens.
+    pub kind: Option<String>,
+    /// Variables to be set.
+    pub set: Variables,
+    /// Names of variables to be removed.
+    pub unset: Vec<String>,
+}
+
+impl Change for UpdateCredential {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.id.0;
+        if let Some(name) = &self.name {
+            let taken = sqlx::query(
+                "SELECT 1 FROM credentials c JOIN credentials o ON o.company_id = c.company_id \
+                 WHERE c.id = $1 AND o.id <> $1 AND o.name = $2",
+            )
+            .bind(id)
+            .bind(name.clone())
+            .fetch_optional(&mut *tx.conn)
+            .await?;
+            if taken.is_some() {
+                return Err(StoreError::AlreadyExists { what: "credential", name: name.clone() });
+            }
+        }
+        let updated = sqlx::query(
+            "UPDATE credentials SET name = COALESCE($2, name), type = COALESCE($3, type) \
+             WHERE id = $1",
+        )
+        .bind(id)
+        .bind(self.name.clone())
+        .bind(self.kind.clone())
+        .execute(&mut *tx.conn)
+        .await?;
+        if updated.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: "credential", id });
+        }
+        let change = VariableChange { set: secret(&self.set), unset: self.unset.clone() };
+        variables::change(tx, &CREDENTIAL, id, &change).await
+    }
+}
+
+/// Removes a credential that no run template uses, or takes it from those that do.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteCredential {
+    /// The credential.
+    pub id: CredentialId,
+    /// Takes it from those that use it.
+    pub cascade: bool,
+}
+
+impl Change for DeleteCredential {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.id.0;
+        let users: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM runtplcreds WHERE credentials_id = $1")
+                .bind(id)
+                .fetch_one(&mut *tx.conn)
+                .await?;
+        if users > 0 && !self.cascade {
+            return Err(StoreError::Refused(format!(
+                "{users} run templates use credential {id}: take it from them with \
+                 credential:unassign, or all at once with --cascade"
+            )));
+        }
+        let deleted = sqlx::query("DELETE FROM credentials WHERE id = $1").bind(id);
+        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
+            0 => Err(StoreError::NotFound { what: "credential", id }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Lets a run template use a credential of its company, or no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct AssignCredential {
+    /// The credential.
+    pub id: CredentialId,
+    /// The run template.
+    pub run_template: RunTemplateId,
+    /// Use it, or no longer.
+    pub assign: bool,
+}
+
+impl Change for AssignCredential {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let (id, template) = (self.id.0, self.run_template.0);
+        let company = async |conn: &mut sqlx::AnyConnection, sql: &'static str, what, id| {
+            let found: Option<i64> = sqlx::query_scalar(sql).bind(id).fetch_optional(conn).await?;
+            found.ok_or(StoreError::NotFound { what, id })
+        };
+        let of_credential = "SELECT company_id FROM credentials WHERE id = $1";
+        let of_template = "SELECT company_id FROM runtemplate WHERE id = $1";
+        let owner = company(&mut *tx.conn, of_credential, "credential", id).await?;
+        let user = company(&mut *tx.conn, of_template, "run template", template).await?;
+        if owner != user {
+            return Err(StoreError::Invalid(format!(
+                "credential {id} is of company {owner}, and run template {template} of company \
+                 {user}: companies do not share credentials"
+            )));
+        }
+        let sql = match self.assign {
+            true => {
+                "INSERT INTO runtplcreds (runtemplate_id, credentials_id) VALUES ($1, $2) \
+                 ON CONFLICT DO NOTHING"
+            }
+            false => "DELETE FROM runtplcreds WHERE runtemplate_id = $1 AND credentials_id = $2",
+        };
+        sqlx::query(sql).bind(template).bind(id).execute(&mut *tx.conn).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// One credential.
+    pub async fn credential(&self, id: CredentialId) -> Result<CredentialRow, StoreError> {
+        let page = Page { size: 1, after: Some(id.0 - 1) };
+        let found = self.credentials(None, page).await?.into_iter().find(|row| row.id == id);
+        found.ok_or(StoreError::NotFound { what: "credential", id: id.0 })
+    }
+
+    /// Credentials by id.
+    pub async fn credentials(
+        &self,
+        company: Option<CompanyId>,
+        page: Page,
+    ) -> Result<Vec<CredentialRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT k.id, k.company_id, c.name, k.name, k.type, k.created FROM credentials k \
+             JOIN company c ON c.id = k.company_id WHERE k.id > $1 \
+             AND ($2 = 0 OR k.company_id = $2) ORDER BY k.id LIMIT $3",
+        )
+        .bind(page.after.unwrap_or(0))
+        .bind(company.map_or(0, |company| company.0))
+        .bind(page.size)
+        .fetch_all(&self.readers)
+        .await?;
+        let mut found = BTreeMap::new();
+        for row in &rows {
+            let id = CredentialId(row.try_get(0)?);
+            let credential = CredentialRow {
+                id,
+                company: (CompanyId(row.try_get(1)?), row.try_get(2)?),
+                name: row.try_get(3)?,
+                kind: row.try_get(4)?,
+                variables: Vec::new(),
+                run_templates: Vec::new(),
+                created: row.try_get(5)?,
+            };
+            found.insert(id, credential);
+        }
+        let ids: Vec<[i64; 1]> = found.keys().map(|id| [id.0]).collect();
+        let chosen = self.dialect.rows("$1", &[("id", Kind::Int)]);
+        let sql = format!(
+            "SELECT credential_id, name, 0 FROM credata \
+             WHERE credential_id IN (SELECT r.id FROM {chosen}) UNION ALL \
+             SELECT credentials_id, '', runtemplate_id FROM runtplcreds \
+             WHERE credentials_id IN (SELECT r.id FROM {chosen}) ORDER BY 1, 2, 3"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        for row in &rows {
+            let Some(of) = found.get_mut(&CredentialId(row.try_get(0)?)) else { continue };
+            match row.try_get::<i64, _>(2)? {
+                0 => of.variables.push(row.try_get(1)?),
+                template => of.run_templates.push(RunTemplateId(template)),
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+}
