@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{
         Delete, agents, applications, artifacts, companies, completion, credentials, demo, dev,
-        jobs, queue, retention, run_templates,
+        jobs, man, queue, retention, run_templates,
     },
     exit_code,
     output::{Colours, Format},
@@ -42,6 +42,12 @@ pub struct Global {
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, value_name = "FILE", global = true)]
     pub environment: Option<PathBuf>,
+    /// Print ids and nothing else
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print these fields only, in this order, by their names in JSON
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', global = true)]
+    pub fields: Vec<String>,
     /// When to use colours; NO_COLOR turns them off too
     #[arg(long, default_value = "auto", value_name = "WHEN", global = true)]
     pub color: Colours,
@@ -203,6 +209,10 @@ pub enum Command {
     AgentList(agents::List),
     /// Print a completion script for a shell
     Completion(completion::Completion),
+    /// Print all commands with their arguments as JSON
+    Describe,
+    /// Write the manual pages
+    Man(man::Man),
     /// Keeps the processes of jobs; `dev` and `demo` start it
     #[command(hide = true)]
     Supervisor {

@@ -275,3 +275,28 @@ fn what_a_run_template_does_not_keep_is_removed_with_all_it_left() {
     assert_eq!(stack.cli.json(["retention:apply"])["objects"], 1);
     assert!(!orphan.exists());
 }
+
+#[test]
+fn what_is_printed_can_be_chosen() {
+    let stack = Stack::start();
+    let template = stack.script("exit 0", &[]).to_string();
+    let created = stack.cli.run(["job:create", "--template", &template, "-q"]);
+    assert_eq!(created.text(), "1\n");
+    stack.cli.run(["job:create", "--template", &template]);
+    assert_eq!(stack.cli.run(["job:list", "-q"]).text(), "2\n1\n");
+    let list = stack.cli.run(["job:list", "--fields", "state,id"]).text();
+    let lines: Vec<Vec<&str>> =
+        list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines, [["STATE", "ID"], ["loaded", "2"], ["loaded", "1"]]);
+    let shown = stack.cli.json(["job:show", "1", "--fields", "id,state"]);
+    assert_eq!(shown, serde_json::json!({ "id": 1, "state": "loaded" }));
+    let unknown = stack.cli.run(["job:list", "--fields", "colour"]);
+    assert!(unknown.code == 64 && unknown.stderr.contains("company_name"), "{}", unknown.stderr);
+
+    let described = stack.cli.json(["describe"]);
+    let commands = described["commands"].as_array().unwrap();
+    assert!(commands.iter().any(|command| command["name"] == "job:run"));
+    let pages = stack.folder().join("man");
+    assert_eq!(stack.cli.run(["man", "--dir", pages.to_str().unwrap()]).code, 0);
+    assert!(pages.join("multiflexi-cli.1").exists());
+}

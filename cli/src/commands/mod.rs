@@ -7,8 +7,10 @@ pub mod companies;
 pub mod completion;
 pub mod credentials;
 pub mod demo;
+pub mod describe;
 pub mod dev;
 pub mod jobs;
+pub mod man;
 pub mod queue;
 pub mod retention;
 pub mod run_templates;
@@ -37,7 +39,7 @@ const MAX_PAGE: i32 = 1000;
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { global, command } = arguments;
     global.color.choose();
-    let output = Output::new(global.format, global.color);
+    let output = Output::new(global.format, global.color, global.quiet, &global.fields);
     match command {
         Command::Supervisor { directory } => {
             multiflexi_agent::supervise(&directory)
@@ -45,6 +47,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Completion(completion) => completion.run(),
+        Command::Describe => describe::run(),
+        Command::Man(man) => man.run(),
         Command::Demo(demo) => demo.run(output),
         Command::Dev(dev) => dev.run(),
         command => runtime()?.block_on(ask(&global, output, command)),
@@ -122,6 +126,8 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::Demo(_)
         | Command::Dev(_)
         | Command::Completion(_)
+        | Command::Describe
+        | Command::Man(_)
         | Command::Supervisor { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

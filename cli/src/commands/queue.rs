@@ -17,7 +17,7 @@ use crate::{
     arguments,
     connect::Server,
     failure::Failure,
-    output::{Format, Output, json},
+    output::{Output, json},
 };
 
 /// How often somebody who waits for the queue looks at it.
@@ -49,7 +49,7 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
     fields.push(("slots", format!("{} of {} busy", status.slots_busy, status.slots_total)));
     fields.push(("paused by", status.paused_by.clone().unwrap_or_default()));
     output.one(&value, &fields)?;
-    if output.format == Format::Json {
+    if !output.is_chatty() {
         return Ok(());
     }
     if !status.companies.is_empty() {

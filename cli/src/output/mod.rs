@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use multiflexi_program::say;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::{exit_code::Exit, failure::Failure};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -59,6 +59,9 @@ pub struct Output {
     /// Tables or JSON.
     pub format: Format,
     colours: bool,
+    quiet: bool,
+    /// The fields that are wanted; empty for all.
+    fields: &'static [String],
 }
 
 /// One page of a list, as it is printed.
@@ -74,15 +77,28 @@ pub struct List {
 
 impl Output {
     /// As the arguments say.
-    pub fn new(format: Format, colours: Colours) -> Self {
-        Self { format, colours: colours.on_stdout() }
+    pub fn new(format: Format, colours: Colours, quiet: bool, fields: &[String]) -> Self {
+        // Made once by a process that prints once.
+        let fields = Vec::leak(fields.to_vec());
+        Self { format, colours: colours.on_stdout(), quiet, fields }
+    }
+
+    /// Whether more is told to people than what was asked for.
+    pub fn is_chatty(self) -> bool {
+        self.format == Format::Text && !self.quiet && self.fields.is_empty()
     }
 
     /// Prints one thing: its fields, one a line.
     pub fn one(self, value: &Value, fields: &[(&str, String)]) -> Result<(), Failure> {
         match self.format {
-            Format::Json => print(&format!("{value}\n")),
-            Format::Text => print(&table::fields(fields, self.colours)),
+            Format::Json => print(&format!("{}\n", self.chosen(value)?)),
+            Format::Text if self.quiet => print(&id_line(value)),
+            Format::Text if self.fields.is_empty() => print(&table::fields(fields, self.colours)),
+            Format::Text => {
+                let chosen = self.texts(value)?;
+                let names = self.fields.iter().map(String::as_str);
+                print(&table::fields(&names.zip(chosen).collect::<Vec<_>>(), self.colours))
+            }
         }
     }
 
@@ -91,7 +107,20 @@ impl Output {
         match self.format {
             Format::Json => {
                 let token = Some(list.next_page_token).filter(|token| !token.is_empty());
-                print(&format!("{}\n", json!({ what: list.values, "next_page_token": token })))
+                let values: Vec<Value> =
+                    list.values.iter().map(|value| self.chosen(value)).collect::<Result<_, _>>()?;
+                print(&format!("{}\n", json!({ what: values, "next_page_token": token })))
+            }
+            Format::Text if self.quiet => {
+                print(&list.values.iter().map(id_line).collect::<String>())
+            }
+            Format::Text if !self.fields.is_empty() => {
+                let rows: Vec<Vec<String>> =
+                    list.values.iter().map(|value| self.texts(value)).collect::<Result<_, _>>()?;
+                let header: Vec<String> =
+                    self.fields.iter().map(|name| name.to_uppercase()).collect();
+                let header: Vec<&str> = header.iter().map(String::as_str).collect();
+                print(&table::rows(&header, rows, self.colours))
             }
             Format::Text => {
                 print(&table::rows(header, list.rows, self.colours))?;
@@ -107,8 +136,10 @@ impl Output {
     /// Prints a sentence for people, or an object for machines.
     pub fn done(self, value: &Value, sentence: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Json => print(&format!("{value}\n")),
-            Format::Text => print(&format!("{sentence}\n")),
+            Format::Text if !self.quiet && self.fields.is_empty() => {
+                print(&format!("{sentence}\n"))
+            }
+            _ => self.one(value, &[]),
         }
     }
 
@@ -116,6 +147,43 @@ impl Output {
     pub fn part(self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         print(&table::rows(header, rows, self.colours))
     }
+
+    /// The fields that are wanted of a thing.
+    fn chosen(self, value: &Value) -> Result<Value, Failure> {
+        if self.fields.is_empty() {
+            return Ok(value.clone());
+        }
+        let field = |name: &String| {
+            let found = value.get(name).cloned().ok_or_else(|| unknown(name, value))?;
+            Ok((name.clone(), found))
+        };
+        self.fields.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
+    }
+
+    /// The same, as texts for people.
+    fn texts(self, value: &Value) -> Result<Vec<String>, Failure> {
+        let text = |value: &Value| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let chosen = self.chosen(value)?;
+        Ok(self.fields.iter().map(|name| text(&chosen[name.as_str()])).collect())
+    }
+}
+
+/// The id of a thing on a line; nothing if it has none.
+fn id_line(value: &Value) -> String {
+    let id = value.get("id").and_then(Value::as_i64);
+    id.map(|id| format!("{id}\n")).unwrap_or_default()
+}
+
+fn unknown(name: &str, value: &Value) -> Failure {
+    let known = value.as_object().into_iter().flatten();
+    let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+    let name: String = name.chars().take(40).collect();
+    let message = format!("there is no field {name:?}: take some of {}", known.join(", "));
+    Failure::new(Exit::Usage, message)
 }
 
 /// Writes to stdout.

@@ -9,7 +9,7 @@ use crate::{
     commands::{missing, variables},
     connect::Server,
     failure::Failure,
-    output::{Format, Output, json},
+    output::{Output, json},
 };
 
 /// A job, for machines.
@@ -108,7 +108,7 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
         ("trouble", job.trouble.clone()),
     ];
     output.one(&value, &fields)?;
-    if output.format == Format::Text && !answer.attempts.is_empty() {
+    if output.is_chatty() && !answer.attempts.is_empty() {
         crate::output::print("\n")?;
         let header = [
             "ATTEMPT",
