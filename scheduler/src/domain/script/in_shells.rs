@@ -191,9 +191,11 @@ impl Run {
     }
 
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.shell[0]);
+        // Signals that who runs the tests ignores (`nohup` does) no shell could trap.
+        let mut command = Command::new("/usr/bin/env");
         command
-            .args(&self.shell[1..])
+            .arg("--default-signal=HUP,INT,QUIT,TERM,USR1,USR2")
+            .args(&self.shell)
             .arg(self.folder.path().join("script"))
             .current_dir(self.folder.path())
             .env_clear()
