@@ -1,14 +1,18 @@
 //! `runtemplate:list`, `runtemplate:show`, `runtemplate:create`, `runtemplate:update`,
 //! `runtemplate:delete`.
 
-use std::{collections::BTreeMap, time::Duration};
+mod settings;
 
-use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+
+use clap::Args;
 use multiflexi_proto::v1::{
     self, CreateRunTemplateRequest, DeleteRunTemplateRequest, GetRunTemplateRequest,
     ListRunTemplatesRequest, RetryPolicy, RunTemplate, UpdateRunTemplateRequest,
 };
 use serde_json::{Value, json};
+
+use settings::{NO_LIMIT, Settings};
 
 use super::{Delete, limit, missing, pages, variables};
 use crate::{
@@ -158,148 +162,29 @@ pub struct Create {
     company: i64,
     #[command(flatten)]
     environment: arguments::Environment,
-    /// How long a job may run [default: no limit]
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    timeout: Option<Duration>,
-    /// Time between SIGTERM and SIGKILL [default: 10s]
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    grace: Option<Duration>,
-    /// How long a job is waited for whose agent is away [default: 10min]
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    lost_after: Option<Duration>,
     #[command(flatten)]
-    retries: Retries,
-    /// What happens to a job whose output does not fit into its agent's spool, because the
-    /// scheduler is away: it waits, goes on with beginning and end kept, or fails
-    /// [default: block]
-    #[arg(long, value_name = "WHAT")]
-    overflow: Option<Overflow>,
-    /// Its jobs' priority: of those that wait, the higher runs first
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
-    priority: i32,
-    /// Most of its jobs that run at once [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
-    max_running: Option<i32>,
-    #[command(flatten)]
-    kept: Kept,
-}
-
-/// How much of ended jobs is kept.
-#[derive(Debug, Args)]
-struct Kept {
-    /// How long its ended jobs are kept, such as 90d; 0s for ever [default: as the
-    /// scheduler does]
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    keep_age: Option<Duration>,
-    /// How many of its ended jobs are kept, the newest; 0 for all
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
-    keep_count: Option<i64>,
-    /// How many bytes of their output and artifacts are kept; 0 for all
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(0..))]
-    keep_bytes: Option<i64>,
-}
-
-impl Kept {
-    /// The limits, if one is given.
-    fn limits(&self) -> Option<v1::Keep> {
-        let Self { keep_age, keep_count: count, keep_bytes: bytes } = *self;
-        let given = keep_age.is_some() || count.is_some() || bytes.is_some();
-        given.then(|| v1::Keep { age: keep_age.map(multiflexi_proto::duration), count, bytes })
-    }
-}
-
-/// When a job is run again by itself.
-#[derive(Debug, Args)]
-struct Retries {
-    /// Most attempts each time that a job is run; more than 1 retries by itself [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
-    max_attempts: Option<i32>,
-    /// What is retried: failed, exit:CODE, signaled, launch_failed, timed_out, lost; may be
-    /// given again [default: all of it]
-    #[arg(long, value_name = "CAUSE", requires = "max_attempts")]
-    retry_on: Vec<String>,
-    /// How the pause before a retry grows [default: exponential]
-    #[arg(long, value_name = "BACKOFF", requires = "max_attempts")]
-    retry_backoff: Option<Backoff>,
-    /// The first pause [default: 10s]
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION", requires = "max_attempts")]
-    retry_min_gap: Option<Duration>,
-    /// The longest pause [default: 1h]
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION", requires = "max_attempts")]
-    retry_max_gap: Option<Duration>,
-}
-
-impl Retries {
-    /// The policy, if one is given.
-    fn policy(self) -> Option<RetryPolicy> {
-        Some(RetryPolicy {
-            max_attempts: self.max_attempts?,
-            on: self.retry_on,
-            backoff: self.retry_backoff.map_or(v1::Backoff::Unspecified, Into::into).into(),
-            min_gap: self.retry_min_gap.map(multiflexi_proto::duration),
-            max_gap: self.retry_max_gap.map(multiflexi_proto::duration),
-        })
-    }
-}
-
-/// What happens to output, as people name it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Overflow {
-    Block,
-    HeadTail,
-    Fail,
-}
-
-impl From<Overflow> for v1::OutputOverflow {
-    fn from(overflow: Overflow) -> Self {
-        match overflow {
-            Overflow::Block => Self::Block,
-            Overflow::HeadTail => Self::HeadTail,
-            Overflow::Fail => Self::Fail,
-        }
-    }
-}
-
-/// How a pause grows, as people name it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Backoff {
-    None,
-    Fixed,
-    Linear,
-    Exponential,
-}
-
-impl From<Backoff> for v1::Backoff {
-    fn from(backoff: Backoff) -> Self {
-        match backoff {
-            Backoff::None => Self::None,
-            Backoff::Fixed => Self::Fixed,
-            Backoff::Linear => Self::Linear,
-            Backoff::Exponential => Self::Exponential,
-        }
-    }
+    settings: Settings,
 }
 
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let (environment, secrets) = self.environment.split();
+        let given = self.settings.read();
         let request = CreateRunTemplateRequest {
             name: self.name,
             application_id: self.app,
             company_id: self.company,
             environment,
             secrets,
-            timeout: self.timeout.map(multiflexi_proto::duration),
-            grace: self.grace.map(multiflexi_proto::duration),
-            lost_after: self.lost_after.map(multiflexi_proto::duration),
-            retry: self.retries.policy(),
-            overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
-            priority: self.priority,
-            max_running: self.max_running,
-            keep: self.kept.limits(),
+            timeout: given.timeout.filter(|timeout| *timeout != NO_LIMIT),
+            grace: given.grace,
+            lost_after: given.lost_after,
+            retry: given.retry,
+            overflow: given.overflow.into(),
+            priority: given.priority.unwrap_or_default(),
+            max_running: given.max_running.filter(|most| *most > 0),
+            keep: given.keep,
         };
         let answer = server.run_templates().create_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
@@ -320,50 +205,29 @@ pub struct Update {
     /// A variable to be removed; may be given again
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
-    /// How long a job may run; 0s for no limit
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    timeout: Option<Duration>,
-    /// Time between SIGTERM and SIGKILL
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    grace: Option<Duration>,
-    /// How long a job is waited for whose agent is away
-    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
-    lost_after: Option<Duration>,
     #[command(flatten)]
-    retries: Retries,
-    /// What happens to a job whose output does not fit into its agent's spool
-    #[arg(long, value_name = "WHAT")]
-    overflow: Option<Overflow>,
-    /// Its jobs' priority: of those that wait, the higher runs first; jobs that are there
-    /// keep theirs
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
-    priority: Option<i32>,
-    /// Most of its jobs that run at once; 0 for no limit
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
-    max_running: Option<i32>,
-    #[command(flatten)]
-    kept: Kept,
+    settings: Settings,
 }
 
 impl Update {
     /// Changes a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let (set_environment, secrets) = self.environment.split();
+        let given = self.settings.read();
         let request = UpdateRunTemplateRequest {
             run_template_id: self.by.id(),
             name: self.name,
             set_environment,
             secrets,
             unset_environment: self.unset,
-            timeout: self.timeout.map(multiflexi_proto::duration),
-            grace: self.grace.map(multiflexi_proto::duration),
-            lost_after: self.lost_after.map(multiflexi_proto::duration),
-            retry: self.retries.policy(),
-            overflow: self.overflow.map_or(v1::OutputOverflow::Unspecified, Into::into).into(),
-            priority: self.priority,
-            max_running: self.max_running,
-            keep: self.kept.limits(),
+            timeout: given.timeout,
+            grace: given.grace,
+            lost_after: given.lost_after,
+            retry: given.retry,
+            overflow: given.overflow.into(),
+            priority: given.priority,
+            max_running: given.max_running,
+            keep: given.keep,
         };
         let answer = server.run_templates().update_run_template(request).await?;
         let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
