@@ -108,7 +108,7 @@ pub enum Command {
     /// Show how full the queue is
     #[command(name = "queue:status")]
     QueueStatus,
-    /// Queue every loaded job and wait until none waits or runs
+    /// Queue every loaded job and wait until these have ended; exit 63 tells that some failed
     #[command(name = "queue:process")]
     QueueProcess(queue::Process),
     /// Stop offering jobs to agents; what is on an agent goes on

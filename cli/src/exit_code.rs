@@ -10,6 +10,7 @@ use multiflexi_proto::v1::{Attempt, JobState};
 pub const HELP: &str = "\
 Exit codes:
   0    success; for job:run, the job's own exit code, or 128+N after signal N
+  63   queue:process: some of the jobs have failed
   64   usage: the arguments cannot be understood
   65   the scheduler cannot take a value
   66   there is no such thing
@@ -30,6 +31,8 @@ With -f json, errors are JSON objects on stderr that name their code.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
+    /// Some of the jobs that were waited for have failed.
+    JobsFailed = 63,
     /// What is stored is not what it should be.
     Damaged = 74,
     /// The arguments cannot be understood.
@@ -64,6 +67,7 @@ impl Exit {
     /// The name that JSON has for it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::JobsFailed => "jobs_failed",
             Self::Damaged => "damaged",
             Self::Usage => "usage",
             Self::Invalid => "invalid",

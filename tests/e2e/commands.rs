@@ -55,6 +55,12 @@ fn the_queue_is_processed_and_waited_for() {
     let answer = stack.cli.json(["queue:process"]);
     assert_eq!(answer["queued"], 20);
     assert_eq!(stack.cli.json(["queue:status"])["jobs"]["succeeded"], 20);
+    // Only what is queued by it is waited for; and the exit code tells.
+    stack.cli.json(["job:create", "--template", &template, "--delay", "1h"]);
+    let bad = stack.script("exit 3", &[]).to_string();
+    stack.cli.json(["job:create", "--template", &bad]);
+    let answer = stack.cli.run(["queue:process"]);
+    assert!(answer.code == 63 && answer.stderr.contains("1 of 1 jobs failed"), "{}", answer.stderr);
 }
 
 #[test]

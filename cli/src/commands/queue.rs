@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use multiflexi_proto::v1::{
     AgentLoad, ClearQueueRequest, CompanyLoad, GetQueueStatusRequest, GetQueueStatusResponse,
-    JobState, PauseQueueRequest, ProcessQueueRequest, ResumeQueueRequest,
+    JobState, PauseQueueRequest, ProcessQueueRequest, ProcessQueueResponse, ResumeQueueRequest,
 };
 use serde_json::{Map, Value, json};
 
@@ -16,12 +16,10 @@ use super::{
 use crate::{
     arguments,
     connect::Server,
+    exit_code::Exit,
     failure::Failure,
     output::{Output, json},
 };
-
-/// How often somebody who waits for the queue looks at it.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Shows how full the queue is.
 pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
@@ -147,15 +145,6 @@ fn waiting(status: &GetQueueStatusResponse) -> i64 {
     waits.map(|count| count.count).sum()
 }
 
-/// Jobs that wait or run.
-fn unfinished(status: &GetQueueStatusResponse) -> i64 {
-    let open = status
-        .counts
-        .iter()
-        .filter(|count| !count.state().is_terminal() && count.state() != JobState::Loaded);
-    open.map(|count| count.count).sum()
-}
-
 /// `queue:process`.
 #[derive(Debug, Args)]
 pub struct Process {
@@ -165,24 +154,29 @@ pub struct Process {
 }
 
 impl Process {
-    /// Queues every loaded job, and waits until none waits or runs.
+    /// Queues every loaded job, and waits until those have ended; fails if one has failed.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let mut queue = server.queue();
-        let queued = queue.process_queue(ProcessQueueRequest {}).await?.into_inner().queued;
-        if !self.no_wait {
-            let bar = progress_bar("{bar:30} {pos} of {len} jobs, {elapsed}");
-            loop {
-                let status = queue.get_queue_status(GetQueueStatusRequest {}).await?.into_inner();
-                let left = unfinished(&status);
-                bar.set_length(bar.length().unwrap_or(0).max(left.unsigned_abs()));
-                bar.set_position(bar.length().unwrap_or(0).saturating_sub(left.unsigned_abs()));
-                if left == 0 {
-                    break;
-                }
-                tokio::time::sleep(LOOK).await;
+        let mut answers = server.queue().process_queue(ProcessQueueRequest {}).await?.into_inner();
+        let bar = progress_bar("{bar:30} {pos} of {len} jobs, {elapsed}");
+        let mut last = ProcessQueueResponse::default();
+        while let Some(answer) = answers.message().await? {
+            last = answer;
+            bar.set_length(last.queued.unsigned_abs());
+            bar.set_position((last.queued - last.left).unsigned_abs());
+            if self.no_wait {
+                break;
             }
-            bar.finish_and_clear();
         }
-        output.done(&json!({ "queued": queued }), &format!("queued {queued} jobs"))
+        bar.finish_and_clear();
+        let ProcessQueueResponse { queued, failed, .. } = last;
+        if self.no_wait {
+            return output.done(&json!({ "queued": queued }), &format!("queued {queued} jobs"));
+        }
+        let sentence = format!("queued {queued} jobs, {failed} of them failed");
+        output.done(&json!({ "queued": queued, "failed": failed }), &sentence)?;
+        match failed {
+            0 => Ok(()),
+            _ => Err(Failure::new(Exit::JobsFailed, format!("{failed} of {queued} jobs failed"))),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `QueueService`.
 
+use std::time::Duration;
+
 use multiflexi_proto::{
     timestamp,
     v1::{
@@ -9,6 +11,7 @@ use multiflexi_proto::{
         queue_service_server::QueueService,
     },
 };
+use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
@@ -18,6 +21,9 @@ use crate::{
     removal::Ended,
     store::{PauseQueue, ProcessQueue},
 };
+
+/// How often somebody who waits for the queue is told how far it is.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// What has failed.
 const FAILED: [State; 3] = [State::Failed, State::TimedOut, State::Lost];
@@ -56,15 +62,31 @@ impl QueueService for Services {
         }))
     }
 
+    type ProcessQueueStream = Answers<ProcessQueueResponse>;
+
     async fn process_queue(
         &self,
         _: Request<ProcessQueueRequest>,
-    ) -> Result<Response<ProcessQueueResponse>, Status> {
-        let queued = self.store.change(ProcessQueue).await?;
+    ) -> Result<Response<Self::ProcessQueueStream>, Status> {
+        let jobs = self.store.change(ProcessQueue).await?;
         self.dispatch.job_queued();
-        Ok(Response::new(ProcessQueueResponse {
-            queued: i64::try_from(queued).unwrap_or(i64::MAX),
-        }))
+        let (answers, outgoing) = mpsc::channel(1);
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            loop {
+                let progress = store.progress_of(&jobs).await;
+                let over = progress.as_ref().map_or(true, |(left, _)| *left == 0);
+                let queued = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
+                let answer = progress
+                    .map(|(left, failed)| ProcessQueueResponse { queued, left, failed })
+                    .map_err(Status::from);
+                if answers.send(answer).await.is_err() || over {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
 
     async fn pause_queue(

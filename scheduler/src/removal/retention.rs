@@ -12,10 +12,6 @@ use crate::{
     store::StoreError,
 };
 
-/// How an ended job can have ended.
-const ENDED: [State; 5] =
-    [State::Succeeded, State::Failed, State::Cancelled, State::TimedOut, State::Lost];
-
 /// How far a removal is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -89,7 +85,7 @@ impl Removal {
             after = *newest;
             progress.jobs += match dry_run {
                 true => ids.len() as i64,
-                false => self.jobs(ids, &ENDED).await?.len() as i64,
+                false => self.jobs(ids, &State::ENDED).await?.len() as i64,
             };
             if listener.send(Ok(*progress)).await.is_err() {
                 return Ok(false);

@@ -5,8 +5,13 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, Store, StoreError, Tx, jobs,
-    transitions::admission::{self, DUE, LIMIT, QUEUE_PAUSED},
+    Change, Store, StoreError, Tx,
+    dialect::Kind,
+    jobs,
+    transitions::{
+        admission::{self, DUE, LIMIT, QUEUE_PAUSED},
+        list,
+    },
 };
 use crate::domain::{
     ids::{CompanyId, JobId},
@@ -18,12 +23,12 @@ use crate::domain::{
 pub struct ProcessQueue;
 
 impl Change for ProcessQueue {
-    /// How many were queued.
-    type Output = u64;
+    /// Those that were queued.
+    type Output = Vec<JobId>;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>, StoreError> {
         let chosen = format!("job.state = '{}' AND $2 = 0", State::Loaded);
-        Ok(admission::enqueue(tx, &chosen, 0).await?.attempts.len() as u64)
+        Ok(admission::enqueue(tx, &chosen, 0).await?.jobs)
     }
 }
 
@@ -111,6 +116,23 @@ impl Store {
         .fetch_one(&mut *conn)
         .await?;
         Ok(next.map(|next| Duration::from_micros(u64::try_from(next - now).unwrap_or(0))))
+    }
+
+    /// How many of these jobs have not ended, and how many have ended otherwise than well.
+    pub async fn progress_of(&self, jobs: &[JobId]) -> Result<(i64, i64), StoreError> {
+        let rows = self.dialect.rows("$1", &[("k_job", Kind::Int)]);
+        let sql = format!(
+            "SELECT COUNT(CASE WHEN state NOT IN {ended} THEN 1 END), \
+             COUNT(CASE WHEN state IN {ended} AND state <> 'succeeded' THEN 1 END) \
+             FROM job WHERE id IN (SELECT r.k_job FROM {rows})",
+            ended = list(&State::ENDED)
+        );
+        let ids: Vec<[i64; 1]> = jobs.iter().map(|id| [id.0]).collect();
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_one(&self.readers)
+            .await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
     /// Why a queued job waits.

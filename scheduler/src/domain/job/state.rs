@@ -47,6 +47,10 @@ impl State {
         Self::Lost,
     ];
 
+    /// How a job can have ended.
+    pub const ENDED: [Self; 5] =
+        [Self::Succeeded, Self::Failed, Self::Cancelled, Self::TimedOut, Self::Lost];
+
     /// What a job may be in when it is deleted: it is on no agent.
     pub const REMOVABLE: [Self; 7] = [
         Self::Loaded,

@@ -17,7 +17,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Transition, keys_json, list};
 use crate::{
-    domain::{ids::AttemptKey, job::State},
+    domain::{
+        ids::{AttemptKey, JobId},
+        job::State,
+    },
     store::{Change, StoreError, Tx, dialect::Kind, jobs},
 };
 
@@ -68,7 +71,9 @@ pub(in crate::store) fn turn(company: &str, priority: &str) -> String {
 /// What entered the queue.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Enqueued {
-    /// The number of the newest attempt of each job.
+    /// The jobs.
+    pub jobs: Vec<JobId>,
+    /// The number of the newest attempt of each.
     pub attempts: Vec<i32>,
 }
 
@@ -92,7 +97,7 @@ pub(in crate::store) async fn enqueue(
          held = CASE chosen.counts WHEN 1 THEN '{LIMIT}' END \
          FROM chosen JOIN turns ON turns.company_id = chosen.company_id \
          AND turns.priority = chosen.priority \
-         WHERE job.id = chosen.id RETURNING job.attempt, job.company_id, job.limited",
+         WHERE job.id = chosen.id RETURNING job.attempt, job.company_id, job.limited, job.id",
         turn = turn("w.company_id", "w.priority"),
         to = Transition::Queue.to(),
     );
@@ -104,6 +109,7 @@ pub(in crate::store) async fn enqueue(
     let mut enqueued = Enqueued::default();
     let mut companies = BTreeSet::new();
     for row in &rows {
+        enqueued.jobs.push(JobId(row.try_get(3)?));
         enqueued.attempts.push(jobs::small(row, 0)?.unwrap_or_default());
         if row.try_get::<i64, _>(2)? == 1 {
             companies.insert(row.try_get(1)?);

@@ -55,7 +55,7 @@ pub async fn two_claims_never_take_the_same_job(database: Box<dyn Database>) {
 pub async fn the_queue_counts_every_state(database: Box<dyn Database>) {
     let world = World::new(database).await;
     world.store.change(CreateJobs(world.new_jobs(3))).await.unwrap();
-    assert_eq!(world.store.change(ProcessQueue).await.unwrap(), 3);
+    assert_eq!(world.store.change(ProcessQueue).await.unwrap().len(), 3);
     world.running().await;
     let counts = world.store.queue_counts().await.unwrap();
     assert_eq!(counts.states, [(State::Queued, 3), (State::Running, 1)]);

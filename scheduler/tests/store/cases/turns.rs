@@ -135,7 +135,9 @@ pub async fn a_companys_limit_holds_for_all_its_templates(database: Box<dyn Data
     // Loaded jobs count when they are queued.
     let new = NewJobs { run_template: one, ..world.new_jobs(2) };
     let loaded = world.store.change(CreateJobs(new)).await.unwrap();
-    assert_eq!(world.store.change(ProcessQueue).await.unwrap(), 2);
+    assert_eq!(world.store.change(ProcessQueue).await.unwrap().len(), 2);
+    let progress = world.store.progress_of(&loaded).await.unwrap();
+    assert_eq!(progress, (2, 0));
     assert!(world.next(9).await.is_empty());
     for job in taken {
         world.store.change(cancel(job)).await.unwrap();
