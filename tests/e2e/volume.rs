@@ -276,3 +276,22 @@ fn a_full_disk_under_an_agent_is_said_and_each_job_does_as_its_policy_says() {
     );
     assert_eq!(cli.run(["job:verify", &goes_on.to_string()]).code, 0);
 }
+
+#[test]
+#[ignore = "ten thousand jobs: run it on the release build with `just volume`"]
+fn ten_jobs_of_one_company_do_not_wait_for_ten_thousand_of_another() {
+    let stack = Stack::start();
+    let many = stack.template("/bin/true", "", &[]).to_string();
+    let other = stack.cli.create(["company:create", "--name", "Other"]).to_string();
+    let words = ["runtemplate:create", "--name", "few", "--app", "1", "--company", &other];
+    let few = stack.cli.create(words).to_string();
+    stack.cli.json(["job:create", "--template", &many, "--count", "10000", "--queue"]);
+    let made = stack.cli.json(["job:create", "--template", &few, "--count", "10", "--queue"]);
+    for job in made["job_ids"].as_array().unwrap() {
+        stack.cli.wait_for_state(job.as_i64().unwrap(), "succeeded");
+    }
+    let status = stack.cli.json(["queue:status"]);
+    let waiting = status["waiting"].as_i64().unwrap();
+    println!("{waiting} jobs of the other company still wait");
+    assert!(waiting > 5000, "the ten waited for most of the others: {status}");
+}
