@@ -294,3 +294,19 @@ fn a_credential_is_used_by_the_templates_of_its_company_and_never_told() {
     stack.cli.json(["credential:delete", &credential, "--cascade"]);
     assert_eq!(stack.cli.run(["job:run", &job]).text(), "plain\n5 0\n");
 }
+
+#[test]
+fn what_a_new_definition_declares_secret_is_sealed_though_it_was_there_before() {
+    let stack = Stack::start();
+    let plain = DEFINITION.replace("\"password\"", "\"string\"");
+    let application = import(&stack, &plain);
+    let template = template(&stack, application, &["--env", "KEY=open", "--env", "PLACE=Brno"]);
+    let template = template.to_string();
+    assert_eq!(stack.cli.json(["runtemplate:show", &template])["environment"]["KEY"], "open");
+    assert_eq!(import(&stack, DEFINITION), application);
+    let shown = stack.cli.json(["runtemplate:show", &template]);
+    assert!(shown["environment"]["KEY"] == "***" && shown["environment"]["PLACE"] == "Brno");
+    assert_eq!(stack.cli.json(["secret:rotate-key"])["secrets"], 1, "it is sealed");
+    let job = stack.job(template.parse().unwrap()).to_string();
+    assert_eq!(stack.cli.run(["job:run", &job]).text(), "Brno at 20\n5\n");
+}

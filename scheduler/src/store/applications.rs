@@ -8,9 +8,16 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, filters::is_taken, jobs};
+use super::{
+    Change, Page, Store, StoreError, Tx,
+    dialect::Kind,
+    filters::is_taken,
+    jobs,
+    variables::{self, RUN_TEMPLATE},
+};
 use crate::domain::{
     application::{self, Definition},
+    environment::{Given, VariableChange},
     ids::ApplicationId,
 };
 
@@ -176,8 +183,40 @@ impl Change for PutApplication {
             .fetch_one(&mut *tx.conn)
             .await?;
         let id = ApplicationId(id);
-        Ok(if own == 0 { Put::Created(id) } else { Put::Changed(id) })
+        if own == 0 {
+            return Ok(Put::Created(id));
+        }
+        seal_declared(tx, id, definition).await?;
+        Ok(Put::Changed(id))
     }
+}
+
+/// Seals the values of run templates that an application's new definition declares secret.
+async fn seal_declared(
+    tx: &mut Tx<'_>,
+    id: ApplicationId,
+    definition: &Definition,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "SELECT c.runtemplate_id, c.name, c.value, c.key_id FROM configuration c \
+         JOIN runtemplate t ON t.id = c.runtemplate_id WHERE t.app_id = $1 AND c.key_id IS NULL",
+    )
+    .bind(id.0)
+    .fetch_all(&mut *tx.conn)
+    .await?;
+    let mut plain = HashMap::<i64, Given>::new();
+    for row in &rows {
+        variables::read(row, 1, tx.vault, plain.entry(row.try_get(0)?).or_default())?;
+    }
+    for (template, given) in plain {
+        let mut set = variables::declare(&given, definition);
+        let secret = std::mem::take(&mut set.secret);
+        set.values.retain(|name, _| secret.contains(name));
+        set.secret = secret;
+        let change = VariableChange { set, unset: Vec::new() };
+        variables::change(tx, &RUN_TEMPLATE, template, &change).await?;
+    }
+    Ok(())
 }
 
 /// Removes an application that no run template uses.
