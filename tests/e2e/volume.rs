@@ -71,10 +71,10 @@ fn a_line_of_a_hundred_mebibytes_arrives_whole() {
 fn ten_thousand_jobs_all_succeed_with_both_output_artifacts() {
     let stack = Stack::start();
     let template = stack.template("/bin/true", "", &[]).to_string();
-    let words = ["job:create", "--template", &template, "--count", "10000", "--queue"];
+    let words = ["job:create", "--template", &template, "--count", "10000"];
     let jobs = stack.cli.json(words)["job_ids"].as_array().unwrap().len();
     assert_eq!(jobs, 10_000);
-    assert_eq!(stack.cli.run(["queue:process"]).code, 0);
+    assert_eq!(stack.cli.run(["queue:process"]).code, 0, "it waits for what it has queued");
     let counts = stack.cli.json(["queue:status"]);
     assert_eq!(counts["jobs"], serde_json::json!({ "succeeded": 10_000 }));
     let list = stack.cli.json(["artifact:list", "--all"]);
