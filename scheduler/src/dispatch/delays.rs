@@ -15,7 +15,7 @@ impl Dispatch {
                 return;
             }
             match self.shared.store.change(ReleaseDue).await {
-                Ok(released) if released.jobs > 0 => self.job_queued(),
+                Ok(released) if released > 0 => self.job_queued(),
                 Ok(_) => {}
                 Err(error) => tracing::error!(%error, "jobs that are due cannot be queued"),
             }

@@ -60,7 +60,7 @@ pub use run_templates::{
 pub use transitions::{
     Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, Finished, FinishingAttempts,
     GiveUp, HeldRow, LoseContact, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,
-    ReleaseDue, Released, Started, StartedRow, Withdraw,
+    ReleaseDue, Started, StartedRow, Withdraw,
 };
 pub use writer::{Change, Tx};
 

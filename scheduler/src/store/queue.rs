@@ -28,7 +28,8 @@ impl Change for ProcessQueue {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>, StoreError> {
         let chosen = format!("job.state = '{}' AND $2 = 0", State::Loaded);
-        Ok(admission::enqueue(tx, &chosen, 0).await?.jobs)
+        let queued = admission::enqueue(tx, &chosen, 0).await?;
+        Ok(queued.into_iter().map(|(job, _)| job).collect())
     }
 }
 
@@ -168,18 +169,18 @@ impl Store {
     }
 
     async fn loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
-        let rows = sqlx::query(
+        let sql = format!(
             "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.running) AS BIGINT) \
              FROM (\
              SELECT company_id, COUNT(*) AS waiting, 0 AS running FROM job \
              WHERE state = 'queued' GROUP BY company_id UNION ALL \
              SELECT company_id, 0, COUNT(*) FROM job \
-             WHERE state IN ('offered', 'running', 'unreachable', 'finishing') \
+             WHERE state IN {on_agent} \
              GROUP BY company_id) AS n JOIN company c ON c.id = n.company_id \
              GROUP BY c.id, c.name ORDER BY c.name",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+            on_agent = list(&State::ON_AGENT)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.readers).await?;
         let load = |row: &sqlx::any::AnyRow| {
             Ok::<_, sqlx::Error>(CompanyLoad {
                 id: CompanyId(row.try_get(0)?),

@@ -47,6 +47,10 @@ impl State {
         Self::Lost,
     ];
 
+    /// What a job is in while an agent has it, or may have it.
+    pub const ON_AGENT: [Self; 4] =
+        [Self::Offered, Self::Running, Self::Unreachable, Self::Finishing];
+
     /// How a job can have ended.
     pub const ENDED: [Self; 5] =
         [Self::Succeeded, Self::Failed, Self::Cancelled, Self::TimedOut, Self::Lost];

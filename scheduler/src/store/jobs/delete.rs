@@ -130,13 +130,14 @@ impl Store {
 
     /// A job of a run template that is on an agent, if there is one.
     pub async fn job_on_agent(&self, template: RunTemplateId) -> Result<Option<JobId>, StoreError> {
-        let id: Option<i64> = sqlx::query_scalar(
-            "SELECT id FROM job WHERE state IN ('offered', 'running', 'unreachable', 'finishing') \
-             AND runtemplate_id = $1 LIMIT 1",
-        )
-        .bind(template.0)
-        .fetch_optional(&self.readers)
-        .await?;
+        let sql = format!(
+            "SELECT id FROM job WHERE state IN {} AND runtemplate_id = $1 LIMIT 1",
+            transitions::list(&State::ON_AGENT)
+        );
+        let id: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(template.0)
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(id.map(JobId))
     }
 

@@ -68,22 +68,14 @@ pub(in crate::store) fn turn(company: &str, priority: &str) -> String {
     )
 }
 
-/// What entered the queue.
-#[derive(Clone, Debug, Default)]
-pub(in crate::store) struct Enqueued {
-    /// The jobs.
-    pub jobs: Vec<JobId>,
-    /// The number of the newest attempt of each.
-    pub attempts: Vec<i32>,
-}
-
 /// Puts the jobs that `chosen` names, a condition on `job` and on `$2`, into the queue:
-/// whatever their time was, it has come.
+/// whatever their time was, it has come. Gives them back, each with the number of its
+/// newest attempt.
 pub(in crate::store) async fn enqueue(
     tx: &mut Tx<'_>,
     chosen: &str,
     parameter: i64,
-) -> Result<Enqueued, StoreError> {
+) -> Result<Vec<(JobId, i32)>, StoreError> {
     let sql = format!(
         "WITH chosen AS (SELECT job.id, job.company_id, job.priority, {LIMITED} AS counts, \
          ROW_NUMBER() OVER (PARTITION BY job.company_id, job.priority ORDER BY job.id) - 1 AS nth \
@@ -106,11 +98,10 @@ pub(in crate::store) async fn enqueue(
         .bind(parameter)
         .fetch_all(&mut *tx.conn)
         .await?;
-    let mut enqueued = Enqueued::default();
+    let mut enqueued = Vec::with_capacity(rows.len());
     let mut companies = BTreeSet::new();
     for row in &rows {
-        enqueued.jobs.push(JobId(row.try_get(3)?));
-        enqueued.attempts.push(jobs::small(row, 0)?.unwrap_or_default());
+        enqueued.push((JobId(row.try_get(3)?), jobs::small(row, 0)?.unwrap_or_default()));
         if row.try_get::<i64, _>(2)? == 1 {
             companies.insert(row.try_get(1)?);
         }
@@ -249,13 +240,7 @@ pub(in crate::store) async fn limits_changed(
          JOIN runtemplate t ON t.id = o.runtemplate_id JOIN company c ON c.id = o.company_id \
          WHERE o.state IN {open} AND o.company_id = $1) AS n WHERE job.id = n.id",
         index = tx.dialect.by_index("job_state"),
-        open = list(&[
-            State::Queued,
-            State::Offered,
-            State::Running,
-            State::Unreachable,
-            State::Finishing
-        ]),
+        open = list(&[[State::Queued].as_slice(), &State::ON_AGENT].concat()),
     );
     sqlx::query(AssertSqlSafe(sql)).bind(company).execute(&mut *tx.conn).await?;
     // Without a limit all are let in, a part at a time.
@@ -272,20 +257,13 @@ pub(in crate::store) async fn limits_changed(
 #[derive(Clone, Copy, Debug)]
 pub struct ReleaseDue;
 
-/// What a [`ReleaseDue`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Released {
-    /// How many jobs.
-    pub jobs: usize,
-}
-
 impl Change for ReleaseDue {
-    type Output = Released;
+    /// How many jobs.
+    type Output = usize;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Released, StoreError> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
         let chosen = format!("job.state = 'queued' AND job.held = '{DUE}' AND job.due <= $2");
-        let jobs = enqueue(tx, &chosen, tx.now).await?.attempts.len();
-        Ok(Released { jobs })
+        Ok(enqueue(tx, &chosen, tx.now).await?.len())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{CancelJob, Ended, Finished, claim::take_back, finish::end, key, transition};
+use super::{CancelJob, Ended, Finished, claim::take_back, finish::end, key, list, transition};
 use crate::{
     domain::{
         ids::{AgentId, AttemptKey, JobId},
@@ -52,14 +52,12 @@ struct Open {
 
 /// The open attempts of an agent; of all agents for 0.
 async fn on_agent(tx: &mut Tx<'_>, agent: i64) -> Result<Vec<Open>, StoreError> {
-    let rows = sqlx::query(
+    let sql = format!(
         "SELECT job_id, number, fence, state, pid FROM attempt \
-         WHERE ($1 = 0 OR agent_id = $1) \
-         AND state IN ('offered', 'running', 'unreachable', 'finishing')",
-    )
-    .bind(agent)
-    .fetch_all(&mut *tx.conn)
-    .await?;
+         WHERE ($1 = 0 OR agent_id = $1) AND state IN {}",
+        list(&State::ON_AGENT)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(agent).fetch_all(&mut *tx.conn).await?;
     let open = |row: &AnyRow| {
         let launched = row.try_get::<Option<i64>, _>(4)?.is_some();
         Ok::<_, sqlx::Error>(Open { key: key(row)?, state: jobs::state(row, 3)?, launched })
@@ -183,14 +181,15 @@ pub struct Overdue {
 }
 
 async fn overdue(conn: &mut AnyConnection, now: i64) -> Result<Overdue, StoreError> {
-    let rows = sqlx::query(
+    // The second condition is the index's own.
+    let sql = format!(
         "SELECT n.job_id, n.number, n.fence, n.unreachable + t.lost_after_ms * 1000 \
          FROM attempt n JOIN job j ON j.id = n.job_id \
          JOIN runtemplate t ON t.id = j.runtemplate_id WHERE n.state = 'unreachable' \
-         AND n.state IN ('offered', 'running', 'unreachable', 'finishing')",
-    )
-    .fetch_all(conn)
-    .await?;
+         AND n.state IN {}",
+        list(&State::ON_AGENT)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(conn).await?;
     let mut overdue = Overdue::default();
     for row in &rows {
         let left = row.try_get::<i64, _>(3)?.saturating_sub(now);

@@ -17,7 +17,7 @@ use crate::domain::{
     job::{State, Transition},
 };
 
-pub use admission::{ReleaseDue, Released};
+pub use admission::ReleaseDue;
 pub use cancel::{CancelJob, Cancelled};
 pub use claim::{Accept, Claim, Claimed, Started, StartedRow, Withdraw};
 pub use contact::{GiveUp, HeldRow, LoseContact, Missing, Overdue, Reconcile, Reconciled};

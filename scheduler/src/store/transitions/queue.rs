@@ -40,7 +40,7 @@ impl Change for QueueJob {
         let id = self.job.0;
         let chosen = format!("job.id = $2 AND job.state IN {}", list(Transition::Queue.from()));
         let queued = admission::enqueue(tx, &chosen, id).await?;
-        if let [attempt] = queued.attempts[..] {
+        if let [(_, attempt)] = queued[..] {
             let attempt = attempt + 1;
             if !self.by.is_empty() || attempt > 1 {
                 self.record(tx).await?;
