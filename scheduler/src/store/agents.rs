@@ -65,8 +65,8 @@ impl Change for RegisterAgent {
             "INSERT INTO agent (name, instance, boot, slots, version, labels, last_seen) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, \
-             boot = excluded.boot, slots = excluded.slots, version = excluded.version, labels = excluded.labels, \
-             last_seen = excluded.last_seen RETURNING id",
+             boot = excluded.boot, slots = excluded.slots, version = excluded.version, \
+             labels = excluded.labels, last_seen = excluded.last_seen RETURNING id",
         )
         .bind(self.name.clone())
         .bind(self.instance.clone())
@@ -82,6 +82,15 @@ impl Change for RegisterAgent {
 }
 
 impl Store {
+    /// The agent of this name, if there was ever one.
+    pub async fn agent_id(&self, name: &str) -> Result<Option<AgentId>, StoreError> {
+        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM agent WHERE name = $1")
+            .bind(name.to_owned())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(id.map(AgentId))
+    }
+
     /// Agents by id.
     pub async fn agents(&self, page: Page) -> Result<Vec<AgentRow>, StoreError> {
         let rows = sqlx::query(

@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 use super::{
     Change, Page, Store, StoreError, Tx,
     dialect::Kind,
-    filters::is_taken,
     jobs,
+    rows::{self, is_taken},
     variables::{self, RUN_TEMPLATE},
 };
 use crate::domain::{
@@ -228,22 +228,15 @@ impl Change for DeleteApplication {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0.0;
-        let templates: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM runtemplate WHERE app_id = $1")
-                .bind(id)
-                .fetch_one(&mut *tx.conn)
-                .await?;
-        if templates > 0 {
-            return Err(StoreError::Refused(format!(
+        let count = "SELECT COUNT(*) FROM runtemplate WHERE app_id = $1";
+        let refusal = |templates| {
+            format!(
                 "application {id} has {templates} run templates: delete them first, or all of it \
                  with --cascade"
-            )));
-        }
-        let deleted = sqlx::query("DELETE FROM apps WHERE id = $1").bind(id);
-        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
-            0 => Err(StoreError::NotFound { what: "application", id }),
-            _ => Ok(()),
-        }
+            )
+        };
+        rows::refuse_dependents(tx, count, id, refusal).await?;
+        rows::delete(tx, "DELETE FROM apps WHERE id = $1", "application", id).await
     }
 }
 
@@ -260,22 +253,12 @@ fn row(row: &AnyRow) -> Result<ApplicationRow, sqlx::Error> {
 impl Store {
     /// One application.
     pub async fn application(&self, id: ApplicationId) -> Result<ApplicationRow, StoreError> {
-        let found = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
-            .bind(id.0)
-            .fetch_optional(&self.readers)
-            .await?
-            .ok_or(StoreError::NotFound { what: "application", id: id.0 })?;
-        Ok(row(&found)?)
+        Ok(row(&rows::one(&self.readers, COLUMNS, "application", id.0).await?)?)
     }
 
     /// Applications by id.
     pub async fn applications(&self, page: Page) -> Result<Vec<ApplicationRow>, StoreError> {
-        let rows =
-            sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id > $1 ORDER BY id LIMIT $2")))
-                .bind(page.after.unwrap_or(0))
-                .bind(page.size)
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = rows::page(&self.readers, COLUMNS, page).await?;
         Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
     }
 }

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Change, Page, Store, StoreError, Tx,
     dialect::Kind,
-    filters::is_taken,
     jobs,
+    rows::{self, is_taken},
     transitions::admission,
     variables::{self, COMPANY},
 };
@@ -129,12 +129,7 @@ impl Change for UpdateCompany {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id;
-        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
-            .bind(id.0)
-            .fetch_optional(&mut *tx.conn)
-            .await?
-            .ok_or(StoreError::NotFound { what: "company", id: id.0 })?;
-        let before = company(&row)?;
+        let before = company(&rows::one(&mut *tx.conn, COLUMNS, "company", id.0).await?)?;
         let name = self.name.as_ref().unwrap_or(&before.name);
         let slug = self.slug.as_ref().unwrap_or(&before.slug);
         let max_running = self.max_running.unwrap_or(before.max_running);
@@ -163,44 +158,28 @@ impl Change for DeleteCompany {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0.0;
-        let templates: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM runtemplate WHERE company_id = $1")
-                .bind(id)
-                .fetch_one(&mut *tx.conn)
-                .await?;
-        if templates > 0 {
-            return Err(StoreError::Refused(format!(
+        let count = "SELECT COUNT(*) FROM runtemplate WHERE company_id = $1";
+        let refusal = |templates| {
+            format!(
                 "company {id} has {templates} run templates: delete them first, or all of it with \
                  --cascade"
-            )));
-        }
-        let deleted = sqlx::query("DELETE FROM company WHERE id = $1").bind(id);
-        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
-            0 => Err(StoreError::NotFound { what: "company", id }),
-            _ => Ok(()),
-        }
+            )
+        };
+        rows::refuse_dependents(tx, count, id, refusal).await?;
+        rows::delete(tx, "DELETE FROM company WHERE id = $1", "company", id).await
     }
 }
 
 impl Store {
     /// One company.
     pub async fn company(&self, id: CompanyId) -> Result<CompanyRow, StoreError> {
-        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
-            .bind(id.0)
-            .fetch_optional(&self.readers)
-            .await?
-            .ok_or(StoreError::NotFound { what: "company", id: id.0 })?;
+        let row = rows::one(&self.readers, COLUMNS, "company", id.0).await?;
         Ok(self.with_variables(vec![company(&row)?]).await?.remove(0))
     }
 
     /// Companies by id.
     pub async fn companies(&self, page: Page) -> Result<Vec<CompanyRow>, StoreError> {
-        let rows =
-            sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE id > $1 ORDER BY id LIMIT $2")))
-                .bind(page.after.unwrap_or(0))
-                .bind(page.size)
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = rows::page(&self.readers, COLUMNS, page).await?;
         self.with_variables(rows.iter().map(company).collect::<Result<_, _>>()?).await
     }
 

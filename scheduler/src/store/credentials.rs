@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Change, Page, Store, StoreError, Tx,
     dialect::Kind,
+    rows,
     variables::{self, CREDENTIAL},
 };
 use crate::domain::{
@@ -57,10 +58,7 @@ impl Change for CreateCredential {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<CredentialId, StoreError> {
         let company = self.company.0;
-        let known = sqlx::query("SELECT id FROM company WHERE id = $1").bind(company);
-        if known.fetch_optional(&mut *tx.conn).await?.is_none() {
-            return Err(StoreError::NotFound { what: "company", id: company });
-        }
+        rows::found(tx, "SELECT id FROM company WHERE id = $1", "company", company).await?;
         let id: Option<i64> = sqlx::query_scalar(
             "INSERT INTO credentials (company_id, name, type, created) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (company_id, name) DO NOTHING RETURNING id",
@@ -100,15 +98,9 @@ impl Change for UpdateCredential {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id.0;
         if let Some(name) = &self.name {
-            let taken = sqlx::query(
-                "SELECT 1 FROM credentials c JOIN credentials o ON o.company_id = c.company_id \
-                 WHERE c.id = $1 AND o.id <> $1 AND o.name = $2",
-            )
-            .bind(id)
-            .bind(name.clone())
-            .fetch_optional(&mut *tx.conn)
-            .await?;
-            if taken.is_some() {
+            let taken = "SELECT 1 FROM credentials c JOIN credentials o \
+                 ON o.company_id = c.company_id WHERE c.id = $1 AND o.id <> $1 AND o.name = $2";
+            if rows::is_taken(tx, taken, id, name).await? {
                 return Err(StoreError::AlreadyExists { what: "credential", name: name.clone() });
             }
         }
@@ -143,22 +135,17 @@ impl Change for DeleteCredential {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id.0;
-        let users: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM runtplcreds WHERE credentials_id = $1")
-                .bind(id)
-                .fetch_one(&mut *tx.conn)
-                .await?;
-        if users > 0 && !self.cascade {
-            return Err(StoreError::Refused(format!(
-                "{users} run templates use credential {id}: take it from them with \
-                 credential:unassign, or all at once with --cascade"
-            )));
+        if !self.cascade {
+            let count = "SELECT COUNT(*) FROM runtplcreds WHERE credentials_id = $1";
+            let refusal = |users| {
+                format!(
+                    "{users} run templates use credential {id}: take it from them with \
+                     credential:unassign, or all at once with --cascade"
+                )
+            };
+            rows::refuse_dependents(tx, count, id, refusal).await?;
         }
-        let deleted = sqlx::query("DELETE FROM credentials WHERE id = $1").bind(id);
-        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
-            0 => Err(StoreError::NotFound { what: "credential", id }),
-            _ => Ok(()),
-        }
+        rows::delete(tx, "DELETE FROM credentials WHERE id = $1", "credential", id).await
     }
 }
 
@@ -178,14 +165,10 @@ impl Change for AssignCredential {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let (id, template) = (self.id.0, self.run_template.0);
-        let company = async |conn: &mut sqlx::AnyConnection, sql: &'static str, what, id| {
-            let found: Option<i64> = sqlx::query_scalar(sql).bind(id).fetch_optional(conn).await?;
-            found.ok_or(StoreError::NotFound { what, id })
-        };
         let of_credential = "SELECT company_id FROM credentials WHERE id = $1";
         let of_template = "SELECT company_id FROM runtemplate WHERE id = $1";
-        let owner = company(&mut *tx.conn, of_credential, "credential", id).await?;
-        let user = company(&mut *tx.conn, of_template, "run template", template).await?;
+        let owner = rows::found(tx, of_credential, "credential", id).await?;
+        let user = rows::found(tx, of_template, "run template", template).await?;
         if owner != user {
             return Err(StoreError::Invalid(format!(
                 "credential {id} is of company {owner}, and run template {template} of company \

@@ -14,12 +14,13 @@ mod credentials;
 mod decisions;
 mod dialect;
 mod error;
-mod filters;
 mod jobs;
 mod logs;
+mod page;
 mod queue;
 mod reseal;
 mod retention;
+mod rows;
 mod run_templates;
 mod schema;
 mod transitions;
@@ -46,12 +47,12 @@ pub use credentials::{
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use dialect::Dialect;
 pub use error::StoreError;
-pub use filters::{MAX_PAGE, Page};
 pub use jobs::{
     AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobOrder, JobPage, JobRow,
     NewJobs, Start,
 };
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
+pub use page::{MAX_PAGE, Page};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, QueueCounts, Wait};
 pub use reseal::{Reseal, Resealed};
 pub use run_templates::{

@@ -8,7 +8,7 @@ use super::{
     Change, Page, Store, StoreError, Tx,
     applications::Definitions,
     dialect::Kind,
-    jobs, retention,
+    jobs, retention, rows,
     transitions::admission,
     variables::{self, RUN_TEMPLATE},
 };
@@ -167,20 +167,14 @@ impl Change for DeleteRunTemplate {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0.0;
-        let jobs: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM job WHERE runtemplate_id = $1")
-            .bind(id)
-            .fetch_one(&mut *tx.conn)
-            .await?;
-        if jobs > 0 {
-            return Err(StoreError::Refused(format!(
+        let count = "SELECT COUNT(*) FROM job WHERE runtemplate_id = $1";
+        let refusal = |jobs| {
+            format!(
                 "run template {id} has {jobs} jobs: delete them first, or all of it with --cascade"
-            )));
-        }
-        let deleted = sqlx::query("DELETE FROM runtemplate WHERE id = $1").bind(id);
-        match deleted.execute(&mut *tx.conn).await?.rows_affected() {
-            0 => Err(StoreError::NotFound { what: "run template", id }),
-            _ => Ok(()),
-        }
+            )
+        };
+        rows::refuse_dependents(tx, count, id, refusal).await?;
+        rows::delete(tx, "DELETE FROM runtemplate WHERE id = $1", "run template", id).await
     }
 }
 
@@ -208,8 +202,9 @@ impl Change for CreateRunTemplate {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<RunTemplateId, StoreError> {
         let new = &self.0;
-        exists(tx, "SELECT id FROM apps WHERE id = $1", "application", new.application.0).await?;
-        exists(tx, "SELECT id FROM company WHERE id = $1", "company", new.company.0).await?;
+        let (application, company) = (new.application.0, new.company.0);
+        rows::found(tx, "SELECT id FROM apps WHERE id = $1", "application", application).await?;
+        rows::found(tx, "SELECT id FROM company WHERE id = $1", "company", company).await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO runtemplate \
              (app_id, company_id, name, timeout_ms, grace_ms, lost_after_ms, max_attempts, \
@@ -248,16 +243,6 @@ impl Change for CreateRunTemplate {
         variables::change(tx, &RUN_TEMPLATE, id, &environment).await?;
         Ok(RunTemplateId(id))
     }
-}
-
-async fn exists(
-    tx: &mut Tx<'_>,
-    sql: &'static str,
-    what: &'static str,
-    id: i64,
-) -> Result<(), StoreError> {
-    let found = sqlx::query(sql).bind(id).fetch_optional(&mut *tx.conn).await?;
-    found.map(|_| ()).ok_or(StoreError::NotFound { what, id })
 }
 
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug, \
@@ -373,12 +358,8 @@ impl Store {
         &self,
         company: CompanyId,
     ) -> Result<Vec<RunTemplateId>, StoreError> {
-        let ids: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM runtemplate WHERE company_id = $1 ORDER BY id")
-                .bind(company.0)
-                .fetch_all(&self.readers)
-                .await?;
-        Ok(ids.into_iter().map(RunTemplateId).collect())
+        let sql = "SELECT id FROM runtemplate WHERE company_id = $1 ORDER BY id";
+        self.run_template_ids(sql, company.0).await
     }
 
     /// The run templates of an application.
@@ -386,11 +367,16 @@ impl Store {
         &self,
         application: ApplicationId,
     ) -> Result<Vec<RunTemplateId>, StoreError> {
-        let ids: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM runtemplate WHERE app_id = $1 ORDER BY id")
-                .bind(application.0)
-                .fetch_all(&self.readers)
-                .await?;
+        let sql = "SELECT id FROM runtemplate WHERE app_id = $1 ORDER BY id";
+        self.run_template_ids(sql, application.0).await
+    }
+
+    async fn run_template_ids(
+        &self,
+        sql: &'static str,
+        of: i64,
+    ) -> Result<Vec<RunTemplateId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(sql).bind(of).fetch_all(&self.readers).await?;
         Ok(ids.into_iter().map(RunTemplateId).collect())
     }
 

@@ -11,7 +11,7 @@ use crate::{
         ids::{AgentId, ApplicationId, CompanyId, RunTemplateId},
         job::State,
     },
-    store::{MAX_PAGE, Page, Store, StoreError, transitions},
+    store::{MAX_PAGE, Page, Store, StoreError, page::foreign_token, transitions},
 };
 
 /// Which jobs a list has, and in which order.
@@ -70,11 +70,7 @@ impl JobPage {
         }
         let after =
             token.split_once('.').and_then(|(key, id)| Some((key.parse().ok()?, id.parse().ok()?)));
-        let Some(after) = after else {
-            // It says what is wrong with a token.
-            return Err(Page::parse(0, &format!("{token}.")).err().unwrap_or(StoreError::Closed));
-        };
-        Ok(Self { size, after: Some(after) })
+        Ok(Self { size, after: Some(after.ok_or_else(|| foreign_token(token))?) })
     }
 
     /// The token of the next page, if this one is full.
@@ -176,15 +172,6 @@ impl Store {
             values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
         let rows = query.fetch_all(&self.readers).await?;
         self.jobs_of_rows(&rows).await
-    }
-
-    /// The agent of this name, if there was ever one.
-    pub async fn agent_id(&self, name: &str) -> Result<Option<AgentId>, StoreError> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM agent WHERE name = $1")
-            .bind(name.to_owned())
-            .fetch_optional(&self.readers)
-            .await?;
-        Ok(id.map(AgentId))
     }
 }
 

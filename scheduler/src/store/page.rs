@@ -1,7 +1,6 @@
-//! The few questions that all lists share: pages of rows by ascending or descending
-//! id, and whether a name is taken.
+//! Pages of lists.
 
-use super::{StoreError, Tx};
+use super::StoreError;
 
 /// Most rows on a page.
 pub const MAX_PAGE: i32 = 1000;
@@ -28,10 +27,7 @@ impl Page {
         }
         let after = match token {
             "" => None,
-            token => Some(token.parse().map_err(|_| {
-                let token: String = token.chars().take(40).collect();
-                StoreError::Invalid(format!("page_token {token:?} is none that a list gave out"))
-            })?),
+            token => Some(token.parse().map_err(|_| foreign_token(token))?),
         };
         Ok(Self { size: i64::from(if size == 0 { DEFAULT_PAGE } else { size }), after })
     }
@@ -45,15 +41,10 @@ impl Page {
     }
 }
 
-/// Whether another row than `own` has this name.
-pub(super) async fn is_taken(
-    tx: &mut Tx<'_>,
-    sql: &'static str,
-    own: i64,
-    name: &str,
-) -> Result<bool, StoreError> {
-    let query = sqlx::query(sql).bind(own).bind(name.to_owned());
-    Ok(query.fetch_optional(&mut *tx.conn).await?.is_some())
+/// No list gave out this token.
+pub(super) fn foreign_token(token: &str) -> StoreError {
+    let token: String = token.chars().take(40).collect();
+    StoreError::Invalid(format!("page_token {token:?} is none that a list gave out"))
 }
 
 #[cfg(test)]
