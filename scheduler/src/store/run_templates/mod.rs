@@ -1,0 +1,201 @@
+//! Run templates, with their variables in table `configuration`.
+
+mod change;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{
+    Page, Store, StoreError, applications::Definitions, dialect::Kind, jobs, retention, variables,
+};
+use crate::{
+    domain::{
+        application::Definition,
+        environment::Given,
+        ids::{ApplicationId, CompanyId, RunTemplateId},
+        job::Template,
+        retry::{Cause, RetryPolicy},
+    },
+    vault::Vault,
+};
+
+pub use change::{CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, UpdateRunTemplate};
+
+/// A run template, with when it was created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunTemplateRow {
+    /// What it says.
+    pub template: Template,
+    /// When it was created.
+    pub created: i64,
+}
+
+const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug, \
+     t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
+     t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
+     t.overflow, t.priority, t.max_running, t.keep_age_ms, t.keep_count, t.keep_bytes \
+     FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
+
+/// Causes of retries, from a JSON array of their names.
+fn causes(json: &str) -> Result<Vec<Cause>, sqlx::Error> {
+    let names: Vec<String> = serde_json::from_str(json).map_err(jobs::decode)?;
+    names.iter().map(|name| name.parse().map_err(jobs::decode)).collect()
+}
+
+fn template(
+    row: &sqlx::any::AnyRow,
+    definitions: &HashMap<ApplicationId, Arc<Definition>>,
+) -> Result<RunTemplateRow, StoreError> {
+    let application = ApplicationId(row.try_get(2)?);
+    let definition = definitions
+        .get(&application)
+        .ok_or(StoreError::NotFound { what: "application", id: application.0 })?;
+    let milliseconds = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let template = Template {
+        id: RunTemplateId(row.try_get(0)?),
+        name: row.try_get(1)?,
+        application,
+        application_name: row.try_get(3)?,
+        definition: Arc::clone(definition),
+        company: CompanyId(row.try_get(6)?),
+        company_name: row.try_get(7)?,
+        company_code: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
+        company_environment: Given::default(),
+        credentials: Given::default(),
+        environment: Given::default(),
+        timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
+        grace: milliseconds(row.try_get(9)?),
+        lost_after: milliseconds(row.try_get(11)?),
+        retry: RetryPolicy {
+            max_attempts: u32::try_from(row.try_get::<i64, _>(12)?).unwrap_or(1),
+            on: causes(&row.try_get::<String, _>(13)?)?,
+            backoff: row.try_get::<String, _>(14)?.parse().map_err(jobs::decode)?,
+            min_gap: milliseconds(row.try_get(15)?),
+            max_gap: milliseconds(row.try_get(16)?),
+        },
+        overflow: row
+            .try_get::<String, _>(17)?
+            .parse()
+            .map_err(|error: String| jobs::decode(error))?,
+        priority: jobs::small(row, 18)?.unwrap_or_default(),
+        max_running: jobs::small(row, 19)?.map(i32::unsigned_abs),
+        keep: retention::keep(row, 20)?,
+    };
+    Ok(RunTemplateRow { template, created: row.try_get(10)? })
+}
+
+/// What the variables of a run template are read with: whose they are. Of several
+/// credentials the one that was created last wins.
+const COMPANY_LAYER: i64 = 0;
+const CREDENTIAL_LAYER: i64 = 1;
+const RUN_TEMPLATE_LAYER: i64 = 2;
+
+/// The run templates with these ids (a JSON array of one-element arrays), with
+/// their variables.
+pub(super) async fn by_ids(
+    conn: &mut sqlx::AnyConnection,
+    dialect: super::Dialect,
+    (definitions, vault): (&Definitions, &Vault),
+    ids: &[i64],
+) -> Result<HashMap<RunTemplateId, RunTemplateRow>, StoreError> {
+    let wanted = serde_json::json!(ids.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
+    let chosen = dialect.rows("$1", &[("id", Kind::Int)]);
+    let rows =
+        sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE t.id IN (SELECT r.id FROM {chosen})")))
+            .bind(wanted.clone())
+            .fetch_all(&mut *conn)
+            .await?;
+    let mut revisions = HashMap::new();
+    for row in &rows {
+        revisions.insert(ApplicationId(row.try_get(2)?), row.try_get(4)?);
+    }
+    let definitions = definitions.of(&mut *conn, dialect, &revisions).await?;
+    let mut templates = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let row = template(row, &definitions)?;
+        templates.insert(row.template.id, row);
+    }
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT runtemplate_id, name, value, key_id, {RUN_TEMPLATE_LAYER}, 0 FROM configuration \
+         WHERE runtemplate_id IN (SELECT r.id FROM {chosen}) UNION ALL \
+         SELECT t.id, e.keyword, e.value, e.key_id, {COMPANY_LAYER}, 0 FROM runtemplate t \
+         JOIN companyenv e ON e.company_id = t.company_id \
+         WHERE t.id IN (SELECT r.id FROM {chosen}) UNION ALL \
+         SELECT u.runtemplate_id, d.name, d.value, d.key_id, {CREDENTIAL_LAYER}, d.credential_id \
+         FROM runtplcreds u JOIN credata d ON d.credential_id = u.credentials_id \
+         WHERE u.runtemplate_id IN (SELECT r.id FROM {chosen}) ORDER BY 6"
+    )))
+    .bind(wanted)
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in &rows {
+        if let Some(owner) = templates.get_mut(&RunTemplateId(row.try_get(0)?)) {
+            let Template { environment, company_environment, credentials, .. } =
+                &mut owner.template;
+            let layer = match row.try_get::<i64, _>(4)? {
+                COMPANY_LAYER => company_environment,
+                CREDENTIAL_LAYER => credentials,
+                _ => environment,
+            };
+            variables::read(row, 1, vault, layer)?;
+        }
+    }
+    Ok(templates)
+}
+
+impl Store {
+    /// The run templates of a company.
+    pub async fn run_templates_of(
+        &self,
+        company: CompanyId,
+    ) -> Result<Vec<RunTemplateId>, StoreError> {
+        let sql = "SELECT id FROM runtemplate WHERE company_id = $1 ORDER BY id";
+        self.run_template_ids(sql, company.0).await
+    }
+
+    /// The run templates of an application.
+    pub async fn run_templates_with(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Vec<RunTemplateId>, StoreError> {
+        let sql = "SELECT id FROM runtemplate WHERE app_id = $1 ORDER BY id";
+        self.run_template_ids(sql, application.0).await
+    }
+
+    async fn run_template_ids(
+        &self,
+        sql: &'static str,
+        of: i64,
+    ) -> Result<Vec<RunTemplateId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(sql).bind(of).fetch_all(&self.readers).await?;
+        Ok(ids.into_iter().map(RunTemplateId).collect())
+    }
+
+    /// One run template.
+    pub async fn run_template(&self, id: RunTemplateId) -> Result<RunTemplateRow, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        by_ids(&mut conn, self.dialect, (&self.definitions, &self.vault), &[id.0])
+            .await?
+            .remove(&id)
+            .ok_or(StoreError::NotFound { what: "run template", id: id.0 })
+    }
+
+    /// Run templates by id.
+    pub async fn run_templates(&self, page: Page) -> Result<Vec<RunTemplateRow>, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM runtemplate WHERE id > $1 ORDER BY id LIMIT $2")
+                .bind(page.after.unwrap_or(0))
+                .bind(page.size)
+                .fetch_all(&mut *conn)
+                .await?;
+        let mut rows: Vec<_> =
+            by_ids(&mut conn, self.dialect, (&self.definitions, &self.vault), &ids)
+                .await?
+                .into_values()
+                .collect();
+        rows.sort_by_key(|row| row.template.id);
+        Ok(rows)
+    }
+}
