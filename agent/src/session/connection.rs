@@ -210,7 +210,7 @@ impl Session<'_> {
             }
             if !holding.waits.is_empty() {
                 self.pump.send(Command::Waits(key, true)).await;
-                self.outbox.waiting.push(messages::waiting(key, &holding.waits));
+                self.outbox.waiting.push_back(messages::waiting(key, &holding.waits));
             }
             if resumed.cancel {
                 self.supervisor.ask(Request::Cancel(key)).await;
@@ -397,7 +397,7 @@ impl Session<'_> {
                 Event::LogGrew(key, length) => self.pump.send(Command::Grew(key, length)).await,
                 Event::Waits(key, reason) => {
                     self.pump.send(Command::Waits(key, !reason.is_empty())).await;
-                    self.outbox.waiting.push(messages::waiting(key, &reason));
+                    self.outbox.waiting.push_back(messages::waiting(key, &reason));
                 }
                 Event::Ended(key, completion) => {
                     self.pump.send(Command::Grew(key, completion.log_length)).await;

@@ -2,6 +2,8 @@
 //! agent says much in few messages, and never blocks: the loop that fills it goes
 //! on reading while the scheduler is slow.
 
+use std::collections::VecDeque;
+
 use multiflexi_proto::v1::{
     Accept, AttemptKey, Completed, Completion, ConnectRequest, Finishing, GoingAway, Heartbeat,
     Refuse, Started, StartedAttempt, Waiting, connect_request::Message,
@@ -17,7 +19,7 @@ pub(super) struct Outbox {
     pub(super) refused: Vec<Refuse>,
     pub(super) started: Vec<StartedAttempt>,
     /// Oldest first: the newest about an attempt counts.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: VecDeque<Waiting>,
     pub(super) finishing: Vec<AttemptKey>,
     pub(super) completed: Vec<Completion>,
     pub(super) heartbeat: bool,
@@ -36,8 +38,8 @@ impl Outbox {
             Message::Refuse(refuse)
         } else if !self.started.is_empty() {
             Message::Started(Started { attempts: std::mem::take(&mut self.started) })
-        } else if !self.waiting.is_empty() {
-            Message::Waiting(self.waiting.remove(0))
+        } else if let Some(waiting) = self.waiting.pop_front() {
+            Message::Waiting(waiting)
         } else if !self.finishing.is_empty() {
             Message::Finishing(Finishing { keys: std::mem::take(&mut self.finishing) })
         } else if !self.completed.is_empty() {
