@@ -18,11 +18,11 @@ use tonic::{Request, Response, Status};
 use super::{Answers, Services, jobs, parse, status::invalid};
 use crate::{
     domain::job::State,
-    removal::Ended,
-    store::{PauseQueue, ProcessQueue},
+    removal::{Ended, Told},
+    store::{PauseQueue, ProcessQueue, Progress},
 };
 
-/// How often somebody who waits for the queue is told how far it is.
+/// How often somebody who waits for the queue is told how far it is, if nothing tells sooner.
 const LOOK: Duration = Duration::from_millis(300);
 
 /// What has failed.
@@ -71,19 +71,26 @@ impl QueueService for Services {
         let jobs = self.store.change(ProcessQueue).await?;
         self.dispatch.job_queued();
         let (answers, outgoing) = mpsc::channel(1);
-        let store = self.store.clone();
+        let (store, events) = (self.store.clone(), self.events.clone());
         tokio::spawn(async move {
+            let queued = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
             loop {
                 let progress = store.progress_of(&jobs).await;
-                let over = progress.as_ref().map_or(true, |(left, _)| *left == 0);
-                let queued = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
+                // The last job tells at once that it has ended, and with it most often all.
+                let bell = progress.as_ref().ok().and_then(|progress| progress.last);
+                let bell = bell.map(|last| events.subscribe(last));
                 let answer = progress
-                    .map(|(left, failed)| ProcessQueueResponse { queued, left, failed })
+                    .map(|Progress { left, failed, .. }| ProcessQueueResponse {
+                        queued,
+                        left,
+                        failed,
+                    })
                     .map_err(Status::from);
-                if answers.send(answer).await.is_err() || over {
+                if answers.send(answer).await.is_err() {
                     return;
                 }
-                tokio::time::sleep(LOOK).await;
+                let Some(mut bell) = bell else { return };
+                let _ = tokio::time::timeout(LOOK, bell.changed()).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
@@ -130,7 +137,7 @@ impl QueueService for Services {
             dry_run: request.dry_run,
         };
         let removed = self.removal.ended(which);
-        let answer = |removed| Ok(ClearQueueResponse { removed: removed? });
+        let answer = |told: Told| Ok(ClearQueueResponse { removed: told?.jobs });
         Ok(Response::new(Box::pin(ReceiverStream::new(removed).map(answer))))
     }
 }

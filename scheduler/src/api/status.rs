@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     artifacts::ArtifactError, domain::application::Invalid, logs::LogError, objects::ObjectError,
-    store::StoreError,
+    removal::RemovalError, store::StoreError,
 };
 
 /// When a client may try again after the store was full.
@@ -76,6 +76,15 @@ impl From<ObjectError> for Status {
         match error {
             ObjectError::Full => full(&error),
             ObjectError::Open(_) | ObjectError::Failed(_) => internal(&error),
+        }
+    }
+}
+
+impl From<RemovalError> for Status {
+    fn from(error: RemovalError) -> Self {
+        match error {
+            RemovalError::Store(error) => error.into(),
+            RemovalError::Objects(error) => error.into(),
         }
     }
 }

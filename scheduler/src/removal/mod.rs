@@ -16,7 +16,7 @@ use crate::{
         job::State,
     },
     events::Events,
-    objects::Objects,
+    objects::{ObjectError, Objects},
     store::{
         DeleteApplication, DeleteCompany, DeleteJob, DeleteJobs, DeleteRunTemplate, Store,
         StoreError,
@@ -27,7 +27,31 @@ use crate::{
 /// milliseconds.
 const AT_ONCE: i64 = 100;
 
-pub use retention::Progress;
+/// How far a removal is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Jobs that were removed, or would be.
+    pub jobs: i64,
+    /// Objects that nothing refers to and that were removed, or would be.
+    pub objects: i64,
+}
+
+/// Why a removal cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RemovalError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The object store.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+}
+
+/// What whoever listens is told.
+pub type Told = Result<Progress, RemovalError>;
+
+/// Who listens to how far it is.
+type Listener = mpsc::Sender<Told>;
 
 /// Removes things.
 #[derive(Clone, Debug)]
@@ -68,6 +92,11 @@ impl Removal {
         Ok(deleted.jobs)
     }
 
+    /// Removes these, or only counts them: how many.
+    async fn batch(&self, ids: Vec<JobId>, states: &[State], dry: bool) -> Result<i64, StoreError> {
+        Ok(if dry { ids.len() } else { self.jobs(ids, states).await?.len() } as i64)
+    }
+
     async fn removed(&self, jobs: &[JobId], objects: &[String]) {
         jobs.iter().for_each(|id| self.events.notify(*id));
         // A place under a limit may be free.
@@ -75,35 +104,36 @@ impl Removal {
         self.objects.remove(objects).await;
     }
 
-    /// Removes ended jobs, and tells how many so far, until all are removed or nobody
-    /// listens any more.
-    pub fn ended(&self, which: Ended) -> mpsc::Receiver<Result<i64, StoreError>> {
-        let (listener, progress) = mpsc::channel(1);
-        let removal = self.clone();
+    /// Removes ended jobs until all are removed or nobody listens any more.
+    pub fn ended(&self, which: Ended) -> mpsc::Receiver<Told> {
+        self.telling(
+            |removal, listener| async move { removal.remove_ended(&which, &listener).await },
+        )
+    }
+
+    /// Does what takes long beside the caller, who is told how far it is.
+    fn telling<F>(&self, work: impl FnOnce(Self, Listener) -> F) -> mpsc::Receiver<Told>
+    where
+        F: Future<Output = Result<(), RemovalError>> + Send + 'static,
+    {
+        let (listener, told) = mpsc::channel(1);
+        let work = work(self.clone(), listener.clone());
         tokio::spawn(async move {
-            if let Err(error) = removal.remove_ended(&which, &listener).await {
+            if let Err(error) = work.await {
                 let _ = listener.send(Err(error)).await;
             }
         });
-        progress
+        told
     }
 
-    async fn remove_ended(
-        &self,
-        which: &Ended,
-        listener: &mpsc::Sender<Result<i64, StoreError>>,
-    ) -> Result<(), StoreError> {
-        let (mut removed, mut after) = (0, JobId(0));
+    async fn remove_ended(&self, which: &Ended, listener: &Listener) -> Result<(), RemovalError> {
+        let (mut progress, mut after) = (Progress::default(), JobId(0));
         loop {
             let ids = self.store.ended_jobs(&which.states, which.age, after, AT_ONCE).await?;
             let Some(last) = ids.last() else { return Ok(()) };
             after = *last;
-            removed += if which.dry_run {
-                ids.len() as i64
-            } else {
-                self.jobs(ids, &which.states).await?.len() as i64
-            };
-            if listener.send(Ok(removed)).await.is_err() {
+            progress.jobs += self.batch(ids, &which.states, which.dry_run).await?;
+            if listener.send(Ok(progress)).await.is_err() {
                 return Ok(());
             }
         }

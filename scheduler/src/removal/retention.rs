@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{AT_ONCE, Removal};
+use super::{AT_ONCE, Listener, Progress, Removal, RemovalError, Told};
 use crate::{
     domain::{
         ids::{JobId, RunTemplateId},
@@ -12,34 +12,13 @@ use crate::{
     store::StoreError,
 };
 
-/// How far a removal is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Jobs that were removed, or would be.
-    pub jobs: i64,
-    /// Objects that nothing refers to and that were removed, or would be.
-    pub objects: i64,
-}
-
-/// Who listens to how far it is.
-pub(super) type Listener = mpsc::Sender<Result<Progress, StoreError>>;
-
 impl Removal {
     /// Removes what is beyond what run templates keep, or else `usual`, and then objects
     /// that nothing refers to. It goes on until that is done or nobody listens any more.
-    pub fn apply_retention(
-        &self,
-        usual: Keep,
-        dry_run: bool,
-    ) -> mpsc::Receiver<Result<Progress, StoreError>> {
-        let (listener, progress) = mpsc::channel(1);
-        let removal = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = removal.retain(usual, dry_run, &listener).await {
-                let _ = listener.send(Err(error)).await;
-            }
-        });
-        progress
+    pub fn apply_retention(&self, usual: Keep, dry_run: bool) -> mpsc::Receiver<Told> {
+        self.telling(move |removal, listener| async move {
+            removal.retain(usual, dry_run, &listener).await
+        })
     }
 
     async fn retain(
@@ -47,7 +26,7 @@ impl Removal {
         usual: Keep,
         dry_run: bool,
         listener: &Listener,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), RemovalError> {
         let mut progress = Progress::default();
         for (template, own) in self.store.kept_by_templates().await? {
             let keep = own.or(usual).holding();
@@ -83,10 +62,7 @@ impl Removal {
             let ids = self.store.jobs_beyond(template, (last, keep.age), after, AT_ONCE).await?;
             let Some(newest) = ids.last() else { return Ok(true) };
             after = *newest;
-            progress.jobs += match dry_run {
-                true => ids.len() as i64,
-                false => self.jobs(ids, &State::ENDED).await?.len() as i64,
-            };
+            progress.jobs += self.batch(ids, &State::ENDED, dry_run).await?;
             if listener.send(Ok(*progress)).await.is_err() {
                 return Ok(false);
             }

@@ -1,11 +1,8 @@
 //! Removes objects that nothing refers to: what a kill has left between an object and
 //! its row, on either side.
 
-use super::{
-    Removal,
-    retention::{Listener, Progress},
-};
-use crate::{domain::ids::JobId, store::StoreError};
+use super::{Listener, Progress, Removal, RemovalError};
+use crate::domain::ids::JobId;
 
 impl Removal {
     pub(super) async fn sweep(
@@ -13,12 +10,11 @@ impl Removal {
         dry_run: bool,
         progress: &mut Progress,
         listener: &Listener,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), RemovalError> {
         let mut pages = self.objects.old_names();
         while let Some(names) = pages.recv().await {
-            let names = names.map_err(|error| StoreError::Invalid(error.to_string()))?;
             let mut orphans = Vec::new();
-            for name in names {
+            for name in names? {
                 // What is not named after a job is none of ours.
                 let Some((job, attempt)) = job_of(&name) else { continue };
                 if !self.store.refers_to(job, attempt, &name).await? {

@@ -53,7 +53,7 @@ pub use jobs::{
 };
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use page::{MAX_PAGE, Page};
-pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, QueueCounts, Wait};
+pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
 pub use reseal::{Reseal, Resealed};
 pub use run_templates::{
     CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, UpdateRunTemplate,

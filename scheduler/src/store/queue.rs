@@ -106,6 +106,17 @@ pub struct CompanyLoad {
     pub running: i64,
 }
 
+/// How far some jobs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Those that have not ended.
+    pub left: i64,
+    /// Those that have ended otherwise than well.
+    pub failed: i64,
+    /// The last of those that have not ended, by id.
+    pub last: Option<JobId>,
+}
+
 impl Store {
     /// How long until the next job that waits for its time is due; none if none waits.
     pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
@@ -119,13 +130,13 @@ impl Store {
         Ok(next.map(|next| Duration::from_micros(u64::try_from(next - now).unwrap_or(0))))
     }
 
-    /// How many of these jobs have not ended, and how many have ended otherwise than well.
-    pub async fn progress_of(&self, jobs: &[JobId]) -> Result<(i64, i64), StoreError> {
+    /// How far these jobs are.
+    pub async fn progress_of(&self, jobs: &[JobId]) -> Result<Progress, StoreError> {
         let rows = self.dialect.rows("$1", &[("k_job", Kind::Int)]);
         let sql = format!(
             "SELECT COUNT(CASE WHEN state NOT IN {ended} THEN 1 END), \
-             COUNT(CASE WHEN state IN {ended} AND state <> 'succeeded' THEN 1 END) \
-             FROM job WHERE id IN (SELECT r.k_job FROM {rows})",
+             COUNT(CASE WHEN state IN {ended} AND state <> 'succeeded' THEN 1 END), \
+             MAX(CASE WHEN state NOT IN {ended} THEN id END) FROM job WHERE id IN (SELECT r.k_job FROM {rows})",
             ended = list(&State::ENDED)
         );
         let ids: Vec<[i64; 1]> = jobs.iter().map(|id| [id.0]).collect();
@@ -133,7 +144,11 @@ impl Store {
             .bind(serde_json::json!(ids).to_string())
             .fetch_one(&self.readers)
             .await?;
-        Ok((row.try_get(0)?, row.try_get(1)?))
+        Ok(Progress {
+            left: row.try_get(0)?,
+            failed: row.try_get(1)?,
+            last: row.try_get::<Option<i64>, _>(2)?.map(JobId),
+        })
     }
 
     /// Why a queued job waits.

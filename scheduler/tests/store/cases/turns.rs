@@ -9,7 +9,7 @@ use multiflexi_scheduler::{
     },
     store::{
         CreateCompany, CreateJobs, CreateRunTemplate, DeleteJob, DeleteJobs, NewJobs,
-        NewRunTemplate, PauseQueue, ProcessQueue, ReleaseDue, Start, UpdateCompany,
+        NewRunTemplate, PauseQueue, ProcessQueue, Progress, ReleaseDue, Start, UpdateCompany,
         UpdateRunTemplate, Wait,
     },
 };
@@ -137,7 +137,7 @@ pub async fn a_companys_limit_holds_for_all_its_templates(database: Box<dyn Data
     let loaded = world.store.change(CreateJobs(new)).await.unwrap();
     assert_eq!(world.store.change(ProcessQueue).await.unwrap().len(), 2);
     let progress = world.store.progress_of(&loaded).await.unwrap();
-    assert_eq!(progress, (2, 0));
+    assert_eq!(progress, Progress { left: 2, failed: 0, last: loaded.last().copied() });
     assert!(world.next(9).await.is_empty());
     for job in taken {
         world.store.change(cancel(job)).await.unwrap();
