@@ -6,16 +6,13 @@ mod artifacts;
 mod companies;
 mod credentials;
 mod environment;
-mod explain;
 mod jobs;
 mod parse;
 mod queue;
 mod retention;
 mod run_templates;
-mod script;
 mod secrets;
 mod status;
-mod tail;
 
 use std::{pin::Pin, time::Duration};
 

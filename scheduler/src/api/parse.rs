@@ -21,6 +21,9 @@ const MAX_VARIABLES_BYTES: usize = 1024 * 1024;
 /// The end of the year 9999, in microseconds since the Unix epoch.
 const MAX_TIME: i64 = 253_402_300_799_999_999;
 
+/// Longest name of who asks, in characters.
+const MAX_REQUESTED_BY: usize = 128;
+
 /// The highest limit of how many jobs run at once.
 const MAX_LIMIT: i32 = 1_000_000;
 
@@ -46,6 +49,19 @@ pub(super) fn name(value: &str) -> Result<String, Status> {
         return Err(invalid("name", format!("the name {value:?} has a control character")));
     }
     Ok(value.to_owned())
+}
+
+/// Who asks, for the record.
+pub(super) fn requested_by(value: String) -> Result<String, Status> {
+    let characters = value.chars().count();
+    if characters > MAX_REQUESTED_BY || value.chars().any(char::is_control) {
+        let reason = format!(
+            "requested_by has {characters} characters: it may have up to {MAX_REQUESTED_BY}, \
+             and no control characters"
+        );
+        return Err(invalid("requested_by", reason));
+    }
+    Ok(value)
 }
 
 /// An id that must be there.

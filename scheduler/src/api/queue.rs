@@ -100,7 +100,7 @@ impl QueueService for Services {
         &self,
         request: Request<PauseQueueRequest>,
     ) -> Result<Response<PauseQueueResponse>, Status> {
-        let by = jobs::requested_by(request.into_inner().requested_by)?;
+        let by = parse::requested_by(request.into_inner().requested_by)?;
         let changed = self.store.change(PauseQueue { pause: true, by }).await?;
         Ok(Response::new(PauseQueueResponse { changed }))
     }
@@ -109,7 +109,7 @@ impl QueueService for Services {
         &self,
         request: Request<ResumeQueueRequest>,
     ) -> Result<Response<ResumeQueueResponse>, Status> {
-        let by = jobs::requested_by(request.into_inner().requested_by)?;
+        let by = parse::requested_by(request.into_inner().requested_by)?;
         let changed = self.store.change(PauseQueue { pause: false, by }).await?;
         self.dispatch.job_queued();
         Ok(Response::new(ResumeQueueResponse { changed }))

@@ -3,13 +3,15 @@
 use multiflexi_proto::v1::{GenerateScriptRequest, GenerateScriptResponse, ScriptFormat};
 use tonic::Status;
 
-use super::{Services, status::invalid};
-use crate::domain::{
-    command_line,
-    environment::Variables,
-    ids::{AttemptKey, Fence, JobId},
-    job::{environment_of, secrets_of},
-    script::{self, env_file, shell},
+use crate::{
+    api::{Services, status::invalid},
+    domain::{
+        command_line,
+        environment::Variables,
+        ids::{AttemptKey, Fence, JobId},
+        job::{environment_of, secrets_of},
+        script::{self, env_file, shell},
+    },
 };
 
 impl Services {

@@ -7,8 +7,9 @@ use multiflexi_proto::{
 };
 use tonic::Status;
 
-use super::{Services, jobs};
+use super::answer::to_state;
 use crate::{
+    api::Services,
     domain::{exit_code, ids::JobId, job::State},
     store::{AttemptRow, JobRow},
 };
@@ -32,7 +33,7 @@ impl Services {
         }));
         events.sort_by_key(|(at, _)| *at);
         Ok(ExplainJobResponse {
-            state: jobs::to_state(row.state).into(),
+            state: to_state(row.state).into(),
             reasons,
             events: events.into_iter().map(|(_, event)| event).collect(),
         })

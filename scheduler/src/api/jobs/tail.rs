@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Answers, Services, jobs, status::invalid};
+use super::answer::{attempt, to_state};
 use crate::{
+    api::{Answers, Services, status::invalid},
     domain::{
         exit_code,
         ids::{AttemptKey, JobId},
@@ -241,7 +242,7 @@ impl Services {
         let Some(row) = self.store.attempt(job, number).await? else { return Ok(None) };
         let key = AttemptKey { job, number, fence: row.fence };
         let ended = row.state.is_terminal();
-        let found = if ended { Found::Ended(Box::new(jobs::attempt(row))) } else { Found::Open };
+        let found = if ended { Found::Ended(Box::new(attempt(row))) } else { Found::Open };
         Ok(Some((key, found)))
     }
 
@@ -256,7 +257,7 @@ impl Services {
         let ended = row.state.is_terminal() && row.attempt < number;
         Ok(ended.then(|| v1::Attempt {
             number,
-            state: jobs::to_state(row.state).into(),
+            state: to_state(row.state).into(),
             ended: row.ended.map(timestamp),
             meaning: exit_code::meaning(row.state, None, None, &row.definition),
             ..v1::Attempt::default()

@@ -1,0 +1,191 @@
+//! `JobService`: each larger answer is in a file of its own.
+
+mod answer;
+mod create;
+mod explain;
+mod list;
+mod script;
+mod tail;
+
+use multiflexi_proto::v1::{
+    CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse, DeleteJobRequest,
+    DeleteJobResponse, ExplainJobRequest, ExplainJobResponse, GenerateScriptRequest,
+    GenerateScriptResponse, GetJobEnvironmentRequest, GetJobEnvironmentResponse, GetJobRequest,
+    GetJobResponse, ListJobsRequest, ListJobsResponse, RunJobRequest, RunJobResponse,
+    TailLogRequest, TailLogResponse, VerifyJobRequest, VerifyJobResponse,
+    job_service_server::JobService,
+};
+use tonic::{Request, Response, Status};
+
+use super::{Answers, Services, parse};
+use crate::{
+    domain::ids::{AttemptKey, JobId},
+    store::{AttemptRow, CancelJob, Cancelled, CreateJobs, JobPage, QueueJob, Start},
+};
+
+use answer::{attempt, job};
+pub(super) use answer::{from_state, to_state};
+use create::new_jobs;
+
+fn job_id(id: i64) -> Result<JobId, Status> {
+    parse::id("job_id", "job", id).map(JobId)
+}
+
+impl Services {
+    /// What keeps a job's output from being stored just now, if anything does.
+    fn present_trouble(&self, job: JobId, attempt: &AttemptRow) -> Option<String> {
+        let key = AttemptKey { job, number: attempt.number, fence: attempt.fence };
+        self.logs.get(key).and_then(|log| log.trouble())
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for Services {
+    async fn create_jobs(
+        &self,
+        request: Request<CreateJobsRequest>,
+    ) -> Result<Response<CreateJobsResponse>, Status> {
+        let new = new_jobs(request.into_inner())?;
+        let (queue, delayed) = (new.queue, new.start != Start::AtOnce);
+        let created = self.store.begin_change(CreateJobs(new)).await?;
+        if queue && !delayed {
+            // A claim that is woken now shares the transaction.
+            self.dispatch.job_queued();
+        }
+        let job_ids = created.await?.into_iter().map(|id| id.0).collect();
+        if delayed {
+            self.dispatch.job_delayed();
+        }
+        Ok(Response::new(CreateJobsResponse { job_ids }))
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<GetJobRequest>,
+    ) -> Result<Response<GetJobResponse>, Status> {
+        let id = job_id(request.into_inner().job_id)?;
+        let mut job = job(self.store.job(id).await?);
+        let attempts = self.store.attempts(id).await?;
+        if let Some(trouble) = attempts.last().and_then(|last| self.present_trouble(id, last)) {
+            job.trouble = trouble;
+        }
+        let attempts = attempts.into_iter().map(attempt).collect();
+        Ok(Response::new(GetJobResponse { job: Some(job), attempts }))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<ListJobsRequest>,
+    ) -> Result<Response<ListJobsResponse>, Status> {
+        let request = request.into_inner();
+        let page = JobPage::parse(request.page_size, &request.page_token)?;
+        let filter = self.filter(&request).await?;
+        let rows = self.store.jobs(&filter, page).await?;
+        if rows.is_empty() {
+            // An id that is not there is a mistake, not an empty list.
+            if let Some(template) = filter.run_template {
+                self.store.run_template(template).await?;
+            }
+            if let Some(company) = filter.company {
+                self.store.company(company).await?;
+            }
+            if let Some(application) = filter.application {
+                self.store.application(application).await?;
+            }
+        }
+        let next_page_token = page.next(filter.order, &rows);
+        let jobs = rows.into_iter().map(job).collect();
+        Ok(Response::new(ListJobsResponse { jobs, next_page_token }))
+    }
+
+    async fn run_job(
+        &self,
+        request: Request<RunJobRequest>,
+    ) -> Result<Response<RunJobResponse>, Status> {
+        let request = request.into_inner();
+        let (job, by) = (job_id(request.job_id)?, parse::requested_by(request.requested_by)?);
+        let queued = self.store.begin_change(QueueJob { job, by }).await?;
+        self.dispatch.job_queued();
+        let queued = queued.await?;
+        Ok(Response::new(RunJobResponse { attempt: queued.attempt }))
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<CancelJobRequest>,
+    ) -> Result<Response<CancelJobResponse>, Status> {
+        let request = request.into_inner();
+        let (id, by) = (job_id(request.job_id)?, parse::requested_by(request.requested_by)?);
+        match self.store.change(CancelJob { job: id, by }).await? {
+            Cancelled::Ended(offer) => {
+                if let Some(key) = offer {
+                    self.dispatch.withdraw(key, "the job was cancelled").await;
+                }
+                self.events.notify(id);
+                // It may have left a place under a limit.
+                self.dispatch.job_queued();
+            }
+            Cancelled::OnAgent(agent, key) => self.dispatch.cancel(agent, key).await,
+        }
+        Ok(Response::new(CancelJobResponse { job: Some(job(self.store.job(id).await?)) }))
+    }
+
+    async fn delete_job(
+        &self,
+        request: Request<DeleteJobRequest>,
+    ) -> Result<Response<DeleteJobResponse>, Status> {
+        let id = job_id(request.into_inner().job_id)?;
+        self.removal.job(id).await?;
+        Ok(Response::new(DeleteJobResponse {}))
+    }
+
+    async fn explain_job(
+        &self,
+        request: Request<ExplainJobRequest>,
+    ) -> Result<Response<ExplainJobResponse>, Status> {
+        let job = job_id(request.into_inner().job_id)?;
+        self.explain(job).await.map(Response::new)
+    }
+
+    async fn verify_job(
+        &self,
+        request: Request<VerifyJobRequest>,
+    ) -> Result<Response<VerifyJobResponse>, Status> {
+        let job = job_id(request.into_inner().job_id)?;
+        let found = self.artifacts.verify(job).await?;
+        Ok(Response::new(VerifyJobResponse {
+            attempts: found.attempts,
+            artifacts: found.artifacts,
+            bytes: found.bytes,
+            faults: found.faults,
+        }))
+    }
+
+    async fn generate_script(
+        &self,
+        request: Request<GenerateScriptRequest>,
+    ) -> Result<Response<GenerateScriptResponse>, Status> {
+        let request = request.into_inner();
+        let job = job_id(request.job_id)?;
+        self.script(job, request).await.map(Response::new)
+    }
+
+    async fn get_job_environment(
+        &self,
+        request: Request<GetJobEnvironmentRequest>,
+    ) -> Result<Response<GetJobEnvironmentResponse>, Status> {
+        let job = job_id(request.into_inner().job_id)?;
+        self.environment(job).await.map(Response::new)
+    }
+
+    type TailLogStream = Answers<TailLogResponse>;
+
+    async fn tail_log(
+        &self,
+        request: Request<TailLogRequest>,
+    ) -> Result<Response<Self::TailLogStream>, Status> {
+        let request = request.into_inner();
+        let job = job_id(request.job_id)?;
+        self.tail(job, request).await.map(Response::new)
+    }
+}
