@@ -5,8 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use multiflexi_agent::{Config, SpoolLimits};
-use multiflexi_program::say;
-use multiflexi_program::{environment_files, log, memory, shutdown};
+use multiflexi_program::{environment_files, log, memory, say, shutdown};
 
 /// The agent: takes jobs from a scheduler and runs them on this host.
 #[derive(Debug, Parser)]

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        Delete, agents, applications, artifacts, companies, completion, credentials, demo, dev,
-        jobs, man, queue, retention, run_templates,
+        agents, applications, artifacts, companies, completion, credentials, demo, dev, jobs, man,
+        queue, resource::Delete, retention, run_templates,
     },
     exit_code,
     output::{Colours, Format},

@@ -4,8 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use multiflexi_program::say;
-use multiflexi_program::{environment_files, log, memory, shutdown};
+use multiflexi_program::{environment_files, log, memory, say, shutdown};
 use multiflexi_scheduler::{
     Scheduler,
     config::{Arguments, Config},

@@ -1,7 +1,6 @@
 //! What the supervisor knows of one attempt, shared by the server, which takes the
 //! session's wishes, and the worker, which runs it.
 
-use multiflexi_program::say;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -10,6 +9,8 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use multiflexi_program::say;
 
 use super::wake::Wake;
 use crate::{

@@ -2,7 +2,6 @@
 //! told to the session. What is told without a session is dropped: the next one
 //! learns it from `Hello`.
 
-use multiflexi_program::say;
 use std::{
     collections::HashMap,
     io::Write as _,
@@ -10,6 +9,8 @@ use std::{
     os::unix::net::UnixStream,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
+
+use multiflexi_program::say;
 
 use super::attempts::{Attempt, Spooled};
 use crate::link::{self, AttemptKey, Event};

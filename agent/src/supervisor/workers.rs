@@ -1,12 +1,13 @@
 //! Threads that run attempts: one each while it runs, kept for the next one.
 
-use multiflexi_program::say;
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
+
+use multiflexi_program::say;
 
 /// How long a thread without work stays.
 const STAYS: Duration = Duration::from_secs(30);

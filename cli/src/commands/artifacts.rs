@@ -14,7 +14,7 @@ use multiflexi_proto::v1::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{missing, pages};
+use super::{pages, resource::given};
 use crate::{
     arguments::{self, Paging},
     connect::Server,
@@ -98,7 +98,7 @@ impl List {
 
 async fn get(server: &Server, artifact_id: i64) -> Result<Artifact, Failure> {
     let answer = server.artifacts().get_artifact(GetArtifactRequest { artifact_id }).await?;
-    answer.into_inner().artifact.ok_or_else(|| missing("artifact"))
+    given(answer.into_inner().artifact)
 }
 
 /// Shows what is known of an artifact.

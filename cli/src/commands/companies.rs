@@ -9,7 +9,11 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{Delete, limit, missing, pages, variables};
+use super::{
+    limit, pages,
+    resource::{Delete, given},
+    variables,
+};
 use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
@@ -49,7 +53,7 @@ pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(),
 /// Shows a company.
 pub async fn show(server: &Server, output: Output, company_id: i64) -> Result<(), Failure> {
     let answer = server.companies().get_company(GetCompanyRequest { company_id }).await?;
-    let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
+    let company = given(answer.into_inner().company)?;
     let fields = [
         ("id", company.id.to_string()),
         ("name", company.name.clone()),
@@ -89,8 +93,7 @@ impl Create {
             secrets,
         };
         let answer = server.companies().create_company(request).await?;
-        let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
-        output.done(&value(&company), &format!("created company {}", company.id))
+        output.done_to("created", answer.into_inner().company, value)
     }
 }
 
@@ -129,8 +132,7 @@ impl Update {
             unset_environment: self.unset,
         };
         let answer = server.companies().update_company(request).await?;
-        let company = answer.into_inner().company.ok_or_else(|| missing("company"))?;
-        output.done(&value(&company), &format!("changed company {}", company.id))
+        output.done_to("changed", answer.into_inner().company, value)
     }
 }
 
@@ -139,6 +141,5 @@ pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(
     let company_id = delete.by.id();
     let request = DeleteCompanyRequest { company_id, cascade: delete.cascade };
     server.companies().delete_company(request).await?;
-    let value = json!({ "id": company_id, "deleted": true });
-    output.done(&value, &format!("deleted company {company_id}"))
+    output.deleted::<Company>(company_id)
 }

@@ -8,7 +8,10 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{Delete, missing, pages};
+use super::{
+    pages,
+    resource::{Delete, given},
+};
 use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
@@ -75,7 +78,7 @@ impl List {
 pub async fn show(server: &Server, output: Output, credential_id: i64) -> Result<(), Failure> {
     let request = GetCredentialRequest { credential_id };
     let answer = server.credentials().get_credential(request).await?;
-    let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
+    let credential = given(answer.into_inner().credential)?;
     let fields = [
         ("id", credential.id.to_string()),
         ("name", credential.name.clone()),
@@ -111,8 +114,7 @@ impl Create {
         let (company_id, name, r#type) = (self.company, self.name, self.r#type);
         let request = CreateCredentialRequest { company_id, name, r#type, variables };
         let answer = server.credentials().create_credential(request).await?;
-        let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
-        output.done(&value(&credential), &format!("created credential {}", credential.id))
+        output.done_to("created", answer.into_inner().credential, value)
     }
 }
 
@@ -146,8 +148,7 @@ impl Update {
             unset_variables: self.unset,
         };
         let answer = server.credentials().update_credential(request).await?;
-        let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
-        output.done(&value(&credential), &format!("changed credential {}", credential.id))
+        output.done_to("changed", answer.into_inner().credential, value)
     }
 }
 
@@ -156,8 +157,7 @@ pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(
     let credential_id = delete.by.id();
     let request = DeleteCredentialRequest { credential_id, cascade: delete.cascade };
     server.credentials().delete_credential(request).await?;
-    let value = json!({ "id": credential_id, "deleted": true });
-    output.done(&value, &format!("deleted credential {credential_id}"))
+    output.deleted::<Credential>(credential_id)
 }
 
 /// `credential:assign`, `credential:unassign`.
@@ -176,7 +176,7 @@ impl Assign {
         let (credential_id, run_template_id) = (self.by.id(), self.template);
         let request = AssignCredentialRequest { credential_id, run_template_id, unassign };
         let answer = server.credentials().assign_credential(request).await?;
-        let credential = answer.into_inner().credential.ok_or_else(|| missing("credential"))?;
+        let credential = given(answer.into_inner().credential)?;
         let does = if unassign { "no longer uses" } else { "uses" };
         let sentence = format!("run template {run_template_id} {does} credential {credential_id}");
         output.done(&value(&credential), &sentence)

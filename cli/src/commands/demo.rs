@@ -19,6 +19,7 @@ use super::{
     dev::{Pair, internal, runtime},
     jobs::{self, Follow, Followed, Raw},
     missing,
+    resource::given,
 };
 use crate::{
     connect::Server,
@@ -99,14 +100,14 @@ async fn sample(url: &str, output: Output) -> Result<u8, Failure> {
     let environment = [("SCRIPT", SCRIPT), ("CUSTOMER", "Acme")];
     let template = CreateRunTemplateRequest {
         name: "Daily import".to_owned(),
-        application_id: application.application.ok_or_else(|| missing("application"))?.id,
-        company_id: company.ok_or_else(|| missing("company"))?.id,
+        application_id: given(application.application)?.id,
+        company_id: given(company)?.id,
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..CreateRunTemplateRequest::default()
     };
     let template = server.run_templates().create_run_template(template).await?.into_inner();
     let create = CreateJobsRequest {
-        run_template_id: template.run_template.ok_or_else(|| missing("run template"))?.id,
+        run_template_id: given(template.run_template)?.id,
         ..CreateJobsRequest::default()
     };
     let created = server.jobs().create_jobs(create).await?.into_inner().job_ids;

@@ -12,6 +12,7 @@ pub mod dev;
 pub mod jobs;
 pub mod man;
 pub mod queue;
+pub mod resource;
 pub mod retention;
 pub mod run_templates;
 pub mod secrets;
@@ -25,7 +26,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
-    arguments::{Arguments, ById, Command, Global, Paging},
+    arguments::{Arguments, Command, Global, Paging},
     connect::Server,
     exit_code::Exit,
     failure::Failure,
@@ -149,16 +150,6 @@ async fn pages(
         }
         token = std::mem::take(&mut list.next_page_token);
     }
-}
-
-/// Names one thing that is removed.
-#[derive(Debug, clap::Args)]
-pub struct Delete {
-    #[command(flatten)]
-    by: ById,
-    /// With everything that depends on it: run templates, jobs, output, artifacts
-    #[arg(long)]
-    cascade: bool,
 }
 
 /// Variables, for people: one a line.

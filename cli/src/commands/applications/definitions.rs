@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     arguments::ById,
-    commands::missing,
+    commands::resource::given,
     connect::Server,
     exit_code::Exit,
     failure::Failure,
@@ -96,7 +96,7 @@ impl Import {
                 ImportOutcome::Unchanged => ("unchanged", 2),
             };
             counts[count] += 1;
-            let application = answer.application.ok_or_else(|| missing("application"))?;
+            let application = given(answer.application)?;
             values.push(json!({
                 "file": file,
                 "outcome": outcome,

@@ -11,7 +11,10 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{Delete, missing, pages};
+use super::{
+    pages,
+    resource::{Delete, given},
+};
 use crate::{
     arguments::{ById, Paging},
     connect::Server,
@@ -91,7 +94,7 @@ pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(),
 async fn get(server: &Server, application_id: i64) -> Result<Application, Failure> {
     let request = GetApplicationRequest { application_id };
     let answer = server.applications().get_application(request).await?;
-    answer.into_inner().application.ok_or_else(|| missing("application"))
+    given(answer.into_inner().application)
 }
 
 /// Shows an application.
@@ -171,8 +174,7 @@ impl Create {
         let Self { name, executable, cmdparams } = self;
         let request = CreateApplicationRequest { name, executable, cmdparams };
         let answer = server.applications().create_application(request).await?;
-        let application = answer.into_inner().application.ok_or_else(|| missing("application"))?;
-        output.done(&value(&application), &format!("created application {}", application.id))
+        output.done_to("created", answer.into_inner().application, value)
     }
 }
 
@@ -226,8 +228,7 @@ impl Update {
             oci_image: self.oci_image,
         };
         let answer = server.applications().update_application(request).await?;
-        let application = answer.into_inner().application.ok_or_else(|| missing("application"))?;
-        output.done(&value(&application), &format!("changed application {}", application.id))
+        output.done_to("changed", answer.into_inner().application, value)
     }
 }
 
@@ -236,6 +237,5 @@ pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(
     let application_id = delete.by.id();
     let request = DeleteApplicationRequest { application_id, cascade: delete.cascade };
     server.applications().delete_application(request).await?;
-    let value = json!({ "id": application_id, "deleted": true });
-    output.done(&value, &format!("deleted application {application_id}"))
+    output.deleted::<Application>(application_id)
 }

@@ -5,7 +5,7 @@ use multiflexi_proto::v1::{CancelJobRequest, Job};
 
 use super::{Follow, requested_by, show::job_value, sinks::Nothing};
 use crate::{
-    arguments::ById, commands::missing, connect::Server, failure::Failure, output::Output,
+    arguments::ById, commands::resource::given, connect::Server, failure::Failure, output::Output,
 };
 
 /// `job:cancel`.
@@ -26,13 +26,13 @@ impl Cancel {
             .jobs()
             .cancel_job(CancelJobRequest { job_id, requested_by: requested_by() })
             .await?;
-        let mut job = answer.into_inner().job.ok_or_else(|| missing("job"))?;
+        let mut job = given(answer.into_inner().job)?;
         if self.wait && !job.state().is_terminal() {
             let follow = Follow { attempt: job.attempt, ..Follow::new(job_id) };
             follow.run(server, &mut Nothing, std::future::pending()).await?;
             let request = multiflexi_proto::v1::GetJobRequest { job_id };
             let answer = server.reconnect().await?.jobs().get_job(request).await?;
-            job = answer.into_inner().job.ok_or_else(|| missing("job"))?;
+            job = given(answer.into_inner().job)?;
         }
         output.done(&job_value(&job), &sentence(&job))
     }

@@ -6,7 +6,7 @@ use multiflexi_proto::v1::{Attempt, GetJobRequest, Job, StreamSummary};
 use serde_json::{Value, json};
 
 use crate::{
-    commands::{missing, variables},
+    commands::{resource::given, variables},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -87,7 +87,7 @@ pub(super) fn outcome(exit_code: Option<i32>, signal: Option<i32>, meaning: &str
 /// Shows a job with its attempts.
 pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Failure> {
     let answer = server.jobs().get_job(GetJobRequest { job_id }).await?.into_inner();
-    let job = answer.job.ok_or_else(|| missing("job"))?;
+    let job = given(answer.job)?;
     let mut value = job_value(&job);
     value["attempts"] = answer.attempts.iter().map(attempt_value).collect();
     let fields = [

@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 
 use settings::{NO_LIMIT, Settings};
 
-use super::{Delete, limit, missing, pages, variables};
+use super::{
+    limit, pages,
+    resource::{Delete, given},
+    variables,
+};
 use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
@@ -125,7 +129,7 @@ pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(),
 pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Result<(), Failure> {
     let request = GetRunTemplateRequest { run_template_id };
     let answer = server.run_templates().get_run_template(request).await?;
-    let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
+    let template = given(answer.into_inner().run_template)?;
     let seconds = |time: Option<&prost_types::Duration>| {
         time.map(|time| format!("{} s", json::as_seconds(time)))
     };
@@ -187,8 +191,7 @@ impl Create {
             keep: given.keep,
         };
         let answer = server.run_templates().create_run_template(request).await?;
-        let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
-        output.done(&value(&template), &format!("created run template {}", template.id))
+        output.done_to("created", answer.into_inner().run_template, value)
     }
 }
 
@@ -230,8 +233,7 @@ impl Update {
             keep: given.keep,
         };
         let answer = server.run_templates().update_run_template(request).await?;
-        let template = answer.into_inner().run_template.ok_or_else(|| missing("run template"))?;
-        output.done(&value(&template), &format!("changed run template {}", template.id))
+        output.done_to("changed", answer.into_inner().run_template, value)
     }
 }
 
@@ -240,6 +242,5 @@ pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(
     let run_template_id = delete.by.id();
     let request = DeleteRunTemplateRequest { run_template_id, cascade: delete.cascade };
     server.run_templates().delete_run_template(request).await?;
-    let value = json!({ "id": run_template_id, "deleted": true });
-    output.done(&value, &format!("deleted run template {run_template_id}"))
+    output.deleted::<RunTemplate>(run_template_id)
 }

@@ -1,0 +1,74 @@
+//! What the commands of every resource have in common: the answer that must hold one,
+//! and what is said when one was made, changed or removed.
+
+use clap::Args;
+use multiflexi_proto::v1::{Application, Artifact, Company, Credential, Job, RunTemplate};
+use serde_json::{Value, json};
+
+use super::missing;
+use crate::{arguments::ById, failure::Failure, output::Output};
+
+/// A message of the protocol that people know by a name and an id.
+pub trait Resource {
+    /// What people call it.
+    const NAME: &str;
+
+    /// Its id.
+    fn id(&self) -> i64;
+}
+
+macro_rules! resources {
+    ($($message:ty: $name:literal,)*) => {$(
+        impl Resource for $message {
+            const NAME: &str = $name;
+
+            fn id(&self) -> i64 {
+                self.id
+            }
+        }
+    )*};
+}
+
+resources! {
+    Application: "application",
+    Artifact: "artifact",
+    Company: "company",
+    Credential: "credential",
+    Job: "job",
+    RunTemplate: "run template",
+}
+
+/// What an answer must hold.
+pub fn given<R: Resource>(answered: Option<R>) -> Result<R, Failure> {
+    answered.ok_or_else(|| missing(R::NAME))
+}
+
+impl Output {
+    /// Tells what was done to a resource: `created`, `changed`.
+    pub fn done_to<R: Resource>(
+        self,
+        does: &str,
+        answered: Option<R>,
+        value: impl FnOnce(&R) -> Value,
+    ) -> Result<(), Failure> {
+        let resource = given(answered)?;
+        self.done(&value(&resource), &format!("{does} {} {}", R::NAME, resource.id()))
+    }
+
+    /// Tells that a resource is gone.
+    pub fn deleted<R: Resource>(self, id: i64) -> Result<(), Failure> {
+        let value = json!({ "id": id, "deleted": true });
+        self.done(&value, &format!("deleted {} {id}", R::NAME))
+    }
+}
+
+/// Names one thing that is removed.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Which.
+    #[command(flatten)]
+    pub by: ById,
+    /// With everything that depends on it: run templates, jobs, output, artifacts
+    #[arg(long)]
+    pub cascade: bool,
+}
