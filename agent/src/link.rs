@@ -93,9 +93,55 @@ pub struct Launch {
     /// What holds for its spool.
     #[serde(default)]
     pub quota: Quota,
-    /// Names of the variables whose values are masked in its output.
+    /// Names of the variables whose values are masked in its output; of files, the content.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Files to be written before the launch.
+    #[serde(default)]
+    pub files: Vec<File>,
+}
+
+impl Launch {
+    /// Bytes of its files and variables: nearly all that it holds.
+    pub fn size(&self) -> usize {
+        let files = self.files.iter().map(|file| file.content.len());
+        files.chain(self.environment.values().map(String::len)).sum()
+    }
+}
+
+/// A file that is delivered to a job.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct File {
+    /// The variable that holds its path.
+    pub variable: String,
+    /// Its name.
+    pub name: String,
+    /// What is in it.
+    #[serde(with = "base64_text")]
+    pub content: Vec<u8>,
+}
+
+impl fmt::Debug for File {
+    /// What is in it may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "File({}, {:?}, {} bytes)", self.variable, self.name, self.content.len())
+    }
+}
+
+/// Bytes as text, which is what JSON has.
+mod base64_text {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// How much output may wait on this host for the scheduler.

@@ -6,6 +6,7 @@
 //!     log       the framed output
 //!     durable   how much of the log the disk was given back
 //!     ended     how it ended, as JSON
+//!     files/    files that were given as variables, a folder each
 //!     work/     the working directory
 //! ```
 
@@ -78,6 +79,11 @@ pub fn durable(attempt: &Path) -> PathBuf {
 /// How an attempt ended, as JSON; not there before.
 pub fn ended(attempt: &Path) -> PathBuf {
     attempt.join("ended")
+}
+
+/// The folder of the files that were given to an attempt; not there if there are none.
+pub fn files(attempt: &Path) -> PathBuf {
+    attempt.join("files")
 }
 
 /// An attempt's working directory.

@@ -1,14 +1,22 @@
 //! The arguments that all commands share, and the list of commands.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
 use clap::{Args, Parser, Subcommand};
+use multiflexi_proto::v1::VariableFile;
 
 use crate::{
     commands::{
-        agents, applications, artifacts, companies, completion, credentials, demo, dev, jobs, man,
-        queue, resource::Delete, retention, run_templates,
+        agents, applications, artifacts, companies, completion, credential_types, credentials,
+        definitions, demo, dev, jobs, man, queue, resource::Delete, retention, run_templates,
     },
     exit_code,
     output::{Colours, Format},
@@ -16,6 +24,9 @@ use crate::{
 
 /// The scheduler that is asked if nobody names another.
 pub const SERVER: &str = "http://127.0.0.1:7780";
+
+/// Most bytes of a file that is given as a variable: what the scheduler takes.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]
@@ -141,6 +152,27 @@ pub enum Command {
     /// Delete a company
     #[command(name = "company:delete")]
     CompanyDelete(Delete),
+    /// List types of credentials
+    #[command(name = "credential-type:list", visible_alias = "credential-prototype:list")]
+    CredentialTypeList(Paging),
+    /// Show a type of credentials, with its variables
+    #[command(name = "credential-type:show", visible_alias = "credential-type:get")]
+    CredentialTypeShow(ById),
+    /// Import types of credentials from their definitions
+    #[command(
+        name = "credential-type:import-json",
+        visible_aliases = ["credential-type:import", "credential-prototype:import-json"]
+    )]
+    CredentialTypeImport(definitions::Import),
+    /// Export the definition of a type of credentials
+    #[command(name = "credential-type:export-json")]
+    CredentialTypeExport(definitions::Export),
+    /// Say all that is wrong with definitions of types of credentials
+    #[command(name = "credential-type:validate-json")]
+    CredentialTypeValidate(definitions::Validate),
+    /// Delete a type of credentials of which there is no credential
+    #[command(name = "credential-type:delete")]
+    CredentialTypeDelete(credential_types::Delete),
     /// List credentials, without their values
     #[command(name = "credential:list")]
     CredentialList(credentials::List),
@@ -167,13 +199,13 @@ pub enum Command {
     ApplicationList(Paging),
     /// Import applications from their definitions
     #[command(name = "application:import-json")]
-    ApplicationImport(applications::Import),
+    ApplicationImport(definitions::Import),
     /// Export the definition of an application
     #[command(name = "application:export-json")]
-    ApplicationExport(applications::Export),
+    ApplicationExport(definitions::Export),
     /// Say all that is wrong with definitions of applications
     #[command(name = "application:validate-json")]
-    ApplicationValidate(applications::Validate),
+    ApplicationValidate(definitions::Validate),
     /// Show the variables that an application takes
     #[command(name = "application:show-config")]
     ApplicationShowConfig(ById),
@@ -292,14 +324,59 @@ pub struct Environment {
     /// value is taken from this command's own environment, where nobody else sees it
     #[arg(long, value_parser = secret, value_name = "NAME[=VALUE]")]
     secret: Vec<(String, String)>,
+    /// A file for the process: its content is stored now, the agent writes it for the job's
+    /// user alone, and the variable holds the path; may be given again
+    #[arg(long, value_parser = file, value_name = "NAME=FILE")]
+    file: Vec<VariableFile>,
+    /// The same, stored encrypted and masked in the output
+    #[arg(long, value_parser = file, value_name = "NAME=FILE")]
+    secret_file: Vec<VariableFile>,
+}
+
+/// Variables as the protocol has them.
+pub struct Given {
+    /// Those that are texts.
+    pub values: HashMap<String, String>,
+    /// The names of texts that are secret.
+    pub secrets: Vec<String>,
+    /// Those that are files.
+    pub files: Vec<VariableFile>,
 }
 
 impl Environment {
-    /// All of them, and the names of those that are secret.
-    pub fn split(self) -> (HashMap<String, String>, Vec<String>) {
+    /// What was given.
+    pub fn given(self) -> Given {
         let secrets = self.secret.iter().map(|(name, _)| name.clone()).collect();
-        (self.env.into_iter().chain(self.secret).collect(), secrets)
+        let values = self.env.into_iter().chain(self.secret).collect();
+        let hidden = self.secret_file.into_iter();
+        let hidden = hidden.map(|file| VariableFile { secret: true, ..file });
+        Given { values, secrets, files: self.file.into_iter().chain(hidden).collect() }
     }
+}
+
+/// Reads a file that is given as a variable.
+fn file(text: &str) -> Result<VariableFile, String> {
+    let (name, path) = text
+        .split_once('=')
+        .filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        .ok_or_else(|| "a file looks like NAME=FILE".to_owned())?;
+    let path = Path::new(path);
+    let shown = path.display();
+    let file_name = path.file_name().and_then(OsStr::to_str);
+    let file_name = file_name.ok_or_else(|| format!("{shown} has no name that is UTF-8 text"))?;
+    let unreadable = |error: io::Error| format!("{shown} cannot be read: {error}");
+    let file = File::open(path).map_err(unreadable)?;
+    let mut content = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(format!("{shown} is larger than {} MiB, which is too large", MAX_FILE >> 20));
+    }
+    Ok(VariableFile {
+        name: name.to_owned(),
+        file_name: file_name.to_owned(),
+        content,
+        ..VariableFile::default()
+    })
 }
 
 /// Reads a secret variable: without a value it is one of our own.

@@ -9,8 +9,10 @@ use multiflexi_proto::{
         application_service_client::ApplicationServiceClient,
         artifact_service_client::ArtifactServiceClient,
         company_service_client::CompanyServiceClient,
-        credential_service_client::CredentialServiceClient, job_service_client::JobServiceClient,
-        queue_service_client::QueueServiceClient, retention_service_client::RetentionServiceClient,
+        credential_service_client::CredentialServiceClient,
+        credential_type_service_client::CredentialTypeServiceClient,
+        job_service_client::JobServiceClient, queue_service_client::QueueServiceClient,
+        retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
         secret_service_client::SecretServiceClient,
     },
@@ -102,6 +104,10 @@ impl Server {
     client!(
         /// Secrets.
         secrets: SecretServiceClient
+    );
+    client!(
+        /// Types of credentials.
+        credential_types: CredentialTypeServiceClient
     );
     client!(
         /// Credentials.

@@ -11,13 +11,15 @@ CREATE TABLE company (
 ) STRICT;
 
 -- The company's variables, for all its jobs. A secret value is sealed with the key of
--- that id, which is not in the database; so it is in `configuration`, and in the objects
+-- that id, which is not in the database; the value of a file is its content in base64,
+-- and `file_name` its name. So it is in `configuration` and `credata`, and in the objects
 -- of `job.env`.
 CREATE TABLE companyenv (
     company_id INTEGER NOT NULL REFERENCES company (id) ON DELETE CASCADE,
     keyword    TEXT NOT NULL,
     value      TEXT NOT NULL,
     key_id     TEXT,
+    file_name  TEXT,
     PRIMARY KEY (company_id, keyword)
 ) STRICT, WITHOUT ROWID;
 
@@ -65,24 +67,39 @@ CREATE TABLE configuration (
     name           TEXT NOT NULL,
     value          TEXT NOT NULL,
     key_id         TEXT,
+    file_name      TEXT,
     PRIMARY KEY (runtemplate_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- Types of credentials: `document` is the definition, JSON, as of `apps`.
+CREATE TABLE credential_type (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    code     TEXT NOT NULL UNIQUE,
+    name     TEXT NOT NULL,
+    uuid     TEXT UNIQUE,
+    version  TEXT,
+    document TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    created  INTEGER NOT NULL
+) STRICT;
 
 -- Secrets of a company under one name, and the run templates that use them.
 CREATE TABLE credentials (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     company_id INTEGER NOT NULL REFERENCES company (id) ON DELETE CASCADE,
     name       TEXT NOT NULL,
-    type       TEXT NOT NULL,
+    credential_type_id INTEGER REFERENCES credential_type (id),
     created    INTEGER NOT NULL,
     UNIQUE (company_id, name)
 ) STRICT;
+CREATE INDEX credentials_type ON credentials (credential_type_id);
 
 CREATE TABLE credata (
     credential_id INTEGER NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
     name          TEXT NOT NULL,
     value         TEXT NOT NULL,
     key_id        TEXT,
+    file_name     TEXT,
     PRIMARY KEY (credential_id, name)
 ) STRICT, WITHOUT ROWID;
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use multiflexi_fixture::Stack;
+use multiflexi_fixture::{Stack, search};
 use serde_json::Value;
 
 /// A definition with a bit of everything.
@@ -227,23 +227,11 @@ fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
         let shown = stack.cli.run(words).text();
         assert!(shown.contains("***") && !shown.contains("-of-the-"), "{shown}");
     }
-    let mut pending = vec![stack.folder().to_owned()];
-    let mut files = 0;
-    while let Some(folder) = pending.pop() {
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            if entry.file_type().unwrap().is_dir() {
-                pending.push(entry.path());
-            } else if entry.file_type().unwrap().is_file() {
-                files += 1;
-                let bytes = fs::read(entry.path()).unwrap();
-                for secret in ["token-of-the-company", "word-of-the-template", "key-of-the-job"] {
-                    let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-                    assert!(!found, "{secret} is in {}", entry.path().display());
-                }
-            }
-        }
+    for secret in ["token-of-the-company", "word-of-the-template", "key-of-the-job"] {
+        let (files, found) = search(stack.folder(), secret);
+        assert!(files >= 3, "the database and its log, and the keys");
+        assert!(found.is_empty(), "{secret} is in {found:?}");
     }
-    assert!(files >= 3, "the database and its log, and the keys");
 
     let keys = stack.folder().join("data/secrets.keys");
     let before = fs::read_to_string(&keys).unwrap();
@@ -251,48 +239,6 @@ fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
     let after = fs::read_to_string(&keys).unwrap();
     assert!(before.lines().count() == 1 && after.lines().count() == 1 && before != after);
     assert_eq!(stack.cli.run(["job:run", "1"]).text(), "*** *** ***\n20 20 14\n");
-}
-
-#[test]
-fn a_credential_is_used_by_the_templates_of_its_company_and_never_told() {
-    let stack = Stack::start();
-    let company = stack.company.to_string();
-    let words = ["credential:create", "--name", "bank", "--company", &company, "--type", "FioBank"];
-    let values = ["--env", "LOGIN=our-login", "--secret", "TOKEN=our-token"];
-    let credential = stack.cli.create(words.iter().chain(&values)).to_string();
-    let script = "echo $LOGIN $TOKEN; echo ${#LOGIN} ${#TOKEN}";
-    let template = stack.script(script, &["--env", "LOGIN=plain"]).to_string();
-    let assign = ["credential:assign", &credential, "--template", &template];
-    stack.cli.json(assign);
-    let job = stack.job(template.parse().unwrap()).to_string();
-    assert_eq!(stack.cli.run(["job:run", &job]).text(), "plain ***\n5 9\n");
-    let env = stack.cli.json(["job:env", &job]);
-    let variables = env["variables"].as_array().unwrap();
-    let of = |name: &str| variables.iter().find(|variable| variable["name"] == name).unwrap();
-    assert!(of("TOKEN")["layer"] == "credential" && of("TOKEN")["value"] == "***");
-    assert!(of("LOGIN")["layer"] == "run template" && of("LOGIN")["overridden"][0] == "credential");
-    let shown = stack.cli.json(["credential:show", &credential]);
-    assert_eq!(shown["variables"], serde_json::json!(["LOGIN", "TOKEN"]));
-    assert!(!shown.to_string().contains("our-"), "{shown}");
-    stack.cli.json([
-        "credential:update",
-        &credential,
-        "--secret",
-        "TOKEN=other",
-        "--unset",
-        "LOGIN",
-    ]);
-    assert_eq!(stack.cli.run(["job:run", &job]).text(), "plain ***\n5 5\n");
-
-    let used = stack.cli.run(["credential:delete", &credential]);
-    assert!(used.code == 77 && used.stderr.contains("1 run templates use"), "{}", used.stderr);
-    let other = stack.cli.create(["company:create", "--name", "Other"]).to_string();
-    let theirs = ["credential:create", "--name", "bank", "--company", &other];
-    let theirs = stack.cli.create(theirs).to_string();
-    let refused = stack.cli.run(["credential:assign", &theirs, "--template", &template]);
-    assert!(refused.stderr.contains("do not share"), "{}", refused.stderr);
-    stack.cli.json(["credential:delete", &credential, "--cascade"]);
-    assert_eq!(stack.cli.run(["job:run", &job]).text(), "plain\n5 0\n");
 }
 
 #[test]

@@ -38,6 +38,10 @@ use crate::{
     spool,
 };
 
+/// Most bytes of files and variables in one message to the supervisor, if it launches more
+/// than one attempt.
+const LAUNCHED: usize = 16 * 1024 * 1024;
+
 /// Messages that may wait for the network; more are gathered in the outbox.
 const OUTGOING: usize = 8;
 
@@ -352,7 +356,19 @@ impl Session<'_> {
             tracing::debug!(job = key.job_id, attempt = key.attempt, "launching");
             self.pump.send(Command::Begin { key, durable: 0, length: 0 }).await;
         }
-        self.supervisor.ask(Request::Launch(launches)).await;
+        // A message has its limit, and files can be large.
+        let mut batch = Vec::with_capacity(launches.len());
+        let mut bytes = 0;
+        for launch in launches {
+            let size = launch.size();
+            if bytes > 0 && bytes + size > LAUNCHED {
+                self.supervisor.ask(Request::Launch(std::mem::take(&mut batch))).await;
+                bytes = 0;
+            }
+            bytes += size;
+            batch.push(launch);
+        }
+        self.supervisor.ask(Request::Launch(batch)).await;
     }
 
     async fn cancel(&mut self, key: AttemptKey) {

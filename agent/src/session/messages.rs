@@ -5,7 +5,7 @@ use std::time::Duration;
 use multiflexi_proto::{duration, std_duration, timestamp, v1};
 
 use super::SpoolLimits;
-use crate::link::{AttemptKey, Cause, Completion, Launch, Overflow, Quota, Started};
+use crate::link::{AttemptKey, Cause, Completion, File, Launch, Overflow, Quota, Started};
 
 pub(super) fn key(key: Option<&v1::AttemptKey>) -> Option<AttemptKey> {
     let key = key?;
@@ -43,7 +43,12 @@ pub(super) fn launch(launch: v1::Launch, spool: SpoolLimits) -> Option<Launch> {
             overflow,
         },
         secrets: launch.secrets,
+        files: launch.files.into_iter().map(file).collect(),
     })
+}
+
+fn file(file: v1::VariableFile) -> File {
+    File { variable: file.name, name: file.file_name, content: file.content }
 }
 
 pub(super) fn started(key: AttemptKey, started: Started) -> v1::StartedAttempt {

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::{
     attempts::{Attempt, Wish},
     capture::{Capture, Captured},
+    files,
     hub::Hub,
     mask::Secrets,
     program::{self, NotLaunched},
@@ -37,6 +38,9 @@ pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
         nothing_ran(recorder, Cause::Cancelled)
     };
     let completion = Box::new(completion);
+    if let Err(error) = files::remove(&attempt.folder) {
+        say!("{}: its files cannot be removed now: {error}", attempt.key());
+    }
     attempt.write_down(&completion);
     attempt.set_ended(completion.clone());
     if attempt.wish() != Wish::Kill {
@@ -110,6 +114,7 @@ fn make_folder(attempt: &Attempt) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => result?,
     }
+    files::deliver(&attempt.launch, &attempt.folder)?;
     private.create(spool::work(&attempt.folder))
 }
 
@@ -121,6 +126,10 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
     };
     if !unmasked.is_empty() {
         trouble.push(format!("too short to be masked in its output: {}", unmasked.join(", ")));
+    }
+    let too_large = Secrets::too_large(&attempt.launch);
+    if !too_large.is_empty() {
+        trouble.push(format!("too large to be masked in its output: {}", too_large.join(", ")));
     }
     for survivor in &captured.killed.survivors {
         trouble.push(format!("{} ({}) could not be killed", survivor.name, survivor.pid));

@@ -13,6 +13,7 @@
 
 mod attempts;
 mod capture;
+mod files;
 mod hub;
 mod launch_job;
 mod mask;

@@ -2,12 +2,14 @@
 //! 127 and 126 is said here by the same codes, with a sentence.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     env,
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Read as _},
     os::unix::{
+        ffi::OsStrExt as _,
         fs::{FileTypeExt as _, PermissionsExt as _},
         process::CommandExt as _,
     },
@@ -15,6 +17,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use super::files;
 use crate::{
     link::Launch,
     spool::{self, MARKER},
@@ -52,6 +55,9 @@ pub(super) fn spawn(launch: &Launch, folder: &Path) -> Result<Child, NotLaunched
     let Some((name, arguments)) = launch.command.split_first() else {
         return Err(not_found("the command is empty".to_owned()));
     };
+    let arguments: Vec<Cow<'_, [u8]>> =
+        arguments.iter().map(|text| files::with_paths(launch, folder, text)).collect();
+    let arguments = || arguments.iter().map(|text| OsStr::from_bytes(text));
     let program = find(name, path, &work)?;
     // No `pre_exec` and a program with a slash: std then uses `posix_spawn`, which
     // costs the same however large this process is.
@@ -67,11 +73,11 @@ pub(super) fn spawn(launch: &Launch, folder: &Path) -> Result<Child, NotLaunched
             .stderr(Stdio::piped());
         command
     };
-    let started = command(&program).arg0(name).args(arguments).spawn();
+    let started = command(&program).arg0(name).args(arguments()).spawn();
     match started {
         Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) && is_script(&program) => {
             // A script without `#!`: shells have always run it themselves.
-            command(Path::new("/bin/sh")).arg(&program).args(arguments).spawn()
+            command(Path::new("/bin/sh")).arg(&program).args(arguments()).spawn()
         }
         started => started,
     }
@@ -86,7 +92,10 @@ fn environment(launch: &Launch, folder: &Path, work: &Path) -> BTreeMap<OsString
     });
     let mut environment: BTreeMap<OsString, OsString> = inherited.collect();
     environment.entry("PATH".into()).or_insert_with(|| PATH.into());
-    let own = launch.environment.iter().map(|(name, value)| (name.into(), value.into()));
+    let own = launch.environment.iter().map(|(name, value)| {
+        let value = files::with_paths(launch, folder, value);
+        (name.into(), OsStr::from_bytes(&value).to_owned())
+    });
     environment.extend(own);
     environment.insert("MULTIFLEXI_TMP".into(), work.into());
     environment.insert(MARKER.into(), folder.into());

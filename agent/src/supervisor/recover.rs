@@ -13,7 +13,7 @@ use std::{
 use multiflexi_program::say;
 use multiflexi_proto::frame;
 
-use super::{attempts::Attempt, hub::Hub, tree};
+use super::{attempts::Attempt, files, hub::Hub, tree};
 use crate::{
     link::{Cause, Completion, Launch, Quota},
     spool,
@@ -42,8 +42,10 @@ pub(super) fn recover(agent: &Path, hub: &Hub) -> io::Result<()> {
             grace_ms: 0,
             quota: Quota::default(),
             secrets: Vec::new(),
+            files: Vec::new(),
         };
         let attempt = Attempt::new(agent, launch, &hub.spooled)?;
+        files::remove(&attempt.folder)?;
         let completion = completion(&attempt)?;
         say!("{key} was left by an earlier supervisor: {:?}", completion.cause);
         attempt.grew(completion.log_length);

@@ -1,7 +1,5 @@
 //! `company:list`, `company:show`, `company:create`, `company:update`, `company:delete`.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use multiflexi_proto::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, GetCompanyRequest, ListCompaniesRequest,
@@ -15,7 +13,7 @@ use super::{
     variables,
 };
 use crate::{
-    arguments::{self, ById, Paging},
+    arguments::{self, ById, Given, Paging},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -27,7 +25,8 @@ fn value(company: &Company) -> Value {
         "name": company.name,
         "slug": json::text(&company.slug),
         "max_running": company.max_running,
-        "environment": company.environment.iter().collect::<BTreeMap<_, _>>(),
+        "environment": variables::environment(&company.environment),
+        "files": variables::files(&company.files),
         "created": json::time(company.created.as_ref()),
     })
 }
@@ -59,7 +58,7 @@ pub async fn show(server: &Server, output: Output, company_id: i64) -> Result<()
         ("name", company.name.clone()),
         ("slug", company.slug.clone()),
         ("jobs at once", limit(company.max_running)),
-        ("environment", variables(&company.environment)),
+        ("environment", variables::text(&company.environment, &company.files)),
         ("created", json::local(company.created.as_ref())),
     ];
     output.one(&value(&company), &fields)
@@ -84,13 +83,14 @@ pub struct Create {
 impl Create {
     /// Creates a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (environment, secrets) = self.environment.split();
+        let Given { values: environment, secrets, files } = self.environment.given();
         let request = CreateCompanyRequest {
             name: self.name,
             max_running: self.max_running,
             slug: self.slug,
             environment,
             secrets,
+            files,
         };
         let answer = server.companies().create_company(request).await?;
         output.done_to("created", answer.into_inner().company, value)
@@ -121,7 +121,7 @@ pub struct Update {
 impl Update {
     /// Changes a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (set_environment, secrets) = self.environment.split();
+        let Given { values: set_environment, secrets, files: set_files } = self.environment.given();
         let request = UpdateCompanyRequest {
             company_id: self.by.id(),
             name: self.name,
@@ -129,6 +129,7 @@ impl Update {
             max_running: self.max_running,
             set_environment,
             secrets,
+            set_files,
             unset_environment: self.unset,
         };
         let answer = server.companies().update_company(request).await?;

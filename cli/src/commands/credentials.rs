@@ -13,7 +13,7 @@ use super::{
     resource::{Delete, given},
 };
 use crate::{
-    arguments::{self, ById, Paging},
+    arguments::{self, ById, Given, Paging},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -100,19 +100,19 @@ pub struct Create {
     /// The company that it is of
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
     company: i64,
-    /// What it opens
-    #[arg(long, default_value = "", hide_default_value = true)]
+    /// The code of its type, which says what its variables are [default: no type]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "CODE")]
     r#type: String,
     #[command(flatten)]
     environment: arguments::Environment,
 }
 
 impl Create {
-    /// Creates a credential: all its variables are secret.
+    /// Creates a credential: all its variables are stored encrypted, and none is shown.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (variables, _) = self.environment.split();
+        let Given { values: variables, files, .. } = self.environment.given();
         let (company_id, name, r#type) = (self.company, self.name, self.r#type);
-        let request = CreateCredentialRequest { company_id, name, r#type, variables };
+        let request = CreateCredentialRequest { company_id, name, r#type, variables, files };
         let answer = server.credentials().create_credential(request).await?;
         output.done_to("created", answer.into_inner().credential, value)
     }
@@ -126,8 +126,8 @@ pub struct Update {
     /// Its name, unique in the company
     #[arg(long)]
     name: Option<String>,
-    /// What it opens
-    #[arg(long)]
+    /// The code of its type; empty for none
+    #[arg(long, value_name = "CODE")]
     r#type: Option<String>,
     #[command(flatten)]
     environment: arguments::Environment,
@@ -139,12 +139,13 @@ pub struct Update {
 impl Update {
     /// Changes a credential.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (set_variables, _) = self.environment.split();
+        let Given { values: set_variables, files: set_files, .. } = self.environment.given();
         let request = UpdateCredentialRequest {
             credential_id: self.by.id(),
             name: self.name,
             r#type: self.r#type,
             set_variables,
+            set_files,
             unset_variables: self.unset,
         };
         let answer = server.credentials().update_credential(request).await?;

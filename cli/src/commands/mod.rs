@@ -5,7 +5,9 @@ pub mod applications;
 pub mod artifacts;
 pub mod companies;
 pub mod completion;
+pub mod credential_types;
 pub mod credentials;
+pub mod definitions;
 pub mod demo;
 pub mod describe;
 pub mod dev;
@@ -16,14 +18,15 @@ pub mod resource;
 pub mod retention;
 pub mod run_templates;
 pub mod secrets;
+mod variables;
 
 use std::{
-    collections::HashMap,
     io::{self, IsTerminal as _},
     process::ExitCode,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use multiflexi_proto::v1::{Application, CredentialType};
 
 use crate::{
     arguments::{Arguments, Command, Global, Paging},
@@ -94,6 +97,22 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::CompanyCreate(create) => create.run(&server, output).await?,
         Command::CompanyUpdate(update) => update.run(&server, output).await?,
         Command::CompanyDelete(delete) => companies::delete(&server, output, delete).await?,
+        Command::CredentialTypeList(paging) => {
+            credential_types::list(&server, output, paging).await?;
+        }
+        Command::CredentialTypeShow(by) => {
+            credential_types::show(&server, output, by.id()).await?;
+        }
+        Command::CredentialTypeImport(import) => {
+            import.run::<CredentialType>(&server, output).await?;
+        }
+        Command::CredentialTypeExport(export) => {
+            export.run::<CredentialType>(&server, output).await?;
+        }
+        Command::CredentialTypeValidate(validate) => {
+            validate.run::<CredentialType>(&server, output).await?;
+        }
+        Command::CredentialTypeDelete(delete) => delete.run(&server, output).await?,
         Command::CredentialList(list) => list.run(&server, output).await?,
         Command::CredentialShow(by) => credentials::show(&server, output, by.id()).await?,
         Command::CredentialCreate(create) => create.run(&server, output).await?,
@@ -106,9 +125,11 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::ApplicationList(paging) => applications::list(&server, output, paging).await?,
         Command::ApplicationShow(by) => applications::show(&server, output, by.id()).await?,
         Command::ApplicationCreate(create) => create.run(&server, output).await?,
-        Command::ApplicationImport(import) => import.run(&server, output).await?,
-        Command::ApplicationExport(export) => export.run(&server, output).await?,
-        Command::ApplicationValidate(validate) => validate.run(&server, output).await?,
+        Command::ApplicationImport(import) => import.run::<Application>(&server, output).await?,
+        Command::ApplicationExport(export) => export.run::<Application>(&server, output).await?,
+        Command::ApplicationValidate(validate) => {
+            validate.run::<Application>(&server, output).await?;
+        }
         Command::ApplicationShowConfig(by) => {
             applications::show_config(&server, output, by.id()).await?;
         }
@@ -150,14 +171,6 @@ async fn pages(
         }
         token = std::mem::take(&mut list.next_page_token);
     }
-}
-
-/// Variables, for people: one a line.
-fn variables(environment: &HashMap<String, String>) -> String {
-    let mut lines: Vec<String> =
-        environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    lines.sort_unstable();
-    lines.join("\n")
 }
 
 /// A bar on stderr, if somebody sees it.

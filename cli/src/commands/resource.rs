@@ -2,7 +2,9 @@
 //! and what is said when one was made, changed or removed.
 
 use clap::Args;
-use multiflexi_proto::v1::{Application, Artifact, Company, Credential, Job, RunTemplate};
+use multiflexi_proto::v1::{
+    Application, Artifact, Company, Credential, CredentialType, Job, RunTemplate,
+};
 use serde_json::{Value, json};
 
 use super::missing;
@@ -34,6 +36,7 @@ resources! {
     Artifact: "artifact",
     Company: "company",
     Credential: "credential",
+    CredentialType: "credential type",
     Job: "job",
     RunTemplate: "run template",
 }

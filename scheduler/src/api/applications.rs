@@ -5,28 +5,28 @@ use std::sync::Arc;
 use multiflexi_proto::{
     timestamp,
     v1::{
-        self, CreateApplicationRequest, CreateApplicationResponse, DefinitionNote,
-        DeleteApplicationRequest, DeleteApplicationResponse, ExportApplicationRequest,
-        ExportApplicationResponse, GetApplicationRequest, GetApplicationResponse,
-        ImportApplicationRequest, ImportApplicationResponse, ImportOutcome,
-        ListApplicationsRequest, ListApplicationsResponse, UpdateApplicationRequest,
-        UpdateApplicationResponse, ValidateApplicationRequest, ValidateApplicationResponse,
-        application_service_server::ApplicationService,
+        self, CreateApplicationRequest, CreateApplicationResponse, DeleteApplicationRequest,
+        DeleteApplicationResponse, ExportApplicationRequest, ExportApplicationResponse,
+        GetApplicationRequest, GetApplicationResponse, ImportApplicationRequest,
+        ImportApplicationResponse, ListApplicationsRequest, ListApplicationsResponse,
+        UpdateApplicationRequest, UpdateApplicationResponse, ValidateApplicationRequest,
+        ValidateApplicationResponse, application_service_server::ApplicationService,
     },
 };
 use tonic::{Request, Response, Status};
 
-use super::{Services, parse};
+use super::{
+    Services,
+    definitions::{self, LANGUAGE},
+    parse,
+};
 use crate::{
     domain::{
-        application::{self, ArtifactPattern, Change, Definition, Field, Note},
+        application::{self, ArtifactPattern, Change, Definition, Field},
         ids::ApplicationId,
     },
-    store::{ApplicationRow, Page, Put, PutApplication},
+    store::{ApplicationRow, Page, PutApplication},
 };
-
-/// The language of texts that are for people.
-const LANGUAGE: &str = "en";
 
 fn application(row: ApplicationRow) -> v1::Application {
     let definition = row.definition;
@@ -81,10 +81,6 @@ fn artifact(pattern: &ArtifactPattern) -> v1::ApplicationArtifact {
     }
 }
 
-fn note(note: &Note) -> DefinitionNote {
-    DefinitionNote { path: note.path.clone(), text: note.text.clone() }
-}
-
 fn id(value: i64) -> Result<ApplicationId, Status> {
     parse::id("application_id", "application", value).map(ApplicationId)
 }
@@ -129,14 +125,10 @@ impl ApplicationService for Services {
         request: Request<ImportApplicationRequest>,
     ) -> Result<Response<ImportApplicationResponse>, Status> {
         let definition = application::parse(&request.into_inner().document)?;
-        let notes = definition.notes.iter().map(note).collect();
+        let notes = definitions::notes(&definition.notes);
         let definition = Arc::new(definition);
         let put = self.store.change(PutApplication { id: None, definition, replace: true }).await?;
-        let outcome = match put {
-            Put::Created(_) => ImportOutcome::Created,
-            Put::Changed(_) => ImportOutcome::Changed,
-            Put::Unchanged(_) => ImportOutcome::Unchanged,
-        };
+        let outcome = definitions::outcome(&put);
         let row = self.store.application(put.id()).await?;
         Ok(Response::new(ImportApplicationResponse {
             application: Some(application(row)),
@@ -157,21 +149,9 @@ impl ApplicationService for Services {
         &self,
         request: Request<ValidateApplicationRequest>,
     ) -> Result<Response<ValidateApplicationResponse>, Status> {
-        let answer = match application::parse(&request.into_inner().document) {
-            Ok(definition) => ValidateApplicationResponse {
-                faults: Vec::new(),
-                notes: definition.notes.iter().map(note).collect(),
-            },
-            Err(invalid) => ValidateApplicationResponse {
-                faults: invalid
-                    .faults
-                    .into_iter()
-                    .map(|fault| DefinitionNote { path: fault.path, text: fault.problem })
-                    .collect(),
-                notes: Vec::new(),
-            },
-        };
-        Ok(Response::new(answer))
+        let read = application::parse(&request.into_inner().document);
+        let (faults, notes) = definitions::looked_at(read, |definition| &definition.notes);
+        Ok(Response::new(ValidateApplicationResponse { faults, notes }))
     }
 
     async fn update_application(

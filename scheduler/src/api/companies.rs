@@ -28,6 +28,7 @@ fn company(row: CompanyRow) -> v1::Company {
         max_running: row.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
         slug: row.slug.unwrap_or_default(),
         secrets: row.environment.secret.iter().cloned().collect(),
+        files: environment::files(&row.environment),
         environment: environment::shown(row.environment, None),
     }
 }
@@ -58,7 +59,7 @@ impl CompanyService for Services {
             name: parse::name(&request.name)?,
             slug: slug(request.slug)?,
             max_running: parse::limit("max_running", request.max_running)?,
-            environment: parse::given(request.environment, request.secrets)?,
+            environment: parse::given(request.environment, request.secrets, request.files)?,
         };
         let id = self.store.change(create).await?;
         let row = self.store.company(id).await?;
@@ -98,8 +99,7 @@ impl CompanyService for Services {
             slug: request.slug.map(slug).transpose()?,
             max_running: parse::changed_limit("max_running", request.max_running)?,
             environment: parse::variable_change(
-                request.set_environment,
-                request.secrets,
+                parse::given(request.set_environment, request.secrets, request.set_files)?,
                 request.unset_environment,
             )?,
         };

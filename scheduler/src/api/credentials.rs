@@ -26,7 +26,7 @@ fn credential(row: CredentialRow) -> v1::Credential {
         company_id: row.company.0.0,
         company_name: row.company.1,
         name: row.name,
-        r#type: row.kind,
+        r#type: row.kind.unwrap_or_default(),
         variables: row.variables,
         run_template_ids: row.run_templates.into_iter().map(|id| id.0).collect(),
         created: Some(timestamp(row.created)),
@@ -37,9 +37,9 @@ fn id(value: i64) -> Result<CredentialId, Status> {
     parse::id("credential_id", "credential", value).map(CredentialId)
 }
 
-/// What a credential opens: a name, or nothing.
-fn kind(value: &str) -> Result<String, Status> {
-    if value.is_empty() { Ok(String::new()) } else { parse::name(value) }
+/// The code of a type; none if it is empty.
+fn kind(code: String) -> Option<String> {
+    Some(code).filter(|code| !code.is_empty())
 }
 
 impl Services {
@@ -58,8 +58,8 @@ impl CredentialService for Services {
         let create = CreateCredential {
             company: CompanyId(parse::id("company_id", "company", request.company_id)?),
             name: parse::name(&request.name)?,
-            kind: kind(&request.r#type)?,
-            variables: parse::variables(request.variables)?,
+            kind: kind(request.r#type),
+            variables: parse::given(request.variables, Vec::new(), request.files)?,
         };
         let id = self.store.change(create).await?;
         Ok(Response::new(CreateCredentialResponse { credential: self.credential(id).await? }))
@@ -100,9 +100,11 @@ impl CredentialService for Services {
         let update = UpdateCredential {
             id,
             name: request.name.as_deref().map(parse::name).transpose()?,
-            kind: request.r#type.as_deref().map(kind).transpose()?,
-            set: parse::variables(request.set_variables)?,
-            unset: request.unset_variables,
+            kind: request.r#type.map(kind),
+            variables: parse::variable_change(
+                parse::given(request.set_variables, Vec::new(), request.set_files)?,
+                request.unset_variables,
+            )?,
         };
         self.store.change(update).await?;
         Ok(Response::new(UpdateCredentialResponse { credential: self.credential(id).await? }))

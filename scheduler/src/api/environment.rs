@@ -2,25 +2,41 @@
 
 use std::collections::HashMap;
 
-use multiflexi_proto::v1::{GetJobEnvironmentResponse, JobVariable};
+use multiflexi_proto::v1::{GetJobEnvironmentResponse, JobVariable, VariableFile};
 use tonic::Status;
 
 use super::Services;
 use crate::domain::{
     application::Definition,
-    environment::{Given, Variables},
+    environment::{File, Given},
     ids::{AttemptKey, Fence, JobId},
-    job::{MASK, environment_of, run_begin, secrets_of, without_secrets},
+    job::{MASK, environment_of, run_begin, secrets_of, texts_of, without_secrets},
 };
 
-/// Variables for people: secrets are masked, those that were given so and those that the
+/// Those that are files, without their content.
+pub(super) fn files(given: &Given) -> Vec<VariableFile> {
+    let file = |(name, file): (&String, &File)| VariableFile {
+        name: name.clone(),
+        file_name: file.name.clone(),
+        content: Vec::new(),
+        secret: given.secret.contains(name),
+        size_bytes: size(file),
+    };
+    given.files.iter().map(file).collect()
+}
+
+fn size(file: &File) -> i64 {
+    i64::try_from(file.content.len()).unwrap_or(i64::MAX)
+}
+
+/// Variables for people that are texts: secrets are masked, those that were given so and those that the
 /// application, if there is one, declares so.
 pub(super) fn shown(given: Given, application: Option<&Definition>) -> HashMap<String, String> {
     let declared = |name: &str| {
         let field = application.and_then(|application| application.environment.get(name));
         field.is_some_and(|field| field.secret)
     };
-    let Given { values, secret } = given;
+    let Given { values, secret, .. } = given;
     let is_secret = |name: &str| secret.contains(name) || declared(name);
     let shown = |(name, value): (String, String)| match is_secret(&name) && !value.is_empty() {
         true => (name, MASK.to_owned()),
@@ -37,18 +53,23 @@ impl Services {
         let key = AttemptKey { job: id, number, fence: Fence(0) };
         let resolved = environment_of(key, &template, &job.environment)
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
-        let values: Variables =
-            resolved.iter().map(|(name, known)| (name.clone(), known.value.clone())).collect();
-        let secrets = secrets_of(&resolved);
+        let (texts, secrets) = (texts_of(&resolved), secrets_of(&resolved));
         let trouble = run_begin(key, &template, &job.environment).err();
         let variables = resolved.into_iter().map(|(name, known)| {
             let secret = known.secret;
-            let value = match secret && !known.value.is_empty() {
+            let value = match secret && known.file.is_none() && !known.value.is_empty() {
                 true => MASK.to_owned(),
-                false => without_secrets(&known.value, &secrets, &values),
+                false => without_secrets(&known.value, &secrets, &texts),
             };
-            let overridden = known.overridden.iter().map(ToString::to_string).collect();
-            JobVariable { name, value, layer: known.layer.to_string(), overridden, secret }
+            JobVariable {
+                name,
+                value,
+                layer: known.layer.to_string(),
+                overridden: known.overridden.iter().map(ToString::to_string).collect(),
+                secret,
+                size_bytes: known.file.as_ref().map_or(0, size),
+                file_name: known.file.map(|file| file.name).unwrap_or_default(),
+            }
         });
         Ok(GetJobEnvironmentResponse {
             variables: variables.collect(),

@@ -4,7 +4,9 @@ mod agents;
 mod applications;
 mod artifacts;
 mod companies;
+mod credential_types;
 mod credentials;
+mod definitions;
 mod environment;
 mod jobs;
 mod parse;
@@ -24,8 +26,10 @@ use multiflexi_proto::{
         application_service_server::ApplicationServiceServer,
         artifact_service_server::ArtifactServiceServer,
         company_service_server::CompanyServiceServer,
-        credential_service_server::CredentialServiceServer, job_service_server::JobServiceServer,
-        queue_service_server::QueueServiceServer, retention_service_server::RetentionServiceServer,
+        credential_service_server::CredentialServiceServer,
+        credential_type_service_server::CredentialTypeServiceServer,
+        job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
+        retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
         secret_service_server::SecretServiceServer,
     },
@@ -104,6 +108,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(service!(ArtifactServiceServer))
         .add_service(service!(CompanyServiceServer))
         .add_service(service!(CredentialServiceServer))
+        .add_service(service!(CredentialTypeServiceServer))
         .add_service(service!(ApplicationServiceServer))
         .add_service(service!(RunTemplateServiceServer))
         .add_service(service!(SecretServiceServer))

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use multiflexi_proto::std_duration;
+use multiflexi_proto::{std_duration, v1::VariableFile};
 use tonic::Status;
 
 use super::status::invalid;
-use crate::domain::environment::{self, Given, VariableChange, Variables};
+use crate::domain::environment::{self, File, Given, Value, VariableChange, Variables};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 128;
@@ -101,30 +101,33 @@ pub(super) fn changed_limit(
     }
 }
 
-/// Variables of which some are secret.
+/// Variables of which some are secret and some are files.
 pub(super) fn given(
     values: HashMap<String, String>,
     secrets: Vec<String>,
+    files: Vec<VariableFile>,
 ) -> Result<Given, Status> {
-    let (values, secret) = (variables(values)?, BTreeSet::from_iter(secrets));
-    match secret.iter().find(|name| !values.contains_key(*name)) {
-        None => Ok(Given { values, secret }),
-        Some(name) => {
-            let name: String = name.chars().take(80).collect();
-            let reason = format!("{name:?} is said to be secret, and is none of the variables");
-            Err(invalid("secrets", reason))
-        }
+    let mut given = Given::from(variables(values)?);
+    if let Some(name) = secrets.iter().find(|name| !given.contains(name)) {
+        let name: String = name.chars().take(80).collect();
+        let reason = format!("{name:?} is said to be secret, and is none of the variables");
+        return Err(invalid("secrets", reason));
     }
+    given.secret = BTreeSet::from_iter(secrets);
+    for VariableFile { name, file_name, content, secret, .. } in files {
+        environment::check_name(&name).map_err(|error| invalid("files", error))?;
+        if given.contains(&name) {
+            return Err(invalid("files", format!("{name} is given twice: give it once")));
+        }
+        given.set(name, Value::File(File { name: file_name, content }), secret);
+    }
+    environment::check_files(&given.files).map_err(|error| invalid("files", error))?;
+    Ok(given)
 }
 
 /// Variables to be set and removed.
-pub(super) fn variable_change(
-    set: HashMap<String, String>,
-    secrets: Vec<String>,
-    unset: Vec<String>,
-) -> Result<VariableChange, Status> {
-    let set = given(set, secrets)?;
-    if let Some(name) = unset.iter().find(|name| set.contains_key(*name)) {
+pub(super) fn variable_change(set: Given, unset: Vec<String>) -> Result<VariableChange, Status> {
+    if let Some(name) = unset.iter().find(|name| set.contains(name)) {
         let reason = format!("{name} is to be set and to be removed");
         return Err(invalid("unset_environment", reason));
     }
@@ -141,7 +144,7 @@ pub(super) fn priority(value: i32) -> Result<i32, Status> {
 }
 
 /// Variables for a process.
-pub(super) fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
+fn variables(values: HashMap<String, String>) -> Result<Variables, Status> {
     let variables: Variables = BTreeMap::from_iter(values);
     environment::check(&variables).map_err(|error| invalid("environment", error))?;
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len() + 2).sum();

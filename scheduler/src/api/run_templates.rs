@@ -37,6 +37,7 @@ const MAX_ATTEMPTS: i32 = 1000;
 fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
     let template = row.template;
     v1::RunTemplate {
+        missing_credentials: template.missing_credentials(),
         id: template.id.0,
         name: template.name,
         application_id: template.application.0,
@@ -44,6 +45,7 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         company_id: template.company.0,
         company_name: template.company_name,
         secrets: template.environment.secret.iter().cloned().collect(),
+        files: environment::files(&template.environment),
         environment: environment::shown(template.environment, Some(&template.definition)),
         timeout: template.timeout.map(duration),
         grace: Some(duration(template.grace)),
@@ -134,8 +136,7 @@ fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status
         id: RunTemplateId(id),
         name: request.name.as_deref().map(parse::name).transpose()?,
         environment: parse::variable_change(
-            request.set_environment,
-            request.secrets,
+            parse::given(request.set_environment, request.secrets, request.set_files)?,
             request.unset_environment,
         )?,
         timeout: parse::duration("timeout", request.timeout.as_ref())?
@@ -163,7 +164,7 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
             request.application_id,
         )?),
         company: CompanyId(parse::id("company_id", "company", request.company_id)?),
-        environment: parse::given(request.environment, request.secrets)?,
+        environment: parse::given(request.environment, request.secrets, request.files)?,
         timeout,
         grace: parse::duration("grace", request.grace.as_ref())?.unwrap_or(GRACE),
         lost_after: parse::duration("lost_after", request.lost_after.as_ref())?

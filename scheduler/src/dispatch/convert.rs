@@ -13,6 +13,10 @@ use crate::domain::{
     job::{Completion, EndCause, FailedArtifact, Launch, Leftover, Overflow, StreamSummary, Usage},
 };
 
+/// Most bytes of files and variables in one message of offers, if it holds more than one:
+/// a message may have 16 MiB, and there are names and arguments besides.
+const OFFERED: usize = 4 * 1024 * 1024;
+
 /// Reads a key; none if the message has none.
 pub(crate) fn key(key: Option<&v1::AttemptKey>) -> Option<AttemptKey> {
     key.map(|key| AttemptKey {
@@ -50,20 +54,45 @@ pub(super) fn withdraw(keys: &[AttemptKey], reason: &str) -> Message {
     Message::Withdraw(v1::Withdraw { keys: to_keys(keys), reason: reason.to_owned() })
 }
 
-pub(super) fn offer(launches: Vec<Launch>) -> Message {
-    let launches = launches
-        .into_iter()
-        .map(|launch| v1::Launch {
-            key: Some(to_key(launch.key)),
-            command: launch.command,
-            environment: launch.environment.into_iter().collect(),
-            timeout: launch.timeout.map(duration),
-            grace: Some(duration(launch.grace)),
-            overflow: overflow(launch.overflow).into(),
-            secrets: launch.secrets,
-        })
-        .collect();
-    Message::Offer(v1::Offer { launches })
+/// The fewest messages that hold these launches: one, unless there are large files or very
+/// large variables.
+pub(super) fn offers(launches: Vec<Launch>) -> Vec<Message> {
+    let mut offers = vec![v1::Offer::default()];
+    let mut bytes = 0;
+    for launch in launches {
+        let files = launch.files.values().map(|file| file.content.len());
+        let texts = launch.environment.values().map(String::len);
+        let size: usize = files.chain(texts).sum();
+        if bytes > 0 && bytes + size > OFFERED {
+            offers.push(v1::Offer::default());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(offer) = offers.last_mut() {
+            offer.launches.push(to_launch(launch));
+        }
+    }
+    offers.into_iter().map(Message::Offer).collect()
+}
+
+fn to_launch(launch: Launch) -> v1::Launch {
+    let files = launch.files.into_iter().map(|(name, file)| v1::VariableFile {
+        secret: launch.secrets.contains(&name),
+        name,
+        file_name: file.name,
+        size_bytes: i64::try_from(file.content.len()).unwrap_or(i64::MAX),
+        content: file.content,
+    });
+    v1::Launch {
+        key: Some(to_key(launch.key)),
+        command: launch.command,
+        environment: launch.environment.into_iter().collect(),
+        timeout: launch.timeout.map(duration),
+        grace: Some(duration(launch.grace)),
+        overflow: overflow(launch.overflow).into(),
+        files: files.collect(),
+        secrets: launch.secrets,
+    }
 }
 
 pub(crate) fn overflow(overflow: Overflow) -> v1::OutputOverflow {

@@ -79,7 +79,9 @@ impl Dispatch {
             agent.hold(keys.iter().copied(), Phase::Offered);
             self.shared.offers.add(agent.id, &keys, self.shared.settings.offer_deadline);
             self.notify(&keys);
-            agent.send(convert::offer(claimed.launches)).await;
+            for offer in convert::offers(claimed.launches) {
+                agent.send(offer).await;
+            }
             if agent.stop.is_cancelled() {
                 // It went while it was served: nobody else takes the offers back.
                 self.take_back(agent, &keys, "its agent went before it was offered").await;

@@ -8,6 +8,18 @@ macro_rules! id {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(pub i64);
 
+        impl From<i64> for $name {
+            fn from(id: i64) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<$name> for i64 {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -35,6 +47,10 @@ id!(
 id!(
     /// Names a credential.
     CredentialId
+);
+id!(
+    /// Names a type of credentials.
+    CredentialTypeId
 );
 id!(
     /// Names an artifact.

@@ -3,6 +3,8 @@
 
 pub mod application;
 pub mod command_line;
+pub mod credential_type;
+pub mod definition;
 pub mod environment;
 pub mod exit_code;
 pub mod ids;

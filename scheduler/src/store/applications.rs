@@ -1,22 +1,17 @@
-//! Applications: table `apps`. A definition is read once and kept in memory, by its
-//! revision: a claim does not read documents.
+//! Applications: table `apps`.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
-use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
+use sqlx::{Row as _, any::AnyRow};
 
 use super::{
     Change, Page, Store, StoreError, Tx,
-    dialect::Kind,
-    jobs,
+    documents::Document as _,
     rows::{self, is_taken},
     variables::{self, RUN_TEMPLATE},
 };
 use crate::domain::{
-    application::{self, Definition},
+    application::Definition,
     environment::{Given, VariableChange},
     ids::ApplicationId,
 };
@@ -32,63 +27,6 @@ pub struct ApplicationRow {
     pub created: i64,
 }
 
-/// Definitions that were read, with their revisions.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Definitions(Arc<Mutex<HashMap<ApplicationId, Revision>>>);
-
-/// A definition with its revision.
-type Revision = (i64, Arc<Definition>);
-
-impl Definitions {
-    fn known(&self, id: ApplicationId, revision: i64) -> Option<Arc<Definition>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, definition) = known.get(&id)?;
-        (*known == revision).then(|| Arc::clone(definition))
-    }
-
-    /// The definitions of these applications, each with the revision that is wanted.
-    /// One that has changed since is there as it is now.
-    pub(super) async fn of<'c>(
-        &self,
-        conn: impl sqlx::Executor<'c, Database = sqlx::Any>,
-        dialect: super::Dialect,
-        wanted: &HashMap<ApplicationId, i64>,
-    ) -> Result<HashMap<ApplicationId, Arc<Definition>>, StoreError> {
-        let mut found = HashMap::with_capacity(wanted.len());
-        let mut unknown = Vec::new();
-        for (id, revision) in wanted {
-            match self.known(*id, *revision) {
-                Some(definition) => drop(found.insert(*id, definition)),
-                None => unknown.push([id.0]),
-            }
-        }
-        if unknown.is_empty() {
-            return Ok(found);
-        }
-        let chosen = dialect.rows("$1", &[("id", Kind::Int)]);
-        let sql = format!(
-            "SELECT id, document, revision FROM apps WHERE id IN (SELECT r.id FROM {chosen})"
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(serde_json::json!(unknown).to_string())
-            .fetch_all(conn)
-            .await?;
-        for row in &rows {
-            let id = ApplicationId(row.try_get(0)?);
-            let definition = Arc::new(definition(&row.try_get::<String, _>(1)?)?);
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(id, (row.try_get(2)?, Arc::clone(&definition)));
-            found.insert(id, definition);
-        }
-        Ok(found)
-    }
-}
-
-/// A stored document was valid when it was stored.
-fn definition(document: &str) -> Result<Definition, sqlx::Error> {
-    application::parse(document).map_err(jobs::decode)
-}
-
 /// Stores an application's definition: a new application, or another definition of one
 /// that is there, which is told by its UUID or else by its name.
 #[derive(Clone, Debug)]
@@ -101,29 +39,29 @@ pub struct PutApplication {
     pub replace: bool,
 }
 
-/// What became of it.
+/// What became of a definition that was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum Put<Id> {
     /// There was none.
-    Created(ApplicationId),
+    Created(Id),
     /// There was one with another definition.
-    Changed(ApplicationId),
+    Changed(Id),
     /// There was one with this very definition.
-    Unchanged(ApplicationId),
+    Unchanged(Id),
 }
 
-impl Put {
-    /// The application.
-    pub fn id(self) -> ApplicationId {
+impl<Id> Put<Id> {
+    /// What has the definition.
+    pub fn id(self) -> Id {
         let (Self::Created(id) | Self::Changed(id) | Self::Unchanged(id)) = self;
         id
     }
 }
 
 impl Change for PutApplication {
-    type Output = Put;
+    type Output = Put<ApplicationId>;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Put, StoreError> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Put<ApplicationId>, StoreError> {
         let definition = &self.definition;
         let name = definition.name.main();
         let known = sqlx::query(
@@ -198,7 +136,7 @@ async fn seal_declared(
     definition: &Definition,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
-        "SELECT c.runtemplate_id, c.name, c.value, c.key_id FROM configuration c \
+        "SELECT c.runtemplate_id, c.name, c.value, c.key_id, c.file_name FROM configuration c \
          JOIN runtemplate t ON t.id = c.runtemplate_id WHERE t.app_id = $1 AND c.key_id IS NULL",
     )
     .bind(id.0)
@@ -210,9 +148,8 @@ async fn seal_declared(
     }
     for (template, given) in plain {
         let mut set = variables::declare(&given, definition);
-        let secret = std::mem::take(&mut set.secret);
-        set.values.retain(|name, _| secret.contains(name));
-        set.secret = secret;
+        let secret = set.secret.clone();
+        set.retain(|name| secret.contains(name));
         let change = VariableChange { set, unset: Vec::new() };
         variables::change(tx, &RUN_TEMPLATE, template, &change).await?;
     }
@@ -245,7 +182,7 @@ const COLUMNS: &str = "SELECT id, document, created FROM apps";
 fn row(row: &AnyRow) -> Result<ApplicationRow, sqlx::Error> {
     Ok(ApplicationRow {
         id: ApplicationId(row.try_get(0)?),
-        definition: Arc::new(definition(&row.try_get::<String, _>(1)?)?),
+        definition: Arc::new(Definition::stored(&row.try_get::<String, _>(1)?)?),
         created: row.try_get(2)?,
     })
 }

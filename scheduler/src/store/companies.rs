@@ -190,7 +190,7 @@ impl Store {
         let ids: Vec<[i64; 1]> = companies.iter().map(|company| [company.id.0]).collect();
         let chosen = self.dialect.rows("$1", &[("id", Kind::Int)]);
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT company_id, keyword, value, key_id FROM companyenv \
+            "SELECT company_id, keyword, value, key_id, file_name FROM companyenv \
              WHERE company_id IN (SELECT r.id FROM {chosen})"
         )))
         .bind(serde_json::json!(ids).to_string())
@@ -199,7 +199,7 @@ impl Store {
         let mut found = HashMap::<i64, Given>::new();
         for row in &rows {
             let of = found.entry(row.try_get(0)?).or_default();
-            variables::read(row, 1, &self.vault, of)?;
+            variables::read(row, 1, &self.known.vault, of)?;
         }
         for company in &mut companies {
             company.environment = found.remove(&company.id.0).unwrap_or_default();

@@ -1,19 +1,20 @@
 //! Credentials, with their variables in table `credata` and their use in `runtplcreds`.
-//! All their values are secret.
+//! All their values are stored sealed; their type, if they have one, says what jobs need
+//! not hide.
 
 use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, Page, Store, StoreError, Tx,
+    Change, Page, Store, StoreError, Tx, credential_types,
     dialect::Kind,
     rows,
     variables::{self, CREDENTIAL},
 };
 use crate::domain::{
-    environment::{Given, VariableChange, Variables},
-    ids::{CompanyId, CredentialId, RunTemplateId},
+    environment::{Given, VariableChange},
+    ids::{CompanyId, CredentialId, CredentialTypeId, RunTemplateId},
 };
 
 /// A credential, without its values.
@@ -25,8 +26,8 @@ pub struct CredentialRow {
     pub company: (CompanyId, String),
     /// Its name.
     pub name: String,
-    /// What it opens.
-    pub kind: String,
+    /// The code of its type, if it has one.
+    pub kind: Option<String>,
     /// The names of its variables.
     pub variables: Vec<String>,
     /// The run templates that use it.
@@ -42,15 +43,52 @@ pub struct CreateCredential {
     pub company: CompanyId,
     /// Its name.
     pub name: String,
-    /// What it opens.
-    pub kind: String,
+    /// The code of its type, if it has one.
+    pub kind: Option<String>,
     /// Its variables.
-    pub variables: Variables,
+    pub variables: Given,
 }
 
-/// All of these are secret.
-fn secret(variables: &Variables) -> Given {
-    Given { values: variables.clone(), secret: variables.keys().cloned().collect() }
+/// All of these are sealed.
+fn sealed(given: &Given) -> Given {
+    let secret = given.names().cloned().collect();
+    Given { secret, ..given.clone() }
+}
+
+/// The id of the type of this code, if one is given; 0 for none. Refuses variables that are
+/// not what the type says.
+async fn checked_type(
+    tx: &mut Tx<'_>,
+    kind: Option<(CredentialTypeId, i64)>,
+    variables: &Given,
+) -> Result<i64, StoreError> {
+    let Some((id, revision)) = kind else { return Ok(0) };
+    let wanted = [(id, revision)].into();
+    let types = tx.known.credential_types.of(&mut *tx.conn, tx.dialect, &wanted).await?;
+    for kind in types.values() {
+        let faults = kind.faults(variables);
+        if !faults.is_empty() {
+            let (code, faults) = (&kind.code, faults.join("; "));
+            let refusal = format!("this is no credential of type {code}: {faults}");
+            return Err(StoreError::Invalid(refusal));
+        }
+    }
+    Ok(id.0)
+}
+
+/// What a credential has now, with a change.
+async fn changed(tx: &mut Tx<'_>, id: i64, change: &VariableChange) -> Result<Given, StoreError> {
+    let rows =
+        sqlx::query("SELECT name, value, key_id, file_name FROM credata WHERE credential_id = $1")
+            .bind(id)
+            .fetch_all(&mut *tx.conn)
+            .await?;
+    let mut given = Given::default();
+    for row in &rows {
+        variables::read(row, 0, tx.vault, &mut given)?;
+    }
+    given.change(change);
+    Ok(given)
 }
 
 impl Change for CreateCredential {
@@ -59,19 +97,24 @@ impl Change for CreateCredential {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<CredentialId, StoreError> {
         let company = self.company.0;
         rows::found(tx, "SELECT id FROM company WHERE id = $1", "company", company).await?;
+        let kind = match &self.kind {
+            Some(code) => Some(credential_types::of_code(tx, code).await?),
+            None => None,
+        };
+        let kind = checked_type(tx, kind, &self.variables).await?;
         let id: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO credentials (company_id, name, type, created) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (company_id, name) DO NOTHING RETURNING id",
+            "INSERT INTO credentials (company_id, name, credential_type_id, created) \
+             VALUES ($1, $2, NULLIF($3, 0), $4) ON CONFLICT (company_id, name) DO NOTHING RETURNING id",
         )
         .bind(company)
         .bind(self.name.clone())
-        .bind(self.kind.clone())
+        .bind(kind)
         .bind(tx.now)
         .fetch_optional(&mut *tx.conn)
         .await?;
         let taken = || StoreError::AlreadyExists { what: "credential", name: self.name.clone() };
         let id = id.ok_or_else(taken)?;
-        let change = VariableChange { set: secret(&self.variables), unset: Vec::new() };
+        let change = VariableChange { set: sealed(&self.variables), unset: Vec::new() };
         variables::change(tx, &CREDENTIAL, id, &change).await?;
         Ok(CredentialId(id))
     }
@@ -84,12 +127,10 @@ pub struct UpdateCredential {
     pub id: CredentialId,
     /// Its name.
     pub name: Option<String>,
-    /// What it opens.
-    pub kind: Option<String>,
-    /// Variables to be set.
-    pub set: Variables,
-    /// Names of variables to be removed.
-    pub unset: Vec<String>,
+    /// The code of its type; `Some(None)` for none.
+    pub kind: Option<Option<String>>,
+    /// Its variables.
+    pub variables: VariableChange,
 }
 
 impl Change for UpdateCredential {
@@ -104,19 +145,35 @@ impl Change for UpdateCredential {
                 return Err(StoreError::AlreadyExists { what: "credential", name: name.clone() });
             }
         }
-        let updated = sqlx::query(
-            "UPDATE credentials SET name = COALESCE($2, name), type = COALESCE($3, type) \
-             WHERE id = $1",
+        let before = sqlx::query(
+            "SELECT y.id, y.revision FROM credentials k \
+             LEFT JOIN credential_type y ON y.id = k.credential_type_id WHERE k.id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&mut *tx.conn)
+        .await?
+        .ok_or(StoreError::NotFound { what: "credential", id })?;
+        let kind = match &self.kind {
+            Some(Some(code)) => Some(credential_types::of_code(tx, code).await?),
+            Some(None) => None,
+            None => match before.try_get::<Option<i64>, _>(0)? {
+                Some(kind) => Some((CredentialTypeId(kind), before.try_get(1)?)),
+                None => None,
+            },
+        };
+        let variables = changed(tx, id, &self.variables).await?;
+        let kind = checked_type(tx, kind, &variables).await?;
+        sqlx::query(
+            "UPDATE credentials SET name = COALESCE($2, name), \
+             credential_type_id = NULLIF($3, 0) WHERE id = $1",
         )
         .bind(id)
         .bind(self.name.clone())
-        .bind(self.kind.clone())
+        .bind(kind)
         .execute(&mut *tx.conn)
         .await?;
-        if updated.rows_affected() == 0 {
-            return Err(StoreError::NotFound { what: "credential", id });
-        }
-        let change = VariableChange { set: secret(&self.set), unset: self.unset.clone() };
+        let VariableChange { set, unset } = &self.variables;
+        let change = VariableChange { set: sealed(set), unset: unset.clone() };
         variables::change(tx, &CREDENTIAL, id, &change).await
     }
 }
@@ -202,8 +259,9 @@ impl Store {
         page: Page,
     ) -> Result<Vec<CredentialRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT k.id, k.company_id, c.name, k.name, k.type, k.created FROM credentials k \
-             JOIN company c ON c.id = k.company_id WHERE k.id > $1 \
+            "SELECT k.id, k.company_id, c.name, k.name, y.code, k.created FROM credentials k \
+             JOIN company c ON c.id = k.company_id \
+             LEFT JOIN credential_type y ON y.id = k.credential_type_id WHERE k.id > $1 \
              AND ($2 = 0 OR k.company_id = $2) ORDER BY k.id LIMIT $3",
         )
         .bind(page.after.unwrap_or(0))

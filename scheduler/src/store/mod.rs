@@ -10,9 +10,11 @@ mod agents;
 mod applications;
 mod artifacts;
 mod companies;
+mod credential_types;
 mod credentials;
 mod decisions;
 mod dialect;
+mod documents;
 mod error;
 mod jobs;
 mod logs;
@@ -41,6 +43,7 @@ pub use artifacts::{
     hex,
 };
 pub use companies::{CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
+pub use credential_types::{CredentialTypeRow, DeleteCredentialType, PutCredentialType};
 pub use credentials::{
     AssignCredential, CreateCredential, CredentialRow, DeleteCredential, UpdateCredential,
 };
@@ -80,8 +83,7 @@ pub struct Store {
     readers: AnyPool,
     writer: writer::Writer,
     dialect: Dialect,
-    definitions: applications::Definitions,
-    vault: Vault,
+    known: documents::Known,
 }
 
 impl Store {
@@ -104,15 +106,14 @@ impl Store {
             .min_connections(0)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
-        let definitions = applications::Definitions::default();
-        let known = (definitions.clone(), vault.clone());
-        let writer = writer::Writer::start(connection, options, dialect, known);
-        Ok(Self { readers, writer, dialect, definitions, vault })
+        let known = documents::Known::new(vault);
+        let writer = writer::Writer::start(connection, options, dialect, known.clone());
+        Ok(Self { readers, writer, dialect, known })
     }
 
     /// Seals and opens its secrets.
     pub fn vault(&self) -> &Vault {
-        &self.vault
+        &self.known.vault
     }
 
     /// Which database it is.

@@ -1,14 +1,17 @@
 //! Variables that something has: a company, a run template, a job. Secret ones are
-//! stored sealed.
+//! stored sealed; a file is stored as its name and its content in base64.
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, json};
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
 use super::{StoreError, Tx, dialect::Kind, jobs};
 use crate::{
     domain::{
         application::Definition,
-        environment::{Given, VariableChange},
+        environment::{File, Given, Value, VariableChange},
     },
     vault::{Sealed, Vault},
 };
@@ -36,9 +39,42 @@ pub(super) const CREDENTIAL: VariablesOf =
 pub(super) fn declare(given: &Given, application: &Definition) -> Given {
     let mut given = given.clone();
     let declared = |name: &&String| application.environment.get(*name).is_some_and(|f| f.secret);
-    let secret: Vec<String> = given.values.keys().filter(declared).cloned().collect();
+    let secret: Vec<String> = given.names().filter(declared).cloned().collect();
     given.secret.extend(secret);
     given
+}
+
+/// A variable as it is stored, before it is sealed.
+struct Stored<'g> {
+    name: &'g str,
+    value: Cow<'g, str>,
+    /// The name of the file, if it is one.
+    file: Option<&'g str>,
+    secret: bool,
+}
+
+fn stored(given: &Given) -> impl Iterator<Item = Stored<'_>> {
+    let secret = |name: &String| given.secret.contains(name);
+    let texts = given.values.iter().map(move |(name, text)| {
+        let value = Cow::Borrowed(text.as_str());
+        Stored { name, value, file: None, secret: secret(name) }
+    });
+    let files = given.files.iter().map(move |(name, file)| {
+        let value = Cow::Owned(STANDARD.encode(&file.content));
+        Stored { name, value, file: Some(&file.name), secret: secret(name) }
+    });
+    texts.chain(files)
+}
+
+/// What was [`stored`].
+fn taken(value: String, file: Option<String>) -> Result<Value, StoreError> {
+    Ok(match file {
+        None => Value::Text(value),
+        Some(name) => {
+            let content = STANDARD.decode(value).map_err(jobs::decode)?;
+            Value::File(File { name, content })
+        }
+    })
 }
 
 /// Sets and removes variables.
@@ -50,7 +86,7 @@ pub(super) async fn change(
 ) -> Result<(), StoreError> {
     let VariablesOf { table, owner: id, name } = of;
     let names: Vec<[&String; 1]> =
-        change.unset.iter().chain(change.set.keys()).map(|n| [n]).collect();
+        change.unset.iter().chain(change.set.names()).map(|n| [n]).collect();
     if !names.is_empty() {
         let rows = tx.dialect.rows("$2", &[("k_name", Kind::Text)]);
         let sql = format!(
@@ -63,31 +99,36 @@ pub(super) async fn change(
             .await?;
     }
     if !change.set.is_empty() {
-        let columns = [("k_name", Kind::Text), ("k_value", Kind::Text), ("k_key", Kind::Text)];
+        let columns = [
+            ("k_name", Kind::Text),
+            ("k_value", Kind::Text),
+            ("k_key", Kind::Text),
+            ("k_file", Kind::Text),
+        ];
         let rows = tx.dialect.rows("$2", &columns);
         let sql = format!(
-            "INSERT INTO {table} ({id}, {name}, value, key_id) \
-             SELECT $1, r.k_name, r.k_value, r.k_key FROM {rows}"
+            "INSERT INTO {table} ({id}, {name}, value, key_id, file_name) \
+             SELECT $1, r.k_name, r.k_value, r.k_key, r.k_file FROM {rows}"
         );
-        let mut values = Vec::with_capacity(change.set.len());
-        for (name, value) in change.set.iter() {
-            values.push(if change.set.secret.contains(name) {
-                let sealed = tx.vault.seal(name, value)?;
-                json!([name, sealed.value, sealed.key])
+        let mut values = Vec::new();
+        for Stored { name, value, file, secret } in stored(&change.set) {
+            values.push(if secret {
+                let sealed = tx.vault.seal(name, &value)?;
+                json!([name, sealed.value, sealed.key, file])
             } else {
-                json!([name, value, null])
+                json!([name, value, null, file])
             });
         }
         sqlx::query(AssertSqlSafe(sql))
             .bind(owner)
-            .bind(Value::Array(values).to_string())
+            .bind(json!(values).to_string())
             .execute(&mut *tx.conn)
             .await?;
     }
     Ok(())
 }
 
-/// Reads a variable from the columns `name`, value and key, the name's first.
+/// Reads a variable from the columns `name`, value, key and file, the name's first.
 pub(super) fn read(
     row: &AnyRow,
     name: usize,
@@ -95,32 +136,32 @@ pub(super) fn read(
     into: &mut Given,
 ) -> Result<(), StoreError> {
     let (key, value): (Option<String>, String) = (row.try_get(name + 2)?, row.try_get(name + 1)?);
+    let file: Option<String> = row.try_get(name + 3)?;
     let name: String = row.try_get(name)?;
+    let secret = key.is_some();
     let value = match key {
         None => value,
-        Some(key) => {
-            into.secret.insert(name.clone());
-            vault.unseal(&name, &Sealed { key, value })?
-        }
+        Some(key) => vault.unseal(&name, &Sealed { key, value })?,
     };
-    into.values.insert(name, value);
+    into.set(name, taken(value, file)?, secret);
     Ok(())
 }
 
-/// Variables as a job's row holds them: JSON, where a secret is an object.
+/// Variables as a job's row holds them: JSON, where a secret or a file is an object.
 pub(super) fn to_json(given: &Given, vault: &Vault) -> Result<String, StoreError> {
     let mut map = Map::new();
-    for (name, value) in given.iter() {
-        let value = match given.secret.contains(name) {
-            false => Value::from(value.clone()),
-            true => {
-                let sealed = vault.seal(name, value)?;
-                json!({ "key": sealed.key, "value": sealed.value })
+    for Stored { name, value, file, secret } in stored(given) {
+        let value = match (secret, file) {
+            (false, None) => json!(value),
+            (false, file) => json!({ "value": value, "file": file }),
+            (true, file) => {
+                let sealed = vault.seal(name, &value)?;
+                json!({ "key": sealed.key, "value": sealed.value, "file": file })
             }
         };
-        map.insert(name.clone(), value);
+        map.insert(name.to_owned(), value);
     }
-    Ok(Value::Object(map).to_string())
+    Ok(json!(map).to_string())
 }
 
 /// Reads what [`to_json`] has written.
@@ -128,18 +169,19 @@ pub(super) fn from_json(text: &str, vault: &Vault) -> Result<Given, StoreError> 
     if text == "{}" {
         return Ok(Given::default());
     }
-    let map: Map<String, Value> = serde_json::from_str(text).map_err(jobs::decode)?;
+    let map: Map<String, serde_json::Value> = serde_json::from_str(text).map_err(jobs::decode)?;
     let mut given = Given::default();
     for (name, value) in map {
-        let value = match value {
-            Value::String(value) => value,
-            sealed => {
-                given.secret.insert(name.clone());
-                let field = |field: &str| sealed[field].as_str().unwrap_or_default().to_owned();
-                vault.unseal(&name, &Sealed { key: field("key"), value: field("value") })?
-            }
+        let field = |field: &str| value[field].as_str().map(str::to_owned);
+        let (key, file) = (field("key"), field("file"));
+        let text = value.as_str().map(str::to_owned).or_else(|| field("value"));
+        let text = text.unwrap_or_default();
+        let secret = key.is_some();
+        let text = match key {
+            None => text,
+            Some(key) => vault.unseal(&name, &Sealed { key, value: text })?,
         };
-        given.values.insert(name, value);
+        given.set(name, taken(text, file)?, secret);
     }
     Ok(given)
 }

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Dialect, StoreError, applications::Definitions, dialect};
+use super::{Dialect, StoreError, dialect, documents::Known};
 use crate::vault::Vault;
 
 /// Changes that may wait for the writer; a caller beyond that waits for a place.
@@ -43,8 +43,8 @@ pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConnection,
     /// Which database it is.
     pub(super) dialect: Dialect,
-    /// Definitions of applications that were read before.
-    pub(super) definitions: &'c Definitions,
+    /// Definitions that were read before.
+    pub(super) known: &'c Known,
     /// Seals and opens secrets.
     pub(super) vault: &'c Vault,
     /// The database's time when the transaction began, in microseconds since the
@@ -109,11 +109,11 @@ impl Writer {
         connection: AnyConnection,
         options: AnyConnectOptions,
         dialect: Dialect,
-        (definitions, vault): (Definitions, Vault),
+        known: Known,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let connection = Some(connection);
-        let worker = Worker { connection, options, dialect, definitions, vault, waiting };
+        let worker = Worker { connection, options, dialect, known, waiting };
         Self {
             queue: Arc::new(std::sync::Mutex::new(Some(queue))),
             task: Arc::new(Mutex::new(Some(tokio::spawn(worker.run())))),
@@ -151,8 +151,7 @@ struct Worker {
     connection: Option<AnyConnection>,
     options: AnyConnectOptions,
     dialect: Dialect,
-    definitions: Definitions,
-    vault: Vault,
+    known: Known,
     waiting: mpsc::Receiver<Box<dyn Pending>>,
 }
 
@@ -194,7 +193,7 @@ impl Worker {
             none => none.insert(dialect::connect(&self.options, self.dialect).await?),
         };
         let waiting = gather.then_some(&mut self.waiting);
-        let known = (self.dialect, &self.definitions, &self.vault);
+        let known = (self.dialect, &self.known);
         let result = apply_all(connection, known, batch, waiting).await;
         if let Err(StoreError::Database(error)) = &result
             && error.as_database_error().is_none()
@@ -208,13 +207,13 @@ impl Worker {
 
 async fn apply_all(
     connection: &mut AnyConnection,
-    (dialect, definitions, vault): (Dialect, &Definitions, &Vault),
+    (dialect, known): (Dialect, &Known),
     batch: &mut Vec<Box<dyn Pending>>,
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
-    let mut tx = Tx { conn: &mut transaction, dialect, definitions, vault, now };
+    let mut tx = Tx { conn: &mut transaction, dialect, known, vault: &known.vault, now };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {

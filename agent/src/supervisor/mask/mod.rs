@@ -28,6 +28,10 @@ pub(super) const MARK: &[u8] = b"***";
 /// mark there would tell it.
 pub(super) const SHORTEST: usize = 4;
 
+/// Most bytes of a secret file: what is larger is no text that a job would print, and
+/// would be costly to look for.
+const LARGEST: usize = 64 * 1024;
+
 /// Least bytes of a line of a secret. Short lines of keys and configurations are
 /// often words, or brackets, of any output.
 const SHORTEST_LINE: usize = 8;
@@ -81,6 +85,12 @@ impl Secrets {
         short.into_iter().filter_map(|at| launch.secrets.get(at)).map(String::as_str).collect()
     }
 
+    /// The variables of a launch's secret files that are too large to be masked.
+    pub(super) fn too_large(launch: &Launch) -> Vec<&str> {
+        let files = launch.files.iter().filter(|file| file.content.len() > LARGEST);
+        files.map(|file| file.variable.as_str()).filter(|name| is_secret(launch, name)).collect()
+    }
+
     /// Whether there is nothing to mask.
     pub(super) fn is_empty(&self) -> bool {
         self.secrets.is_empty()
@@ -112,8 +122,16 @@ impl Secrets {
     }
 }
 
-fn value<'a>(launch: &'a Launch, name: &str) -> &'a str {
-    launch.environment.get(name).map(String::as_str).unwrap_or_default()
+fn is_secret(launch: &Launch, name: &str) -> bool {
+    launch.secrets.iter().any(|secret| secret == name)
+}
+
+/// What is secret of a variable: its value, or the content of its file.
+fn value<'a>(launch: &'a Launch, name: &str) -> &'a [u8] {
+    if let Some(file) = launch.files.iter().find(|file| file.variable == name) {
+        return if file.content.len() <= LARGEST { &file.content } else { &[] };
+    }
+    launch.environment.get(name).map(String::as_bytes).unwrap_or_default()
 }
 
 /// The lines of a secret that are long enough to be masked alone. Keys in environment

@@ -1,17 +1,18 @@
 //! `application:list`, `application:show`, `application:create`, `application:update`,
 //! `application:delete`, `application:show-config`; what has to do with definition files
-//! is in [`definitions`].
-
-mod definitions;
+//! is in [`definitions`](super::definitions).
 
 use clap::Args;
 use multiflexi_proto::v1::{
     Application, ApplicationField, CreateApplicationRequest, DeleteApplicationRequest,
-    GetApplicationRequest, ListApplicationsRequest, UpdateApplicationRequest,
+    ExportApplicationRequest, GetApplicationRequest, ImportApplicationRequest,
+    ListApplicationsRequest, UpdateApplicationRequest, ValidateApplicationRequest,
 };
 use serde_json::{Value, json};
+use tonic::Status;
 
 use super::{
+    definitions::{Defined, Imported, Verdict},
     pages,
     resource::{Delete, given},
 };
@@ -21,8 +22,6 @@ use crate::{
     failure::Failure,
     output::{List, Output, json},
 };
-
-pub use definitions::{Export, Import, Validate};
 
 fn field_value(field: &ApplicationField) -> Value {
     json!({
@@ -238,4 +237,30 @@ pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(
     let request = DeleteApplicationRequest { application_id, cascade: delete.cascade };
     server.applications().delete_application(request).await?;
     output.deleted::<Application>(application_id)
+}
+
+impl Defined for Application {
+    const PLURAL: &str = "applications";
+
+    fn known_as(&self) -> &str {
+        &self.name
+    }
+
+    async fn import(server: &Server, document: String) -> Result<Imported<Self>, Status> {
+        let request = ImportApplicationRequest { document };
+        let answer = server.applications().import_application(request).await?.into_inner();
+        let (outcome, notes) = (answer.outcome(), answer.notes);
+        Ok(Imported { resource: answer.application, outcome, notes })
+    }
+
+    async fn export(server: &Server, application_id: i64) -> Result<String, Status> {
+        let request = ExportApplicationRequest { application_id };
+        Ok(server.applications().export_application(request).await?.into_inner().document)
+    }
+
+    async fn validate(server: &Server, document: String) -> Result<Verdict, Status> {
+        let request = ValidateApplicationRequest { document };
+        let answer = server.applications().validate_application(request).await?.into_inner();
+        Ok(Verdict { faults: answer.faults, notes: answer.notes })
+    }
 }

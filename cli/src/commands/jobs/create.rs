@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::requested_by;
 use crate::{
-    arguments,
+    arguments::{self, Given},
     commands::missing,
     connect::Server,
     exit_code::Exit,
@@ -54,12 +54,13 @@ pub struct Create {
 impl Create {
     /// Creates jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (environment, secrets) = self.environment.split();
+        let Given { values: environment, secrets, files } = self.environment.given();
         let request = CreateJobsRequest {
             run_template_id: self.template,
             company_id: self.company.unwrap_or_default(),
             environment,
             secrets,
+            files,
             count: self.count.unwrap_or(1),
             queue: self.queue || self.delay.is_some() || self.at.is_some(),
             request_id: self.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),

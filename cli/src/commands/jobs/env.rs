@@ -5,9 +5,10 @@ use multiflexi_proto::v1::{GetJobEnvironmentRequest, JobVariable};
 use serde_json::json;
 
 use crate::{
+    commands::variables,
     connect::Server,
     failure::Failure,
-    output::{Format, List, Output},
+    output::{Format, List, Output, json},
 };
 
 /// Shows the variables of a job's process, each with who gives it.
@@ -21,11 +22,17 @@ pub async fn env(server: &Server, output: Output, job_id: i64) -> Result<(), Fai
             "layer": variable.layer,
             "overridden": variable.overridden,
             "secret": variable.secret,
+            "file_name": json::text(&variable.file_name),
+            "size_bytes": (!variable.file_name.is_empty()).then_some(variable.size_bytes),
         })
     };
     let row = |variable: &JobVariable| {
-        let JobVariable { name, value, layer, overridden, .. } = variable;
-        vec![name.clone(), value.clone(), layer.clone(), overridden.join(", ")]
+        let JobVariable { name, layer, overridden, file_name, size_bytes, .. } = variable;
+        let value = match file_name.as_str() {
+            "" => variable.value.clone(),
+            file => format!("<{}>", variables::file_text(file, *size_bytes)),
+        };
+        vec![name.clone(), value, layer.clone(), overridden.join(", ")]
     };
     let list = List {
         values: answer.variables.iter().map(value).collect(),

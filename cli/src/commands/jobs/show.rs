@@ -1,7 +1,5 @@
 //! `job:show`, and how jobs and attempts look.
 
-use std::collections::BTreeMap;
-
 use multiflexi_proto::v1::{Attempt, GetJobRequest, Job, StreamSummary};
 use serde_json::{Value, json};
 
@@ -14,7 +12,6 @@ use crate::{
 
 /// A job, for machines.
 pub(super) fn job_value(job: &Job) -> Value {
-    let environment: BTreeMap<_, _> = job.environment.iter().collect();
     json!({
         "id": job.id,
         "run_template_id": job.run_template_id,
@@ -25,7 +22,8 @@ pub(super) fn job_value(job: &Job) -> Value {
         "company_name": job.company_name,
         "state": job.state().name(),
         "attempt": job.attempt,
-        "environment": environment,
+        "environment": variables::environment(&job.environment),
+        "files": variables::files(&job.files),
         "created": json::time(job.created.as_ref()),
         "queued": json::time(job.queued.as_ref()),
         "started": json::time(job.started.as_ref()),
@@ -97,7 +95,7 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
         ("run template", format!("{} ({})", job.run_template_name, job.run_template_id)),
         ("application", format!("{} ({})", job.application_name, job.application_id)),
         ("company", format!("{} ({})", job.company_name, job.company_id)),
-        ("environment", variables(&job.environment)),
+        ("environment", variables::text(&job.environment, &job.files)),
         ("created", json::local(job.created.as_ref())),
         ("queued", json::local(job.queued.as_ref())),
         ("not before", json::local(job.not_before.as_ref())),

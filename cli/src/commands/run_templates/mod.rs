@@ -3,8 +3,6 @@
 
 mod settings;
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use multiflexi_proto::v1::{
     self, CreateRunTemplateRequest, DeleteRunTemplateRequest, GetRunTemplateRequest,
@@ -20,14 +18,13 @@ use super::{
     variables,
 };
 use crate::{
-    arguments::{self, ById, Paging},
+    arguments::{self, ById, Given, Paging},
     connect::Server,
     failure::Failure,
     output::{Output, json},
 };
 
 fn value(template: &RunTemplate) -> Value {
-    let environment: BTreeMap<_, _> = template.environment.iter().collect();
     json!({
         "id": template.id,
         "name": template.name,
@@ -35,7 +32,9 @@ fn value(template: &RunTemplate) -> Value {
         "application_name": template.application_name,
         "company_id": template.company_id,
         "company_name": template.company_name,
-        "environment": environment,
+        "environment": variables::environment(&template.environment),
+        "files": variables::files(&template.files),
+        "missing_credentials": template.missing_credentials,
         "timeout_seconds": json::seconds(template.timeout.as_ref()),
         "grace_seconds": json::seconds(template.grace.as_ref()),
         "lost_after_seconds": json::seconds(template.lost_after.as_ref()),
@@ -138,7 +137,8 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("name", template.name.clone()),
         ("application", format!("{} ({})", template.application_name, template.application_id)),
         ("company", format!("{} ({})", template.company_name, template.company_id)),
-        ("environment", variables(&template.environment)),
+        ("environment", variables::text(&template.environment, &template.files)),
+        ("lacks credentials", template.missing_credentials.join(", ")),
         ("timeout", seconds(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
         ("grace", seconds(template.grace.as_ref()).unwrap_or_default()),
         ("lost after", seconds(template.lost_after.as_ref()).unwrap_or_default()),
@@ -173,7 +173,7 @@ pub struct Create {
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (environment, secrets) = self.environment.split();
+        let Given { values: environment, secrets, files } = self.environment.given();
         let given = self.settings.read();
         let request = CreateRunTemplateRequest {
             name: self.name,
@@ -181,6 +181,7 @@ impl Create {
             company_id: self.company,
             environment,
             secrets,
+            files,
             timeout: given.timeout.filter(|timeout| *timeout != NO_LIMIT),
             grace: given.grace,
             lost_after: given.lost_after,
@@ -215,13 +216,14 @@ pub struct Update {
 impl Update {
     /// Changes a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let (set_environment, secrets) = self.environment.split();
+        let Given { values: set_environment, secrets, files: set_files } = self.environment.given();
         let given = self.settings.read();
         let request = UpdateRunTemplateRequest {
             run_template_id: self.by.id(),
             name: self.name,
             set_environment,
             secrets,
+            set_files,
             unset_environment: self.unset,
             timeout: given.timeout,
             grace: given.grace,

@@ -48,6 +48,7 @@ pub(super) fn job(row: JobRow) -> v1::Job {
         company_name: row.company.1,
         state: to_state(row.state).into(),
         attempt: row.attempt,
+        files: environment::files(&row.environment),
         environment: environment::shown(row.environment, Some(&row.definition)),
         created: Some(timestamp(row.created)),
         queued: row.queued.map(timestamp),

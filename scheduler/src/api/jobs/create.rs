@@ -51,7 +51,7 @@ pub(super) fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
     Ok(NewJobs {
         run_template: RunTemplateId(template),
         company: parse::optional_id("company_id", "company", request.company_id)?.map(CompanyId),
-        environment: parse::given(request.environment, request.secrets)?,
+        environment: parse::given(request.environment, request.secrets, request.files)?,
         count: request.count.max(1).unsigned_abs(),
         queue: request.queue,
         start,

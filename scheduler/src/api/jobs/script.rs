@@ -6,8 +6,7 @@ use tonic::Status;
 use crate::{
     api::{Services, status::invalid},
     domain::{
-        command_line,
-        environment::Variables,
+        command_line, environment,
         ids::{AttemptKey, Fence, JobId},
         job::{environment_of, secrets_of},
         script::{self, env_file, shell},
@@ -31,8 +30,7 @@ impl Services {
         let resolved =
             environment_of(key, &template, &job.environment).map_err(|error| unusable(&error))?;
         let secrets = secrets_of(&resolved).into_iter().collect();
-        let environment: Variables =
-            resolved.into_iter().map(|(name, known)| (name, known.value)).collect();
+        let (environment, files) = environment::split(resolved);
         let with_secrets = request.with_secrets;
         if with_secrets {
             tracing::info!(job = id.0, "a script with secrets was asked for");
@@ -52,6 +50,7 @@ impl Services {
                     application: template.application_name,
                     command,
                     environment,
+                    files,
                     secrets,
                     with_secrets,
                 });

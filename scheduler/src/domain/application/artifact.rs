@@ -3,8 +3,8 @@
 use regex::RegexBuilder;
 use serde_json::Value;
 
-use super::{
-    localized::Localized,
+use crate::domain::definition::{
+    Localized,
     report::{Report, element_path, quote, quote_text},
     section::Section,
 };
@@ -134,7 +134,7 @@ mod tests {
     use serde_json::json;
 
     fn read_all(value: &Value) -> (Vec<ArtifactPattern>, Report) {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let patterns = read("artifacts", value, &mut report);
         (patterns, report)
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Definition, Invalid, command, read, report::Report};
+use super::{Definition, Invalid, command, read, report};
 
 /// What to change; what is none stays. An empty text or list takes out what an
 /// application can do without.
@@ -51,7 +51,7 @@ impl Definition {
         if let Value::Object(map) = &mut document {
             apply(map, change);
         }
-        read::definition(document, Report::default())
+        read::definition(document, report())
     }
 }
 

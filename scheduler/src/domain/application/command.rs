@@ -1,11 +1,11 @@
 //! The program and its parameters, in the key of today or in that of older files.
 
-use super::{
-    report::{Report, quote_text},
-    section::Section,
-};
 use crate::domain::{
     command_line::{self, CommandLineError},
+    definition::{
+        report::{Report, quote_text},
+        section::Section,
+    },
     environment::Variables,
 };
 

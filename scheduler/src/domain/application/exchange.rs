@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{
-    field::Field,
-    localized::Localized,
+use crate::domain::definition::{
+    Field, Localized, Named,
     names::named,
     report::{Report, key_path, quote_text},
     section::Section,
@@ -154,7 +153,7 @@ fn read_target(
 }
 
 /// One of a few names that must be there.
-fn required<T: super::names::Named>(
+fn required<T: Named>(
     section: &mut Section<'_>,
     key: &'static str,
     report: &mut Report,
@@ -199,7 +198,7 @@ mod tests {
 
     #[test]
     fn outputs_and_inputs_are_read_with_their_items() {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let produces = json!({"balance": {
             "format": "json", "patterns": ["balance_.*"],
             "fields": {"amount": {"type": "float", "path": "$.a"}},
@@ -222,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_found() {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let produces = json!({
             "a b": {"format": "json"}, "c": {"fields": {"d": {}}}, "e": {"format": "xml"}, "f": 1,
         });

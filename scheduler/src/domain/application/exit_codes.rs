@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{
-    localized::Localized,
+use crate::domain::definition::{
+    Localized,
     names::named,
     report::{Report, key_path, quote_text},
     section::Section,
@@ -93,7 +93,7 @@ mod tests {
     use serde_json::json;
 
     fn read_all(value: &Value) -> (BTreeMap<i32, ExitCode>, Report) {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let codes = read("exitCodes", value.as_object().unwrap(), &mut report);
         (codes, report)
     }

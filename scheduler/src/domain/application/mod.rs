@@ -6,18 +6,11 @@
 
 mod artifact;
 mod change;
-mod check;
 mod command;
-mod document;
 mod exchange;
 mod exit_codes;
-mod field;
-mod localized;
-mod names;
-mod options;
+mod fields;
 mod read;
-mod report;
-mod section;
 #[cfg(test)]
 mod tests;
 
@@ -25,18 +18,18 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use super::definition::{
+    Category, Choice, Fault, Field, Invalid, Kind, Localized, MAX_DOCUMENT, Named, Note,
+};
 pub use artifact::ArtifactPattern;
 pub use change::Change;
-pub use document::MAX_DOCUMENT;
 pub use exchange::{Format, Input, InputField, ItemKind, Output, OutputField};
 pub use exit_codes::{ExitCode, Severity};
-pub use field::{Category, Field, Kind};
-pub use localized::Localized;
-pub use names::Named;
-pub use options::Choice;
-pub use report::{Fault, Invalid, Note};
 
-use super::environment::Variables;
+use super::{
+    definition::{document, report::Report},
+    environment::Variables,
+};
 
 /// A valid application definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,9 +84,14 @@ pub struct Definition {
     document: Value,
 }
 
+/// What the faults of a definition are reported by.
+fn report() -> Report {
+    Report::of("application definition")
+}
+
 /// Reads a definition from JSON.
 pub fn parse(text: &str) -> Result<Definition, Invalid> {
-    let mut report = report::Report::default();
+    let mut report = report();
     let document = document::parse(text, &mut report)?;
     read::definition(document, report)
 }
@@ -109,7 +107,7 @@ impl Definition {
             "cmdparamsTemplate": cmdparams,
             "environment": {},
         });
-        read::definition(document, report::Report::default())
+        read::definition(document, report())
     }
 
     /// The document as it came, in order, a value a line.

@@ -6,11 +6,12 @@ mod completion;
 mod run_begin;
 mod run_end;
 mod state;
+mod template;
+mod variables;
 
 pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
-pub use run_begin::{
-    Launch, MASK, Overflow, RunBeginError, Template, environment_of, run_begin, secrets_of,
-    without_secrets,
-};
+pub use run_begin::{Launch, RunBeginError, run_begin};
 pub use run_end::{Outcome, run_end};
 pub use state::{Refused, State, Transition};
+pub use template::{Credential, Overflow, Template};
+pub use variables::{MASK, environment_of, secrets_of, texts_of, without_secrets};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{kept, quote};
-use crate::domain::environment::Variables;
+use crate::domain::environment::{FILES, Variables};
 
 /// A file with variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct EnvFile {
 /// Docker reads no longer lines: its scanner's buffer holds the line and its end.
 const MAX_DOCKER_LINE: usize = 64 * 1024 - 1;
 
+/// Why a variable with the path of one of the job's files is left out.
+const PATH: &str = "it holds the path of a file, which is where an agent or a script has put it";
+
 /// A file for a POSIX shell: `set -a; . ./job.env` sets and exports what is in it.
 pub fn env_file(
     environment: &Variables,
@@ -30,7 +33,9 @@ pub fn env_file(
         warnings: Vec::new(),
     };
     for (name, value) in environment {
-        if secrets.contains(name) && !with_secrets {
+        if value.contains(FILES) {
+            file.leave_out(name, PATH);
+        } else if secrets.contains(name) && !with_secrets {
             file.text.push_str(&format!("# {name} is secret: set it yourself.\n"));
             file.warnings.push(format!("{name} is secret and left out: set it yourself."));
         } else if kept(name) {
@@ -49,7 +54,9 @@ pub fn docker(environment: &Variables, secrets: &BTreeSet<String>, with_secrets:
         warnings: Vec::new(),
     };
     for (name, value) in environment {
-        if secrets.contains(name) && !with_secrets {
+        if value.contains(FILES) {
+            file.leave_out(name, PATH);
+        } else if secrets.contains(name) && !with_secrets {
             file.text.push_str(&format!("{name}\n"));
             file.warnings.push(format!(
                 "{name} is secret and its value left out: Docker takes it from the environment \

@@ -5,13 +5,18 @@
 //! argument of a program that the text runs, unless the job's own command has it so.
 
 pub mod env_file;
+mod files;
 #[cfg(test)]
 mod in_shells;
 pub mod shell;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{command_line::Word, environment::Variables, ids::JobId};
+use super::{
+    command_line::Word,
+    environment::{File, Variables},
+    ids::JobId,
+};
 
 /// What a script is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +31,21 @@ pub struct Job {
     pub application: String,
     /// The program and its arguments, made for this `environment`.
     pub command: Vec<Word>,
-    /// The variables of its process, secrets too.
+    /// The variables of its process, secrets too; of files, the paths.
     pub environment: Variables,
+    /// Its files.
+    pub files: BTreeMap<String, File>,
     /// Which variables are secret. Names that are no variables of the job mean nothing.
     pub secrets: BTreeSet<String>,
     /// Whether the values of secrets may be shown.
     pub with_secrets: bool,
+}
+
+impl Job {
+    /// Whether the value of a variable, or the content of its file, is left out.
+    fn is_hidden(&self, name: &str) -> bool {
+        self.secrets.contains(name) && !self.with_secrets
+    }
 }
 
 /// Names that at least one shell gives a meaning of its own: the value is refused,

@@ -22,7 +22,7 @@
 //! the instant in which the command's process is made can be lost: shells reset their
 //! traps only in the new process.
 
-use super::{Job, kept, minded, quote};
+use super::{Job, files::Folder, kept, minded, quote};
 use crate::domain::command_line::{Piece, Word, fill};
 
 /// The beginning of the script's own names, before it is made to fit the job.
@@ -49,7 +49,7 @@ MULTIFLEXI_TMP=$(mktemp -d "${TMPDIR:-/tmp}/multiflexi.XXXXXX") || exit 1
 if [ -n "${KEEP-}" ]; then
     trap 'echo "The working folder is kept: $MULTIFLEXI_TMP" >&2' EXIT
 else
-    trap 'rm -rf -- "$MULTIFLEXI_TMP"' EXIT
+    trap 'rm -rf -- "$MULTIFLEXI_TMP" "$MULTIFLEXI_TMP.files"' EXIT
 fi
 "#;
 
@@ -104,16 +104,18 @@ exit "$own_exit"
 /// The script. It needs `sh`, `mktemp`, `env` and `sed`.
 pub fn script(job: &Job) -> String {
     let own = own_names(job);
+    let files = Folder { own: &own, job };
     [
         header(job),
         secrets(job),
         SIGNALS.replace(OWN, &own),
         FOLDER.to_owned(),
+        files.write(),
         CLEAN.replace(OWN, &own),
         callers_secrets(job).map(|name| format!("        {name}) ;;\n")).collect(),
         CLEANED.to_owned(),
-        exports(job),
-        command(job),
+        exports(job, files),
+        command(job, files),
         WAIT.replace(OWN, &own),
     ]
     .concat()
@@ -164,7 +166,8 @@ enum Way<'a> {
 
 fn way<'a>(job: &'a Job, name: &str) -> Option<Way<'a>> {
     let value = job.environment.get(name)?;
-    let secret = job.secrets.contains(name);
+    // The path of a secret file is none.
+    let secret = job.secrets.contains(name) && !job.files.contains_key(name);
     Some(match name {
         "MULTIFLEXI_TMP" => Way::Own,
         _ if !secret && minded(name) => Way::Env(value),
@@ -197,14 +200,17 @@ fn secrets(job: &Job) -> String {
         }
         _ => None,
     });
-    let lines: String = lines.collect();
+    let hidden = job.files.iter().filter(|(name, _)| job.is_hidden(name)).map(|(name, _)| {
+        format!(": \"${{{name}:?set {name} to the path of the secret file before running this script}}\"\n")
+    });
+    let lines: String = lines.chain(hidden).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
-fn exports(job: &Job) -> String {
+fn exports(job: &Job, files: Folder<'_>) -> String {
     ways(job)
         .filter_map(|(name, way)| match way {
-            Way::Export(value) => Some(format!("    export {name}={}\n", quote(value))),
+            Way::Export(value) => Some(format!("    export {name}={}\n", files.quote(value))),
             Way::Caller => Some(format!("    export {name}\n")),
             _ => None,
         })
@@ -212,9 +218,9 @@ fn exports(job: &Job) -> String {
 }
 
 /// The last line of the subshell, which becomes the command.
-fn command(job: &Job) -> String {
+fn command(job: &Job, files: Folder<'_>) -> String {
     let assignments = ways(job).filter_map(|(name, way)| match way {
-        Way::Env(value) => Some(format!("        {name}={} \\\n", quote(value))),
+        Way::Env(value) => Some(format!("        {name}={} \\\n", files.quote(value))),
         _ => None,
     });
     let assignments: String = assignments.collect();
@@ -226,20 +232,20 @@ fn command(job: &Job) -> String {
     } else {
         ""
     };
-    let words: Vec<String> = job.command.iter().map(|word| argument(job, word)).collect();
+    let words: Vec<String> = job.command.iter().map(|word| argument(job, files, word)).collect();
     let words = if words.is_empty() { quote("") } else { words.join(" ") };
     format!("{EXEC}{assignments}{nice}        {words}\n")
 }
 
 /// One argument. Values of variables are taken from the variables, so that a secret
 /// is written once or not at all; those that the shell does not know are written.
-fn argument(job: &Job, word: &Word) -> String {
+fn argument(job: &Job, files: Folder<'_>, word: &Word) -> String {
     let pieces = word.iter().map(|piece| match piece {
         Piece::Literal(text) => quote(text),
         Piece::Variable(name) => match way(job, name) {
-            Some(Way::Env(value)) => quote(value),
+            Some(Way::Env(value)) => files.quote(value),
             Some(Way::Own) if job.with_secrets || !job.secrets.contains(name) => {
-                quote(&job.environment[name])
+                files.quote(&job.environment[name])
             }
             _ => format!("\"${{{name}}}\""),
         },

@@ -129,7 +129,7 @@ async fn environment(tx: &mut Tx<'_>, new: &NewJobs) -> Result<String, StoreErro
     .await?;
     let row = row.ok_or(StoreError::NotFound { what: "run template", id: new.run_template.0 })?;
     let revisions = [(ApplicationId(row.try_get(0)?), row.try_get(1)?)].into();
-    let definitions = tx.definitions.of(&mut *tx.conn, tx.dialect, &revisions).await?;
+    let definitions = tx.known.applications.of(&mut *tx.conn, tx.dialect, &revisions).await?;
     let given = definitions
         .values()
         .fold(new.environment.clone(), |given, definition| variables::declare(&given, definition));

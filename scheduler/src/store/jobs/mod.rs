@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Store, StoreError, variables};
+use super::{Store, StoreError, documents::ById, variables};
 use crate::domain::{
     application::Definition,
     environment::Given,
@@ -89,11 +89,12 @@ pub(super) fn state(row: &AnyRow, column: usize) -> Result<State, sqlx::Error> {
     row.try_get::<String, _>(column)?.parse().map_err(|error: String| decode(error))
 }
 
-/// Definitions by application.
-type ByApplication = HashMap<ApplicationId, Arc<Definition>>;
-
 /// The definition of the application that a row names.
-fn of(definitions: &ByApplication, row: &AnyRow, id: usize) -> Result<Arc<Definition>, StoreError> {
+fn of(
+    definitions: &ById<Definition>,
+    row: &AnyRow,
+    id: usize,
+) -> Result<Arc<Definition>, StoreError> {
     let id = ApplicationId(row.try_get(id)?);
     let found = definitions.get(&id).map(Arc::clone);
     found.ok_or(StoreError::NotFound { what: "application", id: id.0 })
@@ -228,7 +229,7 @@ impl Store {
     /// Reads jobs; the definitions are nearly always known.
     async fn jobs_of_rows(&self, rows: &[AnyRow]) -> Result<Vec<JobRow>, StoreError> {
         let definitions = self.definitions_of(rows, [3, 21]).await?;
-        let job = |row: &AnyRow| job(row, of(&definitions, row, 3)?, &self.vault);
+        let job = |row: &AnyRow| job(row, of(&definitions, row, 3)?, &self.known.vault);
         rows.iter().map(job).collect()
     }
 
@@ -244,12 +245,12 @@ impl Store {
         &self,
         rows: &[AnyRow],
         [id, revision]: [usize; 2],
-    ) -> Result<ByApplication, StoreError> {
+    ) -> Result<ById<Definition>, StoreError> {
         let mut revisions = HashMap::new();
         for row in rows {
             revisions.insert(ApplicationId(row.try_get(id)?), row.try_get(revision)?);
         }
-        self.definitions.of(&self.readers, self.dialect, &revisions).await
+        self.known.applications.of(&self.readers, self.dialect, &revisions).await
     }
 
     /// The attempts of a job, oldest first.

@@ -108,7 +108,7 @@ impl Change for CreateRunTemplate {
         let query = bind(query, new).bind(application).bind(company).bind(tx.now);
         let id = query.fetch_one(&mut *tx.conn).await?.try_get(0)?;
         let revisions = [(new.application, 0)].into();
-        let definitions = tx.definitions.of(&mut *tx.conn, tx.dialect, &revisions).await?;
+        let definitions = tx.known.applications.of(&mut *tx.conn, tx.dialect, &revisions).await?;
         let set = match definitions.get(&new.application) {
             Some(definition) => variables::declare(&new.environment, definition),
             None => new.environment.clone(),
@@ -170,7 +170,7 @@ impl Change for UpdateRunTemplate {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id;
-        let before = by_ids(&mut *tx.conn, tx.dialect, (tx.definitions, tx.vault), &[id.0])
+        let before = by_ids(&mut *tx.conn, tx.dialect, tx.known, &[id.0])
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?

@@ -1,23 +1,24 @@
 //! Run templates, with their variables in table `configuration`.
 
 mod change;
+mod layers;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Page, Store, StoreError, applications::Definitions, dialect::Kind, jobs, retention, variables,
+    Page, Store, StoreError,
+    dialect::Kind,
+    documents::{ById, Known},
+    jobs, retention,
 };
-use crate::{
-    domain::{
-        application::Definition,
-        environment::Given,
-        ids::{ApplicationId, CompanyId, RunTemplateId},
-        job::Template,
-        retry::{Cause, RetryPolicy},
-    },
-    vault::Vault,
+use crate::domain::{
+    application::Definition,
+    environment::Given,
+    ids::{ApplicationId, CompanyId, RunTemplateId},
+    job::Template,
+    retry::{Cause, RetryPolicy},
 };
 
 pub use change::{CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, UpdateRunTemplate};
@@ -45,7 +46,7 @@ fn causes(json: &str) -> Result<Vec<Cause>, sqlx::Error> {
 
 fn template(
     row: &sqlx::any::AnyRow,
-    definitions: &HashMap<ApplicationId, Arc<Definition>>,
+    definitions: &ById<Definition>,
 ) -> Result<RunTemplateRow, StoreError> {
     let application = ApplicationId(row.try_get(2)?);
     let definition = definitions
@@ -62,7 +63,7 @@ fn template(
         company_name: row.try_get(7)?,
         company_code: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
         company_environment: Given::default(),
-        credentials: Given::default(),
+        credentials: Vec::new(),
         environment: Given::default(),
         timeout: row.try_get::<Option<i64>, _>(8)?.map(milliseconds),
         grace: milliseconds(row.try_get(9)?),
@@ -85,62 +86,32 @@ fn template(
     Ok(RunTemplateRow { template, created: row.try_get(10)? })
 }
 
-/// What the variables of a run template are read with: whose they are. Of several
-/// credentials the one that was created last wins.
-const COMPANY_LAYER: i64 = 0;
-const CREDENTIAL_LAYER: i64 = 1;
-const RUN_TEMPLATE_LAYER: i64 = 2;
-
 /// The run templates with these ids (a JSON array of one-element arrays), with
 /// their variables.
 pub(super) async fn by_ids(
     conn: &mut sqlx::AnyConnection,
     dialect: super::Dialect,
-    (definitions, vault): (&Definitions, &Vault),
+    known: &Known,
     ids: &[i64],
 ) -> Result<HashMap<RunTemplateId, RunTemplateRow>, StoreError> {
     let wanted = serde_json::json!(ids.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
     let chosen = dialect.rows("$1", &[("id", Kind::Int)]);
     let rows =
         sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE t.id IN (SELECT r.id FROM {chosen})")))
-            .bind(wanted.clone())
+            .bind(wanted)
             .fetch_all(&mut *conn)
             .await?;
     let mut revisions = HashMap::new();
     for row in &rows {
         revisions.insert(ApplicationId(row.try_get(2)?), row.try_get(4)?);
     }
-    let definitions = definitions.of(&mut *conn, dialect, &revisions).await?;
+    let definitions = known.applications.of(&mut *conn, dialect, &revisions).await?;
     let mut templates = HashMap::with_capacity(rows.len());
     for row in &rows {
         let row = template(row, &definitions)?;
         templates.insert(row.template.id, row);
     }
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT runtemplate_id, name, value, key_id, {RUN_TEMPLATE_LAYER}, 0 FROM configuration \
-         WHERE runtemplate_id IN (SELECT r.id FROM {chosen}) UNION ALL \
-         SELECT t.id, e.keyword, e.value, e.key_id, {COMPANY_LAYER}, 0 FROM runtemplate t \
-         JOIN companyenv e ON e.company_id = t.company_id \
-         WHERE t.id IN (SELECT r.id FROM {chosen}) UNION ALL \
-         SELECT u.runtemplate_id, d.name, d.value, d.key_id, {CREDENTIAL_LAYER}, d.credential_id \
-         FROM runtplcreds u JOIN credata d ON d.credential_id = u.credentials_id \
-         WHERE u.runtemplate_id IN (SELECT r.id FROM {chosen}) ORDER BY 6"
-    )))
-    .bind(wanted)
-    .fetch_all(&mut *conn)
-    .await?;
-    for row in &rows {
-        if let Some(owner) = templates.get_mut(&RunTemplateId(row.try_get(0)?)) {
-            let Template { environment, company_environment, credentials, .. } =
-                &mut owner.template;
-            let layer = match row.try_get::<i64, _>(4)? {
-                COMPANY_LAYER => company_environment,
-                CREDENTIAL_LAYER => credentials,
-                _ => environment,
-            };
-            variables::read(row, 1, vault, layer)?;
-        }
-    }
+    layers::read(conn, dialect, known, &mut templates).await?;
     Ok(templates)
 }
 
@@ -175,7 +146,7 @@ impl Store {
     /// One run template.
     pub async fn run_template(&self, id: RunTemplateId) -> Result<RunTemplateRow, StoreError> {
         let mut conn = self.readers.acquire().await?;
-        by_ids(&mut conn, self.dialect, (&self.definitions, &self.vault), &[id.0])
+        by_ids(&mut conn, self.dialect, &self.known, &[id.0])
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })
@@ -191,10 +162,7 @@ impl Store {
                 .fetch_all(&mut *conn)
                 .await?;
         let mut rows: Vec<_> =
-            by_ids(&mut conn, self.dialect, (&self.definitions, &self.vault), &ids)
-                .await?
-                .into_values()
-                .collect();
+            by_ids(&mut conn, self.dialect, &self.known, &ids).await?.into_values().collect();
         rows.sort_by_key(|row| row.template.id);
         Ok(rows)
     }

@@ -48,9 +48,7 @@ impl Change for Claim {
         rows.sort_by_key(|row| row.try_get::<i64, _>(0).unwrap_or_default());
         let mut ids: Vec<i64> = rows.iter().map(|row| row.try_get(3)).collect::<Result<_, _>>()?;
         ids.dedup();
-        let templates =
-            run_templates::by_ids(&mut *tx.conn, tx.dialect, (tx.definitions, tx.vault), &ids)
-                .await?;
+        let templates = run_templates::by_ids(&mut *tx.conn, tx.dialect, tx.known, &ids).await?;
 
         let mut claimed = Claimed::default();
         let mut attempts = Vec::with_capacity(rows.len());

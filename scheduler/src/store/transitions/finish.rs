@@ -195,13 +195,8 @@ async fn retries(
         let Some(row) = row else { continue };
         let template: i64 = row.try_get(0)?;
         let before = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u32::MAX);
-        let templates = run_templates::by_ids(
-            &mut *tx.conn,
-            tx.dialect,
-            (tx.definitions, tx.vault),
-            &[template],
-        )
-        .await?;
+        let templates =
+            run_templates::by_ids(&mut *tx.conn, tx.dialect, tx.known, &[template]).await?;
         let Some(Template { retry: policy, definition, .. }) =
             templates.values().next().map(|row| &row.template)
         else {

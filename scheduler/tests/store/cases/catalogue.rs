@@ -38,7 +38,7 @@ pub async fn run_templates_keep_their_variables(database: Box<dyn Database>) {
     let store = open(database.as_ref()).await;
     let id = world::template(&store, "import", "--day {A}", Duration::from_secs(60)).await;
     let template = store.run_template(id).await.unwrap().template;
-    assert_eq!(template.environment["B"], "'\"\n");
+    assert_eq!(template.environment.values["B"], "'\"\n");
     assert_eq!(template.definition.cmdparams, "--day {A}");
     assert_eq!(template.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(template.company_name, "company of import");

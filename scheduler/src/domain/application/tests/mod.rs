@@ -1,11 +1,11 @@
 //! Tests of whole definitions.
 
-mod in_use;
 mod properties;
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::definition::in_use;
 
 fn faults(document: &Value) -> Vec<String> {
     let invalid = parse(&document.to_string()).unwrap_err();
@@ -154,4 +154,9 @@ fn a_definition_made_by_hand_is_valid() {
     assert_eq!(parse(&made.export()).unwrap(), made);
     assert_eq!(Definition::new("", "", "'").unwrap_err().faults.len(), 3);
     assert!(Definition::new(&"x".repeat(129), "echo", "").is_err());
+}
+
+#[test]
+fn definitions_in_use_are_imported_or_refused_with_a_reason() {
+    in_use::are_imported_or_refused(&[".app.json"], parse, |d| (d.export(), &d.notes));
 }

@@ -22,6 +22,7 @@ fn job(program: &str, parameters: &str, environment: Variables) -> Job {
         application: "Importer".to_owned(),
         command: words(program, parameters, &environment).unwrap(),
         environment,
+        files: [].into(),
         secrets: [].into(),
         with_secrets: false,
     }

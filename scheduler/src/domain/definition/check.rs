@@ -23,8 +23,16 @@ impl Field {
         problem.map_or(Ok(()), |problem| Err(format!("{name}: {problem}")))
     }
 
+    /// Checks that a file can be given for this variable.
+    pub fn check_file(&self, name: &str) -> Result<(), String> {
+        match self.kind {
+            Kind::FilePath | Kind::String | Kind::Text | Kind::Password => Ok(()),
+            kind => Err(format!("{name}: takes a value of type {kind}, and no file")),
+        }
+    }
+
     /// Why a value is not of the type.
-    pub(super) fn problem(&self, value: &str) -> Option<String> {
+    pub(in crate::domain) fn problem(&self, value: &str) -> Option<String> {
         if value.is_empty() || has_placeholder(value) {
             return None;
         }
@@ -45,7 +53,7 @@ impl Field {
     }
 
     /// Why a value is none of the options, if there are any.
-    pub(super) fn not_offered(&self, value: &str) -> Option<String> {
+    pub(in crate::domain) fn not_offered(&self, value: &str) -> Option<String> {
         let offered = |value| self.options.iter().any(|choice| choice.value == value);
         if value.is_empty() || self.options.is_empty() || offered(value) || has_placeholder(value) {
             return None;
@@ -65,7 +73,7 @@ impl Field {
 }
 
 /// A boolean, in the forms that PHP MultiFlexi takes.
-pub(super) fn boolean(text: &str) -> Option<bool> {
+pub(in crate::domain) fn boolean(text: &str) -> Option<bool> {
     let is = |forms: [&str; 4]| forms.iter().any(|form| text.eq_ignore_ascii_case(form));
     if is(["true", "1", "yes", "on"]) {
         Some(true)
@@ -97,7 +105,7 @@ fn email(text: &str) -> bool {
 }
 
 /// An absolute URL with a place in it: `localhost:80` would be one without.
-pub(super) fn url(text: &str) -> bool {
+pub(in crate::domain) fn url(text: &str) -> bool {
     text.contains("://") && !text.contains(char::is_whitespace) && url::Url::parse(text).is_ok()
 }
 

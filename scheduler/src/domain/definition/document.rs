@@ -13,9 +13,9 @@ use super::report::{Invalid, Report, element_path, key_path};
 pub const MAX_DOCUMENT: usize = 4 * 1024 * 1024;
 
 /// Reads JSON.
-pub(super) fn parse(text: &str, report: &mut Report) -> Result<Value, Invalid> {
+pub(in crate::domain) fn parse(text: &str, report: &mut Report) -> Result<Value, Invalid> {
     if text.len() > MAX_DOCUMENT {
-        return Err(Invalid::document(format!(
+        return Err(report.unreadable(format!(
             "the document has {} bytes: it may have up to {MAX_DOCUMENT}",
             text.len()
         )));
@@ -25,11 +25,11 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Result<Value, Invalid> {
         .deserialize(&mut json)
         .and_then(|value| json.end().map(|()| value))
         // The message ends with line and column.
-        .map_err(|error| Invalid::document(format!("the document is no JSON: {error}")))
+        .map_err(|error| report.unreadable(format!("the document is no JSON: {error}")))
 }
 
 /// Says so if what would be exported could not be imported again.
-pub(super) fn check_size(document: &Value, report: &mut Report) {
+pub(in crate::domain) fn check_size(document: &Value, report: &mut Report) {
     if serde_json::to_writer_pretty(Room(MAX_DOCUMENT), document).is_err() {
         report.fault(
             "",
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(Value, Vec<String>), String> {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let value = parse(text, &mut report).map_err(|invalid| invalid.faults[0].to_string())?;
         let notes = report.finish().map_err(|invalid| invalid.to_string())?;
         Ok((value, notes.iter().map(ToString::to_string).collect()))
@@ -187,7 +187,7 @@ mod tests {
         let large = format!("\"{}\"", "x".repeat(MAX_DOCUMENT));
         assert!(read(&large).unwrap_err().contains("it may have up to 4194304"));
         let wide = format!("[{}0]", "0,".repeat(1_500_000));
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let value = parse(&wide, &mut report).unwrap();
         check_size(&value, &mut report);
         assert!(report.finish().unwrap_err().to_string().contains("each value has its line"));

@@ -43,7 +43,7 @@ impl Localized {
         self.texts.iter().map(|(language, text)| (language.as_str(), text.as_str()))
     }
 
-    pub(super) fn read(path: &str, value: &Value, report: &mut Report) -> Self {
+    pub(in crate::domain) fn read(path: &str, value: &Value, report: &mut Report) -> Self {
         match value {
             Value::String(text) => Self::plain(text),
             Value::Object(map) => {
@@ -92,7 +92,7 @@ mod tests {
     use serde_json::json;
 
     fn read(value: &Value) -> Localized {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         let localized = Localized::read("name", value, &mut report);
         report.finish().unwrap();
         localized
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn other_values_are_faults() {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         Localized::read("name", &json!(3), &mut report);
         Localized::read("title", &json!({"en": ["x"], "English": "x"}), &mut report);
         let faults = report.finish().unwrap_err().faults;

@@ -1,93 +1,8 @@
-//! The variables of a job's process. Layers give them, and the later wins: defaults of
-//! the application < company < credentials < run template < job < system. In the values that people
-//! give, `{NAME}` stands for the value of another variable.
+//! One environment from the layers that give it, and macros in the values.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::Deref,
-};
+use std::{collections::BTreeMap, fmt};
 
-/// Variables by name, in a stable order.
-pub type Variables = BTreeMap<String, String>;
-
-/// Variables as somebody gives them: some are secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given {
-    /// All of them.
-    pub values: Variables,
-    /// The names of those whose values are never shown, and stored sealed.
-    pub secret: BTreeSet<String>,
-}
-
-impl Deref for Given {
-    type Target = Variables;
-
-    fn deref(&self) -> &Variables {
-        &self.values
-    }
-}
-
-impl From<Variables> for Given {
-    fn from(values: Variables) -> Self {
-        Self { values, secret: BTreeSet::new() }
-    }
-}
-
-impl<const N: usize> From<[(String, String); N]> for Given {
-    fn from(values: [(String, String); N]) -> Self {
-        Variables::from(values).into()
-    }
-}
-
-/// Variables that are set and variables that are removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VariableChange {
-    /// To be set.
-    pub set: Given,
-    /// Names of those to be removed.
-    pub unset: Vec<String>,
-}
-
-/// Most bytes in one variable: what Linux lets a process have in one string.
-pub const MAX_VALUE: usize = 128 * 1024;
-
-/// A variable that no process can have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VariableError {
-    /// The name.
-    #[error("{0:?} is no name for a variable: use letters, digits and _, and begin with no digit")]
-    Name(String),
-    /// The value holds a zero byte.
-    #[error("the value of {0} holds a zero byte, which no process can be given")]
-    ZeroByte(String),
-    /// The value is too long.
-    #[error("the value of {name} has {bytes} bytes; a process can be given at most {MAX_VALUE}")]
-    TooLong {
-        /// The name.
-        name: String,
-        /// The value's size.
-        bytes: usize,
-    },
-}
-
-/// Checks variables from outside.
-pub fn check(variables: &Variables) -> Result<(), VariableError> {
-    for (name, value) in variables {
-        let mut letters = name.chars();
-        let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        if !first || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(VariableError::Name(name.chars().take(80).collect()));
-        }
-        if value.contains('\0') {
-            return Err(VariableError::ZeroByte(name.clone()));
-        }
-        if name.len() + value.len() + 2 > MAX_VALUE {
-            return Err(VariableError::TooLong { name: name.clone(), bytes: value.len() });
-        }
-    }
-    Ok(())
-}
+use super::{File, Given, MAX_VALUE, VariableError, Variables};
 
 /// Who gives a variable; the later wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,28 +43,35 @@ pub struct Resolved {
     pub layer: Layer,
     /// Who gives it too, and is not heard; the weakest first.
     pub overridden: Vec<Layer>,
-    /// Who gives it says that it is never to be shown.
+    /// Who gives it says that it is never to be shown; of a file, its content.
     pub secret: bool,
+    /// The file, if it is one; the value is its path then, below [`FILES`](super::FILES).
+    pub file: Option<File>,
 }
 
 /// One environment from layers, each later than the one before.
 pub fn resolve(layers: &[(Layer, &Given)]) -> Result<BTreeMap<String, Resolved>, VariableError> {
     let mut resolved = BTreeMap::<String, Resolved>::new();
     for (layer, variables) in layers {
-        for (name, value) in variables.iter() {
-            let (value, layer) = (value.clone(), *layer);
-            let secret = variables.secret.contains(name);
+        let texts = variables.values.iter().map(|(name, text)| (name, text.clone(), None));
+        let paths = variables.files.iter();
+        let paths = paths.map(|(name, file)| (name, file.path(name), Some(file.clone())));
+        for (name, value, file) in texts.chain(paths) {
+            let (layer, secret) = (*layer, variables.secret.contains(name));
             let mut overridden = Vec::new();
             if let Some(weaker) = resolved.remove(name) {
                 overridden = weaker.overridden;
                 overridden.push(weaker.layer);
             }
-            resolved.insert(name.clone(), Resolved { value, layer, overridden, secret });
+            resolved.insert(name.clone(), Resolved { value, layer, overridden, secret, file });
         }
     }
     let given: Vec<&String> = resolved
         .iter()
-        .filter(|(_, resolved)| resolved.layer != Layer::System && resolved.value.contains('{'))
+        .filter(|(_, resolved)| {
+            let text = resolved.layer != Layer::System && resolved.file.is_none();
+            text && resolved.value.contains('{')
+        })
         .map(|(name, _)| name)
         .collect();
     let mut expanded = Vec::with_capacity(given.len());
@@ -162,6 +84,16 @@ pub fn resolve(layers: &[(Layer, &Given)]) -> Result<BTreeMap<String, Resolved>,
         }
     }
     Ok(resolved)
+}
+
+/// The texts of all variables, of files their paths, and the files.
+pub fn split(resolved: BTreeMap<String, Resolved>) -> (Variables, BTreeMap<String, File>) {
+    let (mut texts, mut files) = (Variables::new(), BTreeMap::new());
+    for (name, Resolved { value, file, .. }) in resolved {
+        files.extend(file.map(|file| (name.clone(), file)));
+        texts.insert(name, value);
+    }
+    (texts, files)
 }
 
 /// Replaces the macros of one value, in one pass: what they stand for is taken as it
@@ -257,22 +189,5 @@ mod tests {
             resolve(&[(Layer::Job, &people)]),
             Err(VariableError::TooLong { name, .. }) if name == "B"
         ));
-    }
-
-    #[test]
-    fn impossible_variables_are_named() {
-        for name in ["", "1A", "A-B", "A=B", "Á"] {
-            assert!(
-                matches!(check(&variables(&[(name, "")])), Err(VariableError::Name(_))),
-                "{name:?}"
-            );
-        }
-        assert!(check(&variables(&[("_a9", "any value, even 'this'\n")])).is_ok());
-        assert_eq!(
-            check(&variables(&[("A", "x\0y")])),
-            Err(VariableError::ZeroByte("A".to_owned()))
-        );
-        let long = "x".repeat(MAX_VALUE);
-        assert!(matches!(check(&variables(&[("A", &long)])), Err(VariableError::TooLong { .. })));
     }
 }

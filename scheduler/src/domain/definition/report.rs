@@ -41,22 +41,18 @@ impl fmt::Display for Note {
     }
 }
 
-/// A document that is no application definition.
+/// A document that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", summary(.faults))]
+#[error("{}", summary(.what, .faults))]
 pub struct Invalid {
+    /// What it should be.
+    pub what: &'static str,
     /// Everything that is wrong with it; never empty.
     pub faults: Vec<Fault>,
 }
 
-impl Invalid {
-    pub(super) fn document(problem: String) -> Self {
-        Self { faults: vec![Fault { path: "$".to_owned(), problem }] }
-    }
-}
-
-fn summary(faults: &[Fault]) -> String {
-    let mut text = String::from("this is no application definition");
+fn summary(what: &str, faults: &[Fault]) -> String {
+    let mut text = format!("this is no {what}");
     for (number, fault) in faults.iter().take(3).enumerate() {
         text.push_str(if number == 0 { ": " } else { "; " });
         text.push_str(&fault.to_string());
@@ -68,8 +64,8 @@ fn summary(faults: &[Fault]) -> String {
 }
 
 /// Collects while a document is read.
-#[derive(Default)]
-pub(super) struct Report {
+pub(in crate::domain) struct Report {
+    what: &'static str,
     faults: Vec<Fault>,
     notes: Vec<Note>,
     unkept_faults: usize,
@@ -77,7 +73,18 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn fault(&mut self, path: &str, problem: impl Into<String>) {
+    /// Of a document that should be a `what`.
+    pub(in crate::domain) fn of(what: &'static str) -> Self {
+        let (faults, notes) = (Vec::new(), Vec::new());
+        Self { what, faults, notes, unkept_faults: 0, unkept_notes: 0 }
+    }
+
+    /// What is wrong with a document of which nothing can be read.
+    pub(in crate::domain) fn unreadable(&self, problem: String) -> Invalid {
+        Invalid { what: self.what, faults: vec![Fault { path: "$".to_owned(), problem }] }
+    }
+
+    pub(in crate::domain) fn fault(&mut self, path: &str, problem: impl Into<String>) {
         if self.faults.len() < MOST {
             self.faults.push(Fault { path: whole(path), problem: problem.into() });
         } else {
@@ -85,7 +92,7 @@ impl Report {
         }
     }
 
-    pub(super) fn note(&mut self, path: &str, text: impl Into<String>) {
+    pub(in crate::domain) fn note(&mut self, path: &str, text: impl Into<String>) {
         if self.notes.len() < MOST {
             self.notes.push(Note { path: whole(path), text: text.into() });
         } else {
@@ -94,18 +101,18 @@ impl Report {
     }
 
     /// How many faults there are.
-    pub(super) fn faults(&self) -> usize {
+    pub(in crate::domain) fn faults(&self) -> usize {
         self.faults.len() + self.unkept_faults
     }
 
     /// The notes, unless there are faults.
-    pub(super) fn finish(mut self) -> Result<Vec<Note>, Invalid> {
+    pub(in crate::domain) fn finish(mut self) -> Result<Vec<Note>, Invalid> {
         if self.unkept_faults > 0 {
             let problem = format!("{} more faults are not listed", self.unkept_faults);
             self.faults.push(Fault { path: whole(""), problem });
         }
         if !self.faults.is_empty() {
-            return Err(Invalid { faults: self.faults });
+            return Err(Invalid { what: self.what, faults: self.faults });
         }
         if self.unkept_notes > 0 {
             let text = format!("{} more notes are not listed", self.unkept_notes);
@@ -121,7 +128,7 @@ fn whole(path: &str) -> String {
 
 /// The path of a key. A key that is no plain word is quoted, so that a dot in it
 /// does not look like a level.
-pub(super) fn key_path(path: &str, key: &str) -> String {
+pub(in crate::domain) fn key_path(path: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$');
     if key.is_empty() || !key.chars().all(plain) || key.len() > MOST_QUOTED {
         format!("{path}[{}]", quote_text(key))
@@ -133,12 +140,12 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
 }
 
 /// The path of an element of a list.
-pub(super) fn element_path(path: &str, index: usize) -> String {
+pub(in crate::domain) fn element_path(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }
 
 /// A value as a fault quotes it: its JSON, shortened.
-pub(super) fn quote(value: &Value) -> String {
+pub(in crate::domain) fn quote(value: &Value) -> String {
     match value {
         Value::String(text) => quote_text(text),
         other => shorten(&other.to_string()),
@@ -146,7 +153,7 @@ pub(super) fn quote(value: &Value) -> String {
 }
 
 /// A text as a fault quotes it.
-pub(super) fn quote_text(text: &str) -> String {
+pub(in crate::domain) fn quote_text(text: &str) -> String {
     format!("{:?}", shorten(text))
 }
 
@@ -178,7 +185,7 @@ mod tests {
 
     #[test]
     fn lists_that_nobody_reads_are_cut_and_say_so() {
-        let mut report = Report::default();
+        let mut report = Report::of("test");
         (0..MOST + 7).for_each(|_| report.fault("", "is wrong"));
         let faults = report.finish().unwrap_err().faults;
         assert_eq!(faults.len(), MOST + 1);
@@ -188,9 +195,9 @@ mod tests {
     #[test]
     fn the_summary_says_how_much_it_leaves_out() {
         let fault = Fault { path: "a".to_owned(), problem: "is b".to_owned() };
-        let one = Invalid { faults: vec![fault.clone()] };
-        assert_eq!(one.to_string(), "this is no application definition: a: is b");
-        let five = Invalid { faults: vec![fault; 5] };
+        let one = Invalid { what: "test", faults: vec![fault.clone()] };
+        assert_eq!(one.to_string(), "this is no test: a: is b");
+        let five = Invalid { what: "test", faults: vec![fault; 5] };
         assert!(five.to_string().ends_with("; a: is b; and 2 more faults"), "{five}");
     }
 }

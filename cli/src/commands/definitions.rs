@@ -1,29 +1,63 @@
-//! `application:import-json`, `application:export-json`, `application:validate-json`:
-//! definitions as files.
+//! `application:import-json`, `application:export-json`, `application:validate-json`, and
+//! the same of `credential-type`: definitions as files.
 
 use std::{fs, path::PathBuf};
 
 use clap::Args;
 use multiflexi_program::say;
-use multiflexi_proto::v1::{
-    DefinitionNote, ExportApplicationRequest, ImportApplicationRequest, ImportOutcome,
-    ValidateApplicationRequest,
-};
+use multiflexi_proto::v1::{DefinitionNote, ImportOutcome};
 use serde_json::{Value, json};
+use tonic::Status;
 
+use super::resource::{Resource, given};
 use crate::{
     arguments::ById,
-    commands::resource::given,
     connect::Server,
     exit_code::Exit,
     failure::Failure,
     output::{Format, Output, print},
 };
 
+/// What is defined by a document.
+pub trait Defined: Resource + Sized {
+    /// What a list of them is called in JSON.
+    const PLURAL: &str;
+
+    /// What it is known by.
+    fn known_as(&self) -> &str;
+
+    /// Takes one from its definition.
+    async fn import(server: &Server, document: String) -> Result<Imported<Self>, Status>;
+
+    /// The definition of one.
+    async fn export(server: &Server, id: i64) -> Result<String, Status>;
+
+    /// Looks at a definition.
+    async fn validate(server: &Server, document: String) -> Result<Verdict, Status>;
+}
+
+/// What became of a definition.
+pub struct Imported<R> {
+    /// What has it now.
+    pub resource: Option<R>,
+    /// What happened.
+    pub outcome: ImportOutcome,
+    /// What its author should know.
+    pub notes: Vec<DefinitionNote>,
+}
+
+/// What is said of a definition.
+pub struct Verdict {
+    /// Everything that is wrong.
+    pub faults: Vec<DefinitionNote>,
+    /// What its author should know.
+    pub notes: Vec<DefinitionNote>,
+}
+
 /// Definition files.
 #[derive(Debug, Args)]
 struct Files {
-    /// Definitions, `*.multiflexi.app.json`
+    /// Definitions
     #[arg(required_unless_present = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A definition, as the PHP MultiFlexi's command line has it
@@ -52,7 +86,7 @@ fn lines(notes: &[DefinitionNote]) -> String {
     notes.iter().map(|note| format!("  {}: {}\n", note.path, note.text)).collect()
 }
 
-/// `application:import-json`.
+/// `import-json`.
 #[derive(Debug, Args)]
 pub struct Import {
     #[command(flatten)]
@@ -64,20 +98,18 @@ pub struct Import {
 
 impl Import {
     /// Imports definitions, all that can be; fails if one cannot.
-    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let mut client = server.applications();
+    pub async fn run<R: Defined>(self, server: &Server, output: Output) -> Result<(), Failure> {
         let mut counts = [0_u32; 4];
         let mut values = Vec::new();
         for (file, text) in self.files.read() {
             let imported = match text {
-                Ok(document) => client
-                    .import_application(ImportApplicationRequest { document })
+                Ok(document) => R::import(server, document)
                     .await
                     .map_err(|status| (Failure::is_about_values(&status), status)),
-                Err(reason) => Err((true, tonic::Status::invalid_argument(reason))),
+                Err(reason) => Err((true, Status::invalid_argument(reason))),
             };
             let answer = match imported {
-                Ok(answer) => answer.into_inner(),
+                Ok(answer) => answer,
                 // What has nothing to do with this file will not be better with the next.
                 Err((false, status)) => return Err(status.into()),
                 Err((true, status)) => {
@@ -90,27 +122,27 @@ impl Import {
                     continue;
                 }
             };
-            let (outcome, count) = match answer.outcome() {
+            let (outcome, count) = match answer.outcome {
                 ImportOutcome::Created | ImportOutcome::Unspecified => ("created", 0),
                 ImportOutcome::Changed => ("changed", 1),
                 ImportOutcome::Unchanged => ("unchanged", 2),
             };
             counts[count] += 1;
-            let application = given(answer.application)?;
+            let resource = given(answer.resource)?;
             values.push(json!({
                 "file": file,
                 "outcome": outcome,
-                "id": application.id,
-                "name": application.name,
+                "id": resource.id(),
+                "name": resource.known_as(),
                 "notes": notes_value(&answer.notes),
             }));
             if output.format == Format::Text {
-                let (id, name) = (application.id, application.name);
+                let (what, id, name) = (R::NAME, resource.id(), resource.known_as());
                 let more = match answer.notes.len() {
                     0 => String::new(),
                     notes => format!(", {notes} notes"),
                 };
-                print(&format!("{file}: {outcome} application {id}, {name}{more}\n"))?;
+                print(&format!("{file}: {outcome} {what} {id}, {name}{more}\n"))?;
                 if self.notes {
                     print(&lines(&answer.notes))?;
                 }
@@ -118,7 +150,7 @@ impl Import {
         }
         let [created, changed, unchanged, refused] = counts;
         let value = json!({
-            "applications": values,
+            R::PLURAL: values,
             "created": created,
             "changed": changed,
             "unchanged": unchanged,
@@ -135,7 +167,7 @@ impl Import {
     }
 }
 
-/// `application:export-json`.
+/// `export-json`.
 #[derive(Debug, Args)]
 pub struct Export {
     #[command(flatten)]
@@ -146,12 +178,10 @@ pub struct Export {
 }
 
 impl Export {
-    /// Writes an application's definition.
-    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let application_id = self.by.id();
-        let request = ExportApplicationRequest { application_id };
-        let answer = server.applications().export_application(request).await?.into_inner();
-        let document = format!("{}\n", answer.document);
+    /// Writes a definition.
+    pub async fn run<R: Defined>(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let id = self.by.id();
+        let document = format!("{}\n", R::export(server, id).await?);
         let Some(path) = self.output.filter(|path| path.as_os_str() != "-") else {
             return print(&document);
         };
@@ -160,12 +190,12 @@ impl Export {
             Failure::new(Exit::CannotWrite, message)
         })?;
         let file = path.display().to_string();
-        let sentence = format!("wrote application {application_id} to {file}");
-        output.done(&json!({ "id": application_id, "file": file }), &sentence)
+        let sentence = format!("wrote {} {id} to {file}", R::NAME);
+        output.done(&json!({ "id": id, "file": file }), &sentence)
     }
 }
 
-/// `application:validate-json`.
+/// `validate-json`.
 #[derive(Debug, Args)]
 pub struct Validate {
     #[command(flatten)]
@@ -174,19 +204,15 @@ pub struct Validate {
 
 impl Validate {
     /// Says all that is wrong with definitions; fails if something is.
-    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let mut client = server.applications();
+    pub async fn run<R: Defined>(self, server: &Server, output: Output) -> Result<(), Failure> {
         let (mut values, mut invalid) = (Vec::new(), 0);
         for (file, text) in self.files.read() {
             let answer = match text {
-                Ok(document) => {
-                    let request = ValidateApplicationRequest { document };
-                    client.validate_application(request).await?.into_inner()
-                }
+                Ok(document) => R::validate(server, document).await?,
                 Err(text) => {
                     let path = "$".to_owned();
                     let faults = vec![DefinitionNote { path, text }];
-                    multiflexi_proto::v1::ValidateApplicationResponse { faults, notes: Vec::new() }
+                    Verdict { faults, notes: Vec::new() }
                 }
             };
             let valid = answer.faults.is_empty();

@@ -12,7 +12,7 @@ static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::n
 
 /// The entries of a map. `null` is nothing, and so is the empty list that PHP writes
 /// for an empty map.
-pub(super) fn entries<'a>(
+pub(in crate::domain) fn entries<'a>(
     path: &str,
     value: &'a Value,
     report: &mut Report,
@@ -31,43 +31,51 @@ pub(super) fn entries<'a>(
 }
 
 /// An object that is being read.
-pub(super) struct Section<'a> {
+pub(in crate::domain) struct Section<'a> {
     path: String,
     map: &'a Map<String, Value>,
     read: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(path: String, map: &'a Map<String, Value>) -> Self {
+    pub(in crate::domain) fn new(path: String, map: &'a Map<String, Value>) -> Self {
         Self { path, map, read: Vec::new() }
     }
 
     /// An object, or a fault.
-    pub(super) fn open(path: String, value: &'a Value, report: &mut Report) -> Option<Self> {
+    pub(in crate::domain) fn open(
+        path: String,
+        value: &'a Value,
+        report: &mut Report,
+    ) -> Option<Self> {
         entries(&path, value, report).map(|map| Self::new(path, map))
     }
 
-    pub(super) fn path(&self, key: &str) -> String {
+    pub(in crate::domain) fn path(&self, key: &str) -> String {
         key_path(&self.path, key)
     }
 
-    pub(super) fn get(&mut self, key: &'static str) -> Option<&'a Value> {
+    pub(in crate::domain) fn get(&mut self, key: &'static str) -> Option<&'a Value> {
         self.read.push(key);
         self.map.get(key).filter(|value| !value.is_null())
     }
 
     /// Whether a key is there with anything in it.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(in crate::domain) fn has(&self, key: &str) -> bool {
         self.map.get(key).is_some_and(|value| !value.is_null() && value != "")
     }
 
     /// Says that a key is missing, as the document must have it.
-    pub(super) fn missing(&self, key: &str, what: &str, report: &mut Report) {
+    pub(in crate::domain) fn missing(&self, key: &str, what: &str, report: &mut Report) {
         report.fault(&self.path(key), format!("is missing: give {what}"));
     }
 
     /// A text; none if it is empty.
-    pub(super) fn text(&mut self, key: &'static str, report: &mut Report) -> Option<String> {
+    pub(in crate::domain) fn text(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<String> {
         match self.get(key)? {
             Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
             other => {
@@ -77,7 +85,11 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(super) fn localized(&mut self, key: &'static str, report: &mut Report) -> Localized {
+    pub(in crate::domain) fn localized(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Localized {
         match self.get(key) {
             Some(value) => Localized::read(&self.path(key), value, report),
             None => Localized::default(),
@@ -85,7 +97,11 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`; the other forms that PHP takes for them are noted.
-    pub(super) fn flag(&mut self, key: &'static str, report: &mut Report) -> Option<bool> {
+    pub(in crate::domain) fn flag(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<bool> {
         let value = self.get(key)?;
         let taken = match value {
             Value::Bool(flag) => return Some(*flag),
@@ -106,7 +122,11 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few names.
-    pub(super) fn named<T: Named>(&mut self, key: &'static str, report: &mut Report) -> Option<T> {
+    pub(in crate::domain) fn named<T: Named>(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<T> {
         let text = self.text(key, report)?;
         let named = T::from_name(&text);
         if named.is_none() {
@@ -116,7 +136,11 @@ impl<'a> Section<'a> {
     }
 
     /// A list of texts, or the older one text with commas.
-    pub(super) fn words(&mut self, key: &'static str, report: &mut Report) -> Vec<String> {
+    pub(in crate::domain) fn words(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Vec<String> {
         let path = self.path(key);
         let trimmed = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         match self.get(key) {
@@ -146,7 +170,7 @@ impl<'a> Section<'a> {
     }
 
     /// The entries of an object inside this one.
-    pub(super) fn entries(
+    pub(in crate::domain) fn entries(
         &mut self,
         key: &'static str,
         report: &mut Report,
@@ -156,7 +180,7 @@ impl<'a> Section<'a> {
     }
 
     /// Notes the keys that nobody read.
-    pub(super) fn finish(&self, report: &mut Report) {
+    pub(in crate::domain) fn finish(&self, report: &mut Report) {
         for (key, value) in self.map {
             if self.read.contains(&key.as_str()) {
                 continue;

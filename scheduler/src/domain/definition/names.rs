@@ -36,17 +36,17 @@ macro_rules! named {
             $($(#[$value_doc])* $value,)+
         }
 
-        impl $crate::domain::application::names::Named for $enum {
+        impl $crate::domain::definition::names::Named for $enum {
             const WHAT: &'static str = $what;
             const ALL: &'static [(&'static str, Self)] = &[$(($name, Self::$value),)+];
         }
 
         impl std::fmt::Display for $enum {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str($crate::domain::application::names::Named::name(*self))
+                f.write_str($crate::domain::definition::names::Named::name(*self))
             }
         }
     };
 }
 
-pub(super) use named;
+pub(in crate::domain) use named;

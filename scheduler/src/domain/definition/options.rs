@@ -17,15 +17,26 @@ pub struct Choice {
 }
 
 /// Reads `options`: a list of values, or an object from value to label.
-pub(super) fn read(path: &str, value: &Value, report: &mut Report) -> Vec<Choice> {
+pub(in crate::domain) fn read(path: &str, value: &Value, report: &mut Report) -> Vec<Choice> {
     let mut options = Vec::new();
     match value {
         Value::Array(list) => {
             for (index, value) in list.iter().enumerate() {
                 let path = element_path(path, index);
+                let (value, label) = match value.get("value") {
+                    // Types of credentials have options with labels so.
+                    Some(labelled) => (labelled, value.get("label")),
+                    None => (value, None),
+                };
                 match scalar(value) {
                     Some(value) => {
-                        options.push(Choice { label: Localized::plain(&value), value });
+                        let label = match label {
+                            Some(label) => {
+                                Localized::read(&key_path(&path, "label"), label, report)
+                            }
+                            None => Localized::plain(&value),
+                        };
+                        options.push(Choice { label, value });
                     }
                     None => report.fault(
                         &path,
@@ -52,7 +63,7 @@ pub(super) fn read(path: &str, value: &Value, report: &mut Report) -> Vec<Choice
 }
 
 /// A value without parts, as a process would get it.
-pub(super) fn scalar(value: &Value) -> Option<String> {
+pub(in crate::domain) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(flag) => Some(String::from(if *flag { "1" } else { "0" })),

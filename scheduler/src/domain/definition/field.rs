@@ -1,14 +1,12 @@
-//! The variables that an application declares, as `environment` describes them.
+//! A variable that a document declares: what its value may be, and what it is for.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     localized::Localized,
     names::{Named, named},
     options::{self, Choice},
-    report::{Report, key_path, quote, quote_text},
+    report::{Report, quote, quote_text},
     section::Section,
 };
 use crate::domain::environment::{self, VariableError, Variables};
@@ -68,7 +66,7 @@ const OLDER: &[(&str, Kind)] = &[
     ("textarea", Kind::Text),
 ];
 
-/// A variable that an application declares.
+/// A variable that an application or a type of credentials declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// What its value may be.
@@ -89,32 +87,29 @@ pub struct Field {
     pub options: Vec<Choice>,
 }
 
-/// Reads `environment`.
-pub(super) fn read(
-    path: &str,
-    entries: &Map<String, Value>,
-    report: &mut Report,
-) -> BTreeMap<String, Field> {
-    let mut fields = BTreeMap::new();
-    for (name, value) in entries {
-        let path = key_path(path, name);
-        if let Err(error) = environment::check(&Variables::from([(name.clone(), String::new())])) {
-            report.fault(&path, error.to_string());
-        } else if name.bytes().any(|b| b.is_ascii_lowercase()) {
-            report.note(&path, "has small letters, which PHP MultiFlexi does not expect in names");
-        }
-        if let Some(mut section) = Section::open(path, value, report) {
-            let field = read_field(name, &mut section, report);
-            section.finish(report);
-            fields.insert(name.clone(), field);
-        }
-    }
-    fields
+/// What documents that declare variables differ in.
+pub(in crate::domain) struct Rules {
+    /// The keys of the default; the first that is there counts.
+    pub(in crate::domain) default: &'static [&'static str],
+    /// Whether other names of types than those of today's applications are older forms.
+    pub(in crate::domain) older: bool,
+    /// Whether a value is secret if the document does not say; none is an unknown type.
+    pub(in crate::domain) secret: fn(Option<Kind>) -> bool,
+    /// Whether a document can say of what is secret by its type that it is not.
+    pub(in crate::domain) can_be_shown: bool,
 }
 
-fn read_field(name: &str, section: &mut Section<'_>, report: &mut Report) -> Field {
-    let known = read_kind(section, report);
+/// Reads the declaration of the variable `name`.
+pub(in crate::domain) fn read(
+    name: &str,
+    section: &mut Section<'_>,
+    rules: &Rules,
+    report: &mut Report,
+) -> Field {
+    let known = read_kind(section, rules, report);
     let kind = known.unwrap_or(Kind::String);
+    let said = section.flag("secret", report);
+    let by_kind = (rules.secret)(known);
     let mut field = Field {
         kind,
         category: read_category(section, report),
@@ -122,9 +117,10 @@ fn read_field(name: &str, section: &mut Section<'_>, report: &mut Report) -> Fie
         hint: section.localized("hint", report),
         default: None,
         required: section.flag("required", report).unwrap_or(false),
-        // What is of no known type may be meant as a secret, and faults quote values.
-        secret: section.flag("secret", report).unwrap_or(false)
-            || matches!(known, None | Some(Kind::Password)),
+        secret: match said {
+            Some(said) if rules.can_be_shown && known.is_some() => said,
+            said => said.unwrap_or(false) || by_kind,
+        },
         options: Vec::new(),
     };
     if let Some(options) = section.get("options") {
@@ -133,14 +129,15 @@ fn read_field(name: &str, section: &mut Section<'_>, report: &mut Report) -> Fie
     if kind == Kind::Set && field.options.is_empty() {
         report.note(&section.path("options"), "a set without options takes any value");
     }
-    if let Some(value) = section.get("defval") {
-        field.default = read_default(name, &field, value, &section.path("defval"), report);
+    for key in rules.default {
+        let Some(value) = section.get(key).filter(|_| field.default.is_none()) else { continue };
+        field.default = read_default(name, &field, value, &section.path(key), report);
     }
     field
 }
 
 /// The type; none if it is unknown, which is a fault.
-fn read_kind(section: &mut Section<'_>, report: &mut Report) -> Option<Kind> {
+fn read_kind(section: &mut Section<'_>, rules: &Rules, report: &mut Report) -> Option<Kind> {
     let path = section.path("type");
     let Some(value) = section.get("type").filter(|value| *value != "") else {
         report.note(&path, "is missing: it is taken as string");
@@ -160,9 +157,10 @@ fn read_kind(section: &mut Section<'_>, report: &mut Report) -> Option<Kind> {
     let older = OLDER.iter().find(|(name, _)| *name == small).map(|(_, kind)| *kind);
     let kind = older.or_else(|| Kind::from_name(&small));
     match kind {
-        Some(kind) => {
+        Some(kind) if rules.older => {
             report.note(&path, format!("{} is an older form of {kind}", quote_text(text)));
         }
+        Some(_) => {}
         None => report.fault(&path, Kind::refusal(text)),
     }
     kind
