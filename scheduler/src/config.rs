@@ -19,7 +19,7 @@ pub const LISTEN: &str = "127.0.0.1:7780";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "multiflexi-scheduler", version, about)]
 pub struct Arguments {
-    /// Address and port to listen on. There are no credentials yet: whoever can
+    /// Address and port to listen on. Nobody has to log in yet: whoever can
     /// connect can run programs on the agents
     #[arg(long, env = "MULTIFLEXI_LISTEN", default_value = LISTEN, value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,

@@ -100,7 +100,7 @@ impl Scheduler {
         if !address.ip().is_loopback() {
             tracing::warn!(
                 %address,
-                "listening beyond this host, and there are no credentials yet: whoever can \
+                "listening beyond this host, and nobody has to log in yet: whoever can \
                  connect can run programs on the agents"
             );
         }

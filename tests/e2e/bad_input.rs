@@ -162,7 +162,7 @@ fn a_data_folder_that_cannot_be_made_is_named() {
 
 #[test]
 fn listening_beyond_this_host_is_warned_about() {
-    let warning = "no credentials yet";
+    let warning = "nobody has to log in yet";
     let stack = Stack::start();
     assert!(stack.scheduler.address.ip().is_loopback());
     assert!(!stack.scheduler.log.so_far().iter().any(|line| line.contains(warning)));
