@@ -171,7 +171,8 @@ CREATE TABLE setting (
     changed BIGINT NOT NULL
 );
 
--- One try at running a job. `command` and `leftovers` are JSON.
+-- One try at running a job. `command` and `leftovers` are JSON; `queued` is when the job
+-- entered the queue for it.
 CREATE TABLE attempt (
     job_id            BIGINT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     number            BIGINT NOT NULL,
@@ -179,6 +180,7 @@ CREATE TABLE attempt (
     state             TEXT NOT NULL,
     agent_id          BIGINT NOT NULL REFERENCES agent (id),
     command           TEXT NOT NULL,
+    queued            BIGINT NOT NULL,
     offered           BIGINT NOT NULL,
     started           BIGINT,
     unreachable       BIGINT,

@@ -171,7 +171,8 @@ CREATE TABLE setting (
     changed INTEGER NOT NULL
 ) STRICT;
 
--- One try at running a job. `command` and `leftovers` are JSON.
+-- One try at running a job. `command` and `leftovers` are JSON; `queued` is when the job
+-- entered the queue for it.
 CREATE TABLE attempt (
     job_id            INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     number            INTEGER NOT NULL,
@@ -179,6 +180,7 @@ CREATE TABLE attempt (
     state             TEXT NOT NULL,
     agent_id          INTEGER NOT NULL REFERENCES agent (id),
     command           TEXT NOT NULL,
+    queued            INTEGER NOT NULL,
     offered           INTEGER NOT NULL,
     started           INTEGER,
     unreachable       INTEGER,

@@ -3,6 +3,7 @@
 use std::{fs, io::Write as _};
 
 use multiflexi_fixture::{Lines, Stack};
+use serde_json::Value;
 
 #[test]
 fn a_job_runs_and_everything_about_it_is_on_record() {
@@ -30,6 +31,14 @@ fn a_job_runs_and_everything_about_it_is_on_record() {
     for time in ["created", "queued", "started", "ended"] {
         assert!(shown[time].as_str().unwrap().ends_with('Z'), "{time}: {shown}");
     }
+    let took = |of: &Value, name: &str| of[name].as_f64().unwrap_or_else(|| panic!("{name}: {of}"));
+    let [queued, run, total] =
+        ["queued_seconds", "run_seconds", "total_seconds"].map(|name| took(&shown, name));
+    // The parts are added as floating point numbers.
+    assert!(queued >= 0.0 && run > 0.0 && total > queued + run - 1e-6, "{shown}");
+    assert_eq!((took(attempt, "queued_seconds"), took(attempt, "run_seconds")), (queued, run));
+    let loaded = stack.show(stack.job(template));
+    assert!(loaded["run_seconds"].is_null() && loaded["total_seconds"].is_null(), "{loaded}");
 }
 
 #[test]

@@ -39,10 +39,9 @@ pub fn as_seconds(duration: &Duration) -> f64 {
     duration.seconds as f64 + f64::from(duration.nanos) / 1e9
 }
 
-/// Seconds from one time to another.
-pub fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Option<f64> {
-    let (from, to) = (utc(from?)?, utc(to?)?);
-    Some((to - from).num_microseconds()? as f64 / 1e6)
+/// Seconds for people, to the millisecond; empty if there are none.
+pub fn rounded(duration: Option<&Duration>) -> String {
+    duration.map(|time| format!("{:.3}", as_seconds(time))).unwrap_or_default()
 }
 
 /// A hash in hexadecimal; null if there is none.
@@ -83,8 +82,14 @@ mod tests {
         let at = Timestamp { seconds: 1_700_000_000, nanos: 123_456_000 };
         assert_eq!(time(Some(&at)), "2023-11-14T22:13:20.123456Z");
         assert_eq!(time(None), Value::Null);
-        let later = Timestamp { seconds: 1_700_000_001, nanos: 0 };
-        assert_eq!(between(Some(&at), Some(&later)), Some(0.876_544));
+    }
+
+    #[test]
+    fn durations_are_seconds() {
+        let time = Duration { seconds: 2, nanos: 876_544_000 };
+        assert_eq!(seconds(Some(&time)), 2.876_544);
+        assert_eq!(rounded(Some(&time)), "2.877");
+        assert_eq!((seconds(None), rounded(None)), (Value::Null, String::new()));
     }
 
     #[test]

@@ -76,10 +76,10 @@ async fn write(db: &mut SqliteConnection, first: i64, from: i64, rows: i64) -> a
          SELECT {first} + {from} + n.i, \
          CASE (n.i % {FAILED}) WHEN 0 THEN 'failed' ELSE 'succeeded' END, 1, {columns} \
          FROM job, n WHERE job.id = {first}; \
-         INSERT INTO attempt (job_id, number, fence, state, agent_id, command, offered, started, \
-         ended, exit_code, pid, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256, \
-         log_length) SELECT j.id, 1, a.fence, j.state, a.agent_id, a.command, a.offered, \
-         a.started, a.ended, CASE j.state WHEN 'failed' THEN 3 ELSE 0 END, a.pid, 0, \
+         INSERT INTO attempt (job_id, number, fence, state, agent_id, command, queued, offered, \
+         started, ended, exit_code, pid, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256, \
+         log_length) SELECT j.id, 1, a.fence, j.state, a.agent_id, a.command, a.queued, \
+         a.offered, a.started, a.ended, CASE j.state WHEN 'failed' THEN 3 ELSE 0 END, a.pid, 0, \
          a.stdout_sha256, 0, a.stderr_sha256, 0 FROM job j, attempt a \
          WHERE a.job_id = {first} AND j.id > {first} + {from}; \
          INSERT INTO artifacts (job_id, attempt, source, filename, content_type, size, sha256, \

@@ -127,7 +127,6 @@ impl List {
 }
 
 fn row(job: &Job) -> Vec<String> {
-    let seconds = json::between(job.started.as_ref(), job.ended.as_ref());
     vec![
         job.id.to_string(),
         job.state().name().to_owned(),
@@ -135,7 +134,7 @@ fn row(job: &Job) -> Vec<String> {
         job.company_name.clone(),
         job.attempt.to_string(),
         json::local(job.created.as_ref()),
-        seconds.map(|seconds| format!("{seconds:.3}")).unwrap_or_default(),
+        json::rounded(job.run_time.as_ref()),
         super::show::outcome(job.exit_code, job.signal, &job.meaning),
     ]
 }

@@ -36,6 +36,9 @@ pub(super) fn job_value(job: &Job) -> Value {
         "severity": json::text(&job.severity),
         "priority": job.priority,
         "not_before": json::time(job.not_before.as_ref()),
+        "queued_seconds": json::seconds(job.queued_time.as_ref()),
+        "run_seconds": json::seconds(job.run_time.as_ref()),
+        "total_seconds": json::seconds(job.total_time.as_ref()),
     })
 }
 
@@ -55,12 +58,15 @@ pub fn attempt_value(attempt: &Attempt) -> Value {
         "agent": json::text(&attempt.agent),
         "command": attempt.command,
         "pid": json::id(attempt.pid),
+        "queued": json::time(attempt.queued.as_ref()),
         "offered": json::time(attempt.offered.as_ref()),
         "started": json::time(attempt.started.as_ref()),
         "ended": json::time(attempt.ended.as_ref()),
         "exit_code": attempt.exit_code,
         "signal": attempt.signal,
         "meaning": json::text(&attempt.meaning),
+        "queued_seconds": json::seconds(attempt.queued_time.as_ref()),
+        "run_seconds": json::seconds(attempt.run_time.as_ref()),
         "user_cpu_seconds": json::seconds(usage.and_then(|usage| usage.user_cpu.as_ref())),
         "system_cpu_seconds": json::seconds(usage.and_then(|usage| usage.system_cpu.as_ref())),
         "peak_memory_bytes": usage.map(|usage| usage.peak_memory_bytes),
@@ -102,6 +108,9 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
         ("priority", if job.priority == 0 { String::new() } else { job.priority.to_string() }),
         ("started", json::local(job.started.as_ref())),
         ("ended", json::local(job.ended.as_ref())),
+        ("in the queue", for_seconds(job.queued_time.as_ref())),
+        ("ran", for_seconds(job.run_time.as_ref())),
+        ("in all", for_seconds(job.total_time.as_ref())),
         ("agent", job.agent.clone()),
         ("trouble", job.trouble.clone()),
     ];
@@ -113,6 +122,7 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
             "STATE",
             "AGENT",
             "PID",
+            "QUEUED",
             "SECONDS",
             "CPU",
             "MEMORY",
@@ -126,8 +136,12 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
     Ok(())
 }
 
+/// A duration with its unit, for people; empty if there is none.
+fn for_seconds(time: Option<&prost_types::Duration>) -> String {
+    time.map(|_| format!("{} s", json::rounded(time))).unwrap_or_default()
+}
+
 fn attempt_row(attempt: &Attempt) -> Vec<String> {
-    let seconds = json::between(attempt.started.as_ref(), attempt.ended.as_ref());
     let usage = attempt.usage.as_ref();
     let cpu = usage.map(|usage| {
         let times = [usage.user_cpu.as_ref(), usage.system_cpu.as_ref()];
@@ -144,7 +158,8 @@ fn attempt_row(attempt: &Attempt) -> Vec<String> {
         attempt.state().name().to_owned(),
         attempt.agent.clone(),
         if attempt.pid == 0 { String::new() } else { attempt.pid.to_string() },
-        seconds.map(|seconds| format!("{seconds:.3}")).unwrap_or_default(),
+        json::rounded(attempt.queued_time.as_ref()),
+        json::rounded(attempt.run_time.as_ref()),
         cpu.map(|cpu| format!("{cpu:.3}")).unwrap_or_default(),
         memory.map(|usage| json::size(usage.peak_memory_bytes)).unwrap_or_default(),
         size(attempt.stdout.as_ref()),

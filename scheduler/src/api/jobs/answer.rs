@@ -7,7 +7,10 @@ use tonic::Status;
 
 use crate::{
     api::{environment, hash, status::invalid},
-    domain::{exit_code, job::State},
+    domain::{
+        exit_code,
+        job::{Durations, State, Times},
+    },
     store::{AttemptRow, JobRow},
 };
 
@@ -38,6 +41,8 @@ pub(in crate::api) fn from_state(number: i32) -> Result<State, Status> {
 
 /// A job.
 pub(super) fn job(row: JobRow) -> v1::Job {
+    let JobRow { created, queued, started, ended, .. } = row;
+    let took = Durations::from(Times { created: Some(created), queued, started, ended });
     v1::Job {
         id: row.id.0,
         run_template_id: row.run_template.0.0,
@@ -64,6 +69,9 @@ pub(super) fn job(row: JobRow) -> v1::Job {
         trouble: row.trouble.unwrap_or_default(),
         priority: row.priority,
         not_before: row.due.map(timestamp),
+        queued_time: took.queued.map(duration),
+        run_time: took.run.map(duration),
+        total_time: took.total.map(duration),
     }
 }
 
@@ -74,6 +82,9 @@ pub(in crate::api) fn attempt(row: AttemptRow) -> v1::Attempt {
     };
     let [user, system] = row.cpu_us.map(|us| duration(Duration::from_micros(us.unsigned_abs())));
     let [stdout, stderr] = row.streams;
+    let AttemptRow { queued, started, ended, .. } = row;
+    let times = Times { created: None, queued: Some(queued), started, ended };
+    let took = Durations::from(times);
     v1::Attempt {
         number: row.number,
         fence: row.fence.0,
@@ -102,5 +113,8 @@ pub(in crate::api) fn attempt(row: AttemptRow) -> v1::Attempt {
         trouble: row.trouble.unwrap_or_default(),
         choice: row.choice.unwrap_or_default(),
         retry_due: row.retry_due.map(timestamp),
+        queued: Some(timestamp(row.queued)),
+        queued_time: took.queued.map(duration),
+        run_time: took.run.map(duration),
     }
 }

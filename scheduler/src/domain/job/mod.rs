@@ -11,7 +11,7 @@ mod variables;
 
 pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
 pub use run_begin::{Launch, RunBeginError, run_begin};
-pub use run_end::{Outcome, run_end};
+pub use run_end::{Durations, Outcome, Times, run_end};
 pub use state::{Refused, State, Transition};
 pub use template::{Credential, Overflow, Template};
 pub use variables::{MASK, environment_of, secrets_of, texts_of, without_secrets};

@@ -1,4 +1,6 @@
-//! `run_end`: what the outcome of an attempt is.
+//! `run_end`: what the outcome of an attempt is, and how long its parts took.
+
+use std::time::Duration;
 
 use super::{Completion, EndCause, State};
 
@@ -41,5 +43,79 @@ pub fn run_end(completion: &Completion) -> Outcome {
         EndCause::Cancelled => Outcome::Cancelled,
         EndCause::TimedOut => Outcome::TimedOut,
         EndCause::Lost => Outcome::Lost,
+    }
+}
+
+/// When something has happened to a job, or to an attempt, in microseconds since the Unix
+/// epoch; none if it has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// The job was created; none for an attempt, which is a part of a job.
+    pub created: Option<i64>,
+    /// It entered the queue.
+    pub queued: Option<i64>,
+    /// The process was started.
+    pub started: Option<i64>,
+    /// It ended.
+    pub ended: Option<i64>,
+}
+
+/// How long the parts of a life took; none for a part that is not over. A database's clock
+/// that was set back makes a part shorter, never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// In the queue, until the process was started.
+    pub queued: Option<Duration>,
+    /// From the start of the process to the end.
+    pub run: Option<Duration>,
+    /// From the job's creation to its end.
+    pub total: Option<Duration>,
+}
+
+impl From<Times> for Durations {
+    fn from(times: Times) -> Self {
+        let between = |from: Option<i64>, to: Option<i64>| {
+            let microseconds = to?.saturating_sub(from?);
+            Some(Duration::from_micros(u64::try_from(microseconds).unwrap_or(0)))
+        };
+        Self {
+            queued: between(times.queued, times.started),
+            run: between(times.started, times.ended),
+            total: between(times.created, times.ended),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_life_has_its_length_once_it_is_over() {
+        let micros = |count| Some(Duration::from_micros(count));
+        let mut times = Times { created: Some(10), queued: Some(100), ..Times::default() };
+        assert_eq!(Durations::from(times), Durations::default());
+        times.started = Some(1100);
+        let queued = micros(1000);
+        assert_eq!(Durations::from(times), Durations { queued, ..Durations::default() });
+        times.ended = Some(1_001_100);
+        let (run, total) = (micros(1_000_000), micros(1_001_090));
+        assert_eq!(Durations::from(times), Durations { queued, run, total });
+        times.created = None;
+        assert_eq!(Durations::from(times), Durations { queued, run, total: None });
+    }
+
+    #[test]
+    fn a_job_that_never_started_has_no_time_of_running() {
+        let times = Times { queued: Some(1), ended: Some(9), ..Times::default() };
+        assert_eq!(Durations::from(times), Durations::default());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_negative_time() {
+        let [created, queued, started, ended] = [9, 7, 5, i64::MIN].map(Some);
+        let times = Times { created, queued, started, ended };
+        let none = Some(Duration::ZERO);
+        assert_eq!(Durations::from(times), Durations { queued: none, run: none, total: none });
     }
 }

@@ -140,6 +140,8 @@ pub struct AttemptRow {
     pub agent: String,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// When its job entered the queue for it.
+    pub queued: i64,
     /// When it was offered.
     pub offered: i64,
     /// When it started.
@@ -175,7 +177,7 @@ pub struct AttemptRow {
 const ATTEMPT_COLUMNS: &str = "SELECT n.number, n.fence, n.state, g.name, n.command, n.offered, \
      n.started, n.ended, n.exit_code, n.signal, n.pid, n.user_cpu_us, n.system_cpu_us, \
      n.peak_memory_bytes, n.stdout_bytes, n.stdout_sha256, n.stderr_bytes, n.stderr_sha256, \
-     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable, a.id, a.revision \
+     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable, a.id, a.revision, n.queued \
      FROM attempt n JOIN agent g ON g.id = n.agent_id JOIN job j ON j.id = n.job_id \
      JOIN apps a ON a.id = j.app_id";
 
@@ -194,6 +196,7 @@ fn attempt(row: &AnyRow, definition: Arc<Definition>) -> Result<AttemptRow, sqlx
         state: state(row, 2)?,
         agent: row.try_get(3)?,
         command: serde_json::from_str(&row.try_get::<String, _>(4)?).map_err(decode)?,
+        queued: row.try_get(25)?,
         offered: row.try_get(5)?,
         started: row.try_get(6)?,
         ended: row.try_get(7)?,

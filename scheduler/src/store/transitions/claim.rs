@@ -64,7 +64,8 @@ impl Change for Claim {
             let command =
                 begun.as_ref().map_or_else(|_| Vec::new(), |launch| launch.command.clone());
             let command = serde_json::json!(command).to_string();
-            attempts.push((key.job.0, key.number, key.fence.0, command));
+            let queued: i64 = row.try_get(5)?;
+            attempts.push((key.job.0, key.number, key.fence.0, command, queued));
             match begun {
                 Ok(launch) => claimed.launches.push(launch),
                 Err(error) => troubles.push((key, error.to_string())),
@@ -89,7 +90,7 @@ fn claim_sql(dialect: Dialect) -> String {
          ORDER BY priority DESC, rank, id LIMIT $1 {skip}) \
          UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 FROM next \
          WHERE job.id = next.id AND {state} = 'queued' AND {held} IS NULL \
-         RETURNING job.id, attempt, fence, runtemplate_id, env",
+         RETURNING job.id, attempt, fence, runtemplate_id, env, job.queued",
         to = Transition::Offer.to(),
         state = dialect.unindexed("job.state"),
         held = dialect.unindexed("job.held"),
@@ -102,14 +103,16 @@ impl Claim {
     async fn insert_attempts(
         &self,
         tx: &mut Tx<'_>,
-        attempts: &[(i64, i32, i64, String)],
+        attempts: &[(i64, i32, i64, String, i64)],
     ) -> Result<(), StoreError> {
         let [job, number, fence] = KEY;
-        let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_command", Kind::Text)]);
+        let columns = [job, number, fence, ("k_command", Kind::Text), ("k_queued", Kind::Int)];
+        let rows = tx.dialect.rows("$1", &columns);
         let sql = format!(
             "INSERT INTO attempt \
-             (job_id, number, fence, state, agent_id, command, offered, choice) \
-             SELECT r.k_job, r.k_attempt, r.k_fence, '{}', $2, r.k_command, $3, $4 FROM {rows}",
+             (job_id, number, fence, state, agent_id, command, queued, offered, choice) \
+             SELECT r.k_job, r.k_attempt, r.k_fence, '{}', $2, r.k_command, r.k_queued, $3, $4 \
+             FROM {rows}",
             Transition::Offer.to()
         );
         sqlx::query(AssertSqlSafe(sql))
