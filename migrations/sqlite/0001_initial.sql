@@ -38,6 +38,8 @@ CREATE TABLE apps (
     created    INTEGER NOT NULL
 ) STRICT;
 
+-- The counts are of all its jobs that ever ended for good, by how; deleting jobs does not
+-- lower them.
 CREATE TABLE runtemplate (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     app_id        INTEGER NOT NULL REFERENCES apps (id),
@@ -57,6 +59,12 @@ CREATE TABLE runtemplate (
     keep_age_ms   INTEGER,
     keep_count    INTEGER,
     keep_bytes    INTEGER,
+    successfull_jobs_count INTEGER NOT NULL DEFAULT 0,
+    failed_jobs_count      INTEGER NOT NULL DEFAULT 0,
+    cancelled_jobs_count   INTEGER NOT NULL DEFAULT 0,
+    timed_out_jobs_count   INTEGER NOT NULL DEFAULT 0,
+    lost_jobs_count        INTEGER NOT NULL DEFAULT 0,
+    last_ended             INTEGER,
     created       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runtemplate_app ON runtemplate (app_id);

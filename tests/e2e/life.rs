@@ -98,3 +98,28 @@ fn a_job_waits_for_an_agent_that_comes_later() {
     stack.agent.start_again();
     assert_eq!(stack.ended(job)["state"], "succeeded");
 }
+
+#[test]
+fn a_run_template_counts_how_its_jobs_ended_and_keeps_the_count() {
+    let stack = Stack::start();
+    let template = stack.script("exit $CODE", &["--env", "CODE=0"]);
+    let id = template.to_string();
+    let runs = || stack.cli.json(["runtemplate:show", &id])["runs"].clone();
+    assert!(runs()["succeeded"] == 0 && runs()["last_ended"].is_null(), "{}", runs());
+    for code in ["0", "0", "3"] {
+        let variable = format!("CODE={code}");
+        let create = ["job:create", "--template", &id, "--env", &variable, "--queue"];
+        stack.ended(stack.cli.create(create));
+    }
+    let waiting = stack.job(template);
+    stack.cli.json(["job:cancel", &waiting.to_string()]);
+    let counted = runs();
+    let of = |name: &str| counted[name].as_i64().unwrap();
+    assert_eq!([of("succeeded"), of("failed"), of("cancelled")], [2, 1, 1]);
+    assert!(counted["last_ended"].as_str().unwrap().ends_with('Z'));
+    stack.cli.json(["job:delete", &waiting.to_string()]);
+    assert_eq!(runs(), counted, "deleting a job lowers nothing");
+    let listed = stack.cli.run(["runtemplate:list"]).text();
+    let row: Vec<&str> = listed.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(row[row.len() - 4..row.len() - 2], ["2", "1"], "{listed}");
+}

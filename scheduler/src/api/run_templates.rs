@@ -22,7 +22,7 @@ use crate::{
         retention::Keep,
         retry::{Backoff, Cause, RetryPolicy},
     },
-    store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow, UpdateRunTemplate},
+    store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow, Runs, UpdateRunTemplate},
 };
 
 /// Time between SIGTERM and SIGKILL, if the template does not say.
@@ -60,7 +60,14 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
             count: template.keep.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
             bytes: template.keep.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         }),
+        runs: Some(runs(row.runs)),
     }
+}
+
+fn runs(runs: Runs) -> v1::Runs {
+    let Runs { succeeded, failed, cancelled, timed_out, lost, last_ended } = runs;
+    let last_ended = last_ended.map(timestamp);
+    v1::Runs { succeeded, failed, cancelled, timed_out, lost, last_ended }
 }
 
 fn retry(policy: &RetryPolicy) -> v1::RetryPolicy {

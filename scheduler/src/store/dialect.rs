@@ -97,6 +97,15 @@ impl Dialect {
         }
     }
 
+    /// Ends a SELECT of rows that are about to be changed: they are locked in the order of
+    /// the SELECT. Keys that refer to them can still be written.
+    pub(super) fn lock_rows(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR NO KEY UPDATE",
+        }
+    }
+
     /// A column as it stands in a guard, where it must not choose the index: SQLite,
     /// which counts no rows, would walk all jobs of a state to find the one whose id it
     /// is given.

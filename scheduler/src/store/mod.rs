@@ -59,7 +59,7 @@ pub use page::{MAX_PAGE, Page};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
 pub use reseal::{Reseal, Resealed};
 pub use run_templates::{
-    CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, UpdateRunTemplate,
+    CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, Runs, UpdateRunTemplate,
 };
 pub use transitions::{
     Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, Finished, FinishingAttempts,

@@ -13,7 +13,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Dialect, StoreError, dialect, documents::Known};
+use super::{
+    Dialect, StoreError, dialect,
+    documents::Known,
+    transitions::ends::{self, End},
+};
 use crate::vault::Vault;
 
 /// Changes that may wait for the writer; a caller beyond that waits for a place.
@@ -50,6 +54,8 @@ pub struct Tx<'c> {
     /// The database's time when the transaction began, in microseconds since the
     /// Unix epoch.
     pub(super) now: i64,
+    /// Jobs that have ended for good in it.
+    pub(super) ends: Vec<End>,
 }
 
 type Applied<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
@@ -213,7 +219,8 @@ async fn apply_all(
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
-    let mut tx = Tx { conn: &mut transaction, dialect, known, vault: &known.vault, now };
+    let (vault, ended) = (&known.vault, Vec::new());
+    let mut tx = Tx { conn: &mut transaction, dialect, known, vault, now, ended };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {
@@ -224,6 +231,7 @@ async fn apply_all(
         let Ok(change) = waiting.try_recv() else { break };
         batch.push(change);
     }
+    ends::settle(&mut tx).await?;
     transaction.commit().await?;
     Ok(())
 }

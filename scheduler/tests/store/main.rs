@@ -79,6 +79,11 @@ suite! {
         a_broken_artifact_is_on_record_beside_the_others,
         deleting_a_job_leaves_nothing_behind,
     }
+    ends::{
+        every_end_for_good_is_counted_by_how_it_was,
+        an_attempt_that_is_retried_is_not_counted,
+        schedulers_that_share_a_database_count_together,
+    }
     schema::{
         a_newer_schema_is_refused,
         refused_changes_do_not_spoil_their_neighbours,

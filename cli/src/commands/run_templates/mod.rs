@@ -1,6 +1,7 @@
 //! `runtemplate:list`, `runtemplate:show`, `runtemplate:create`, `runtemplate:update`,
 //! `runtemplate:delete`.
 
+mod runs;
 mod settings;
 
 use clap::Args;
@@ -53,6 +54,7 @@ fn value(template: &RunTemplate) -> Value {
             "count": keep.count,
             "bytes": keep.bytes,
         })),
+        "runs": runs::value(template),
         "created": json::time(template.created.as_ref()),
     })
 }
@@ -109,11 +111,14 @@ pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(),
         let answer = client.list_run_templates(request).await?.into_inner();
         for template in answer.run_templates {
             list.values.push(value(&template));
+            let [well, not] = runs::columns(&template);
             list.rows.push(vec![
                 template.id.to_string(),
                 template.name,
                 template.application_name,
                 template.company_name,
+                well.to_string(),
+                not.to_string(),
                 json::local(template.created.as_ref()),
             ]);
         }
@@ -121,7 +126,8 @@ pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(),
         Ok(())
     })
     .await?;
-    output.list("run_templates", &["ID", "NAME", "APPLICATION", "COMPANY", "CREATED"], list)
+    let header = ["ID", "NAME", "APPLICATION", "COMPANY", "OK", "NOT OK", "CREATED"];
+    output.list("run_templates", &header, list)
 }
 
 /// Shows a run template.
@@ -147,6 +153,8 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("priority", template.priority.to_string()),
         ("jobs at once", limit(template.max_running)),
         ("kept", kept(template.keep.as_ref())),
+        ("runs", runs::text(&template)),
+        ("last ended", json::local(template.runs.unwrap_or_default().last_ended.as_ref())),
         ("created", json::local(template.created.as_ref())),
     ];
     output.one(&value(&template), &fields)

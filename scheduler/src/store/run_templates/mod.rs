@@ -23,19 +23,40 @@ use crate::domain::{
 
 pub use change::{CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, UpdateRunTemplate};
 
-/// A run template, with when it was created.
+/// How many of a run template's jobs ever ended for good, by how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// With exit code 0.
+    pub succeeded: i64,
+    /// With another one, by a signal, or not even launched.
+    pub failed: i64,
+    /// Cancelled, waiting or running.
+    pub cancelled: i64,
+    /// Out of time.
+    pub timed_out: i64,
+    /// Lost with their agent.
+    pub lost: i64,
+    /// When the last of them ended.
+    pub last_ended: Option<i64>,
+}
+
+/// A run template, with when it was created and what became of its jobs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunTemplateRow {
     /// What it says.
     pub template: Template,
     /// When it was created.
     pub created: i64,
+    /// What became of its jobs.
+    pub runs: Runs,
 }
 
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug, \
      t.company_id, c.name, t.timeout_ms, t.grace_ms, t.created, t.lost_after_ms, \
      t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
-     t.overflow, t.priority, t.max_running, t.keep_age_ms, t.keep_count, t.keep_bytes \
+     t.overflow, t.priority, t.max_running, t.keep_age_ms, t.keep_count, t.keep_bytes, \
+     t.successfull_jobs_count, t.failed_jobs_count, t.cancelled_jobs_count, \
+     t.timed_out_jobs_count, t.lost_jobs_count, t.last_ended \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
 /// Causes of retries, from a JSON array of their names.
@@ -83,7 +104,15 @@ fn template(
         max_running: jobs::small(row, 19)?.map(i32::unsigned_abs),
         keep: retention::keep(row, 20)?,
     };
-    Ok(RunTemplateRow { template, created: row.try_get(10)? })
+    let runs = Runs {
+        succeeded: row.try_get(23)?,
+        failed: row.try_get(24)?,
+        cancelled: row.try_get(25)?,
+        timed_out: row.try_get(26)?,
+        lost: row.try_get(27)?,
+        last_ended: row.try_get(28)?,
+    };
+    Ok(RunTemplateRow { template, created: row.try_get(10)?, runs })
 }
 
 /// The run templates with these ids (a JSON array of one-element arrays), with

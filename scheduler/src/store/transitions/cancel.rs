@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     admission::{self, LEAVES_LIMITS},
+    ends::End,
     key, list,
 };
 use crate::{
@@ -43,7 +44,7 @@ impl Change for CancelJob {
         let to = Transition::CancelWaiting.to();
         let sql = format!(
             "UPDATE job SET state = '{to}', ended = $1, held = NULL, {LEAVES_LIMITS} \
-             WHERE id = $2 AND state IN {} RETURNING id, attempt, fence",
+             WHERE id = $2 AND state IN {} RETURNING id, attempt, fence, runtemplate_id",
             list(Transition::CancelWaiting.from())
         );
         let ended = sqlx::query(AssertSqlSafe(sql))
@@ -53,6 +54,7 @@ impl Change for CancelJob {
             .await?;
         if let Some(row) = ended {
             let key = key(&row)?;
+            tx.ends.push(End { template: row.try_get(3)?, state: to });
             self.record(tx, 0, "while it waited").await?;
             let sql = format!(
                 "UPDATE attempt SET state = '{to}', ended = $1 \

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     ATTEMPT_IS_KEY, JOB_IS_KEY, KEY,
     admission::{self, LEAVES_LIMITS, QUEUE_PAUSED},
+    ends::End,
     key, keys_json, list, transition,
 };
 use crate::{
@@ -68,12 +69,13 @@ impl Change for Claim {
             attempts.push((key.job.0, key.number, key.fence.0, command, queued));
             match begun {
                 Ok(launch) => claimed.launches.push(launch),
-                Err(error) => troubles.push((key, error.to_string())),
+                Err(error) => troubles.push((key, template.template.id, error.to_string())),
             }
         }
         self.insert_attempts(tx, &attempts).await?;
-        for (key, trouble) in troubles {
+        for (key, template, trouble) in troubles {
             fail(tx, key, trouble).await?;
+            tx.ends.push(End { template: template.0, state: Outcome::Failed.state() });
             claimed.failed.push(key);
         }
         admission::admit_beside(tx, &claimed.failed).await?;

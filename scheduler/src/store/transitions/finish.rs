@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     ATTEMPT_IS_KEY, JOB_IS_KEY, KEY,
     admission::{self, DUE},
+    ends::End,
     key, list, transition,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         artifacts::{self, NewArtifact, Source, hex},
         decisions::{self, Decision},
         dialect::Kind,
-        run_templates,
+        jobs, run_templates,
     },
 };
 
@@ -88,7 +89,8 @@ pub(super) async fn end(
          limited = CASE WHEN r.k_due IS NULL AND limited = 1 THEN 2 ELSE limited END, \
          retries = CASE WHEN r.k_due IS NULL THEN job.retries ELSE job.retries + 1 END \
          FROM {rows} WHERE {JOB_IS_KEY} AND {} IN {from} \
-         RETURNING job.id, job.attempt, job.fence, job.limited, job.company_id",
+         RETURNING job.id, job.attempt, job.fence, job.limited, job.company_id, \
+         job.runtemplate_id, job.state",
         tx.dialect.unindexed("job.state")
     );
     let states: Vec<_> = all
@@ -107,6 +109,10 @@ pub(super) async fn end(
         .await?;
     let (mut companies, mut again) = (BTreeSet::new(), 0);
     for row in &won {
+        let (template, state) = (row.try_get(5)?, jobs::state(row, 6)?);
+        if state.is_terminal() {
+            tx.ends.push(End { template, state });
+        }
         if row.try_get::<i64, _>(3)? > 0 {
             companies.insert(row.try_get(4)?);
         } else if retries.get(&key(row)?).is_some_and(|retry| retry.due <= tx.now) {

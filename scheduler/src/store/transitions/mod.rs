@@ -6,6 +6,7 @@ pub(super) mod admission;
 mod cancel;
 mod claim;
 mod contact;
+pub(super) mod ends;
 mod finish;
 mod queue;
 

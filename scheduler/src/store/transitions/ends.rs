@@ -1,0 +1,76 @@
+//! Jobs that end for good: their run templates count them.
+//!
+//! All that end in a transaction are counted by one statement just before its commit,
+//! whatever ended them: it costs the same for one job and for a hundred. Schedulers that
+//! share a database take the run templates in the order of their ids, so that no two wait
+//! for each other.
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    domain::job::State,
+    store::{Dialect, StoreError, Tx, dialect::Kind},
+};
+
+/// A job that has ended and is not retried.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct End {
+    /// Its run template.
+    pub(super) template: i64,
+    /// How it ended.
+    pub(super) state: State,
+}
+
+/// Counts the jobs that have ended in this transaction.
+pub(in crate::store) async fn settle(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let mut counts = BTreeMap::<i64, [i64; State::ENDED.len()]>::new();
+    for end in tx.ends.drain(..) {
+        let of_template = counts.entry(end.template).or_default();
+        for (count, state) in of_template.iter_mut().zip(State::ENDED) {
+            *count += i64::from(state == end.state);
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let counts: Vec<_> =
+        counts.into_iter().map(|(id, [a, b, c, d, e])| [id, a, b, c, d, e]).collect();
+    sqlx::query(AssertSqlSafe(count_sql(tx.dialect)))
+        .bind(serde_json::json!(counts).to_string())
+        .bind(tx.now)
+        .execute(&mut *tx.conn)
+        .await?;
+    Ok(())
+}
+
+fn count_sql(dialect: Dialect) -> String {
+    let columns = ["k_template", "k_succeeded", "k_failed", "k_cancelled", "k_timed_out", "k_lost"];
+    let rows = dialect.rows("$1", &columns.map(|column| (column, Kind::Int)));
+    format!(
+        "WITH locked AS (SELECT id FROM runtemplate WHERE id IN (SELECT r.k_template FROM {rows}) \
+         ORDER BY id {lock}) \
+         UPDATE runtemplate SET \
+         successfull_jobs_count = successfull_jobs_count + r.k_succeeded, \
+         failed_jobs_count = failed_jobs_count + r.k_failed, \
+         cancelled_jobs_count = cancelled_jobs_count + r.k_cancelled, \
+         timed_out_jobs_count = timed_out_jobs_count + r.k_timed_out, \
+         lost_jobs_count = lost_jobs_count + r.k_lost, \
+         last_ended = CASE WHEN last_ended > $2 THEN last_ended ELSE $2 END \
+         FROM locked, {rows} WHERE runtemplate.id = locked.id AND r.k_template = locked.id",
+        lock = dialect.lock_rows(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn counting_finds_each_run_template_by_its_id() {
+        let plan = super::super::tests::plan(&count_sql(Dialect::Sqlite)).await;
+        assert!(plan.contains("SEARCH runtemplate USING INTEGER PRIMARY KEY"), "{plan}");
+        assert!(!plan.contains("SCAN runtemplate"), "{plan}");
+    }
+}

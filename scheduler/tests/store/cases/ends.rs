@@ -1,0 +1,111 @@
+//! What follows when jobs end for good.
+
+use std::time::Duration;
+
+use multiflexi_scheduler::{
+    domain::{
+        ids::{AttemptKey, RunTemplateId},
+        job::{Completion, EndCause},
+        retry::{Backoff, RetryPolicy},
+    },
+    store::{Accept, CreateJobs, DeleteJob, Finish, GiveUp, NewJobs, Runs, Store},
+};
+
+use crate::{
+    databases::{Database, open},
+    world::{World, cancel, ended, exited, lose_contact, queue, template, with_retry},
+};
+
+async fn runs(store: &Store, template: RunTemplateId) -> Runs {
+    store.run_template(template).await.unwrap().runs
+}
+
+pub async fn every_end_for_good_is_counted_by_how_it_was(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    assert_eq!(runs(&world.store, world.template).await, Runs::default());
+    let [well, badly, late] = [world.running().await, world.running().await, world.running().await];
+    let timed_out = Completion { cause: EndCause::TimedOut, ..exited(late, 143) };
+    let together = [exited(well, 0), exited(badly, 1), timed_out].map(|end| ended(end, None));
+    world.store.change(Finish(together.to_vec())).await.unwrap();
+    assert!(!world.end(exited(well, 0), None).await, "it has ended before");
+    let waiting = world.queued(1).await[0];
+    world.store.change(cancel(waiting)).await.unwrap();
+    let offered = world.offered().await;
+    world.store.change(cancel(offered.job)).await.unwrap();
+    let counted = runs(&world.store, world.template).await;
+    let job = world.store.job(offered.job).await.unwrap();
+    let last_ended = job.ended;
+    let expected =
+        Runs { succeeded: 1, failed: 1, cancelled: 2, timed_out: 1, lost: 0, last_ended };
+    assert_eq!(counted, expected);
+
+    // Run again it counts again, and deleted it stays counted.
+    world.store.change(queue(badly.job)).await.unwrap();
+    let again = world.claim(1).await.launches[0].key;
+    world.store.change(Accept(vec![again])).await.unwrap();
+    world.end(exited(again, 1), None).await;
+    world.store.change(DeleteJob(badly.job)).await.unwrap();
+    assert_eq!(runs(&world.store, world.template).await.failed, 2);
+
+    world.template = template(&world.store, "impatient", "{LONG}", Duration::ZERO).await;
+    let environment = [("LONG".to_owned(), "x".to_owned())].into();
+    let new = NewJobs { environment, queue: true, ..world.new_jobs(1) };
+    world.store.change(CreateJobs(new)).await.unwrap();
+    let away = world.claim(1).await.launches[0].key;
+    world.store.change(Accept(vec![away])).await.unwrap();
+    world.store.change(lose_contact(None)).await.unwrap();
+    let lost = ended(Completion::lost(away, 0, "gone".to_owned()), None);
+    world.store.change(GiveUp(vec![lost])).await.unwrap();
+    let environment = [("LONG".to_owned(), "x".repeat(200_000))].into();
+    let new = NewJobs { environment, queue: true, ..world.new_jobs(1) };
+    world.store.change(CreateJobs(new)).await.unwrap();
+    assert_eq!(world.claim(1).await.failed.len(), 1, "it cannot begin");
+    let counted = runs(&world.store, world.template).await;
+    assert_eq!((counted.lost, counted.failed, counted.succeeded), (1, 1, 0));
+}
+
+pub async fn an_attempt_that_is_retried_is_not_counted(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    let policy = RetryPolicy { max_attempts: 2, backoff: Backoff::None, ..RetryPolicy::default() };
+    world.template = with_retry(&world.store, "retried", policy).await;
+    let first = world.running().await;
+    world.end(exited(first, 1), None).await;
+    assert_eq!(runs(&world.store, world.template).await, Runs::default());
+    let second = world.claim(1).await.launches[0].key;
+    world.store.change(Accept(vec![second])).await.unwrap();
+    world.end(exited(second, 0), None).await;
+    let counted = runs(&world.store, world.template).await;
+    assert_eq!((counted.succeeded, counted.failed), (1, 0));
+}
+
+pub async fn schedulers_that_share_a_database_count_together(database: Box<dyn Database>) {
+    const JOBS: usize = 40;
+    let mut world = World::new(database).await;
+    let first = world.template;
+    let second = template(&world.store, "second", "", Duration::ZERO).await;
+    let mut of = [Vec::new(), Vec::new()];
+    for (keys, template) in of.iter_mut().zip([first, second]) {
+        world.template = template;
+        for _ in 0..JOBS {
+            keys.push(world.running().await);
+        }
+    }
+    let other = open(world.database.as_ref()).await;
+    // Each ends jobs of both, in the opposite order.
+    let end = async |store: &Store, keys: Vec<AttemptKey>| {
+        for pair in keys.chunks(2) {
+            let ends = pair.iter().map(|key| ended(exited(*key, 0), None)).collect();
+            assert_eq!(store.change(Finish(ends)).await.unwrap().ended.len(), 2);
+        }
+    };
+    let [of_first, of_second] = of;
+    let pairs: Vec<[AttemptKey; 2]> =
+        of_first.into_iter().zip(of_second).map(|(one, two)| [one, two]).collect();
+    let (ours, theirs) = pairs.split_at(JOBS / 2);
+    let theirs: Vec<AttemptKey> = theirs.iter().flat_map(|[one, two]| [*two, *one]).collect();
+    tokio::join!(end(&world.store, ours.concat()), end(&other, theirs));
+    for template in [first, second] {
+        assert_eq!(runs(&world.store, template).await.succeeded, JOBS as i64);
+    }
+    other.close().await;
+}
