@@ -11,6 +11,7 @@ pub mod events;
 pub mod logs;
 pub mod objects;
 pub mod removal;
+pub mod sealing;
 pub mod store;
 pub mod vault;
 
@@ -29,6 +30,7 @@ use crate::{
     logs::{LogSettings, Logs},
     objects::{ObjectError, Objects},
     removal::Removal,
+    sealing::Sealing,
     store::{Store, StoreError},
     vault::{Vault, VaultError},
 };
@@ -121,8 +123,10 @@ impl Scheduler {
         .await?;
         let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
         let removal = Removal::new(store.clone(), objects, events.clone(), dispatch.clone());
+        let sealing = Sealing::start(store.clone());
+        let keep = config.keep;
         let services =
-            Services { store, logs, artifacts, events, dispatch, removal, keep: config.keep };
+            Services { store, logs, artifacts, events, dispatch, removal, sealing, keep };
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
@@ -157,6 +161,7 @@ impl Scheduler {
             () = drain => Ok(()),
         };
         services.dispatch.stop().await;
+        services.sealing.stop().await;
         services.logs.stop().await;
         services.store.close().await;
         tracing::info!("the scheduler has stopped");

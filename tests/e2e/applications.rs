@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use multiflexi_fixture::{Stack, search};
+use multiflexi_fixture::{Stack, eventually, search};
 use serde_json::Value;
 
 /// A definition with a bit of everything.
@@ -255,4 +255,32 @@ fn what_a_new_definition_declares_secret_is_sealed_though_it_was_there_before() 
     assert_eq!(stack.cli.json(["secret:rotate-key"])["secrets"], 1, "it is sealed");
     let job = stack.job(template.parse().unwrap()).to_string();
     assert_eq!(stack.cli.run(["job:run", &job]).text(), "Brno at 20\n5\n");
+}
+
+#[test]
+fn what_old_jobs_carry_is_sealed_too_though_the_scheduler_is_killed_meanwhile() {
+    let mut stack = Stack::start();
+    let plain = DEFINITION.replace("\"password\"", "\"string\"");
+    let application = import(&stack, &plain);
+    let company = stack.company.to_string();
+    stack.cli.json(["company:update", &company, "--env", "KEY=key-of-the-company"]);
+    let template = template(&stack, application, &["--env", "PLACE=Brno"]).to_string();
+    let create = ["job:create", "--template", &template, "--env", "KEY=key-of-many-jobs"];
+    stack.cli.json(create.into_iter().chain(["--count", "20000"]));
+    let long = format!("KEY={}", "key-of-one-job ".repeat(4000));
+    let long = stack.cli.create(["job:create", "--template", &template, "--env", &long]);
+    let secrets = ["key-of-many-jobs", "key-of-one-job", "key-of-the-company"];
+    let data = stack.folder().join("data");
+    for secret in secrets {
+        assert!(!search(&data, secret).1.is_empty(), "{secret} is there before");
+    }
+
+    assert_eq!(import(&stack, DEFINITION), application);
+    stack.scheduler.restart();
+    eventually("nothing of it is left in any file", || {
+        secrets.iter().all(|secret| search(&data, secret).1.is_empty()).then_some(())
+    });
+    assert_eq!(stack.show(long)["environment"]["KEY"], "***");
+    let run = stack.cli.run(["job:run", &long.to_string()]).text();
+    assert_eq!(run, format!("Brno at 20\n{}\n", 15 * 4000), "its value is the same");
 }

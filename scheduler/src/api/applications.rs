@@ -128,6 +128,7 @@ impl ApplicationService for Services {
         let notes = definitions::notes(&definition.notes);
         let definition = Arc::new(definition);
         let put = self.store.change(PutApplication { id: None, definition, replace: true }).await?;
+        self.sealing.declared();
         let outcome = definitions::outcome(&put);
         let row = self.store.application(put.id()).await?;
         Ok(Response::new(ImportApplicationResponse {
@@ -174,6 +175,7 @@ impl ApplicationService for Services {
         };
         let definition = Arc::new(self.store.application(id).await?.definition.with(change)?);
         self.store.change(PutApplication { id: Some(id), definition, replace: true }).await?;
+        self.sealing.declared();
         let row = self.store.application(id).await?;
         Ok(Response::new(UpdateApplicationResponse { application: Some(application(row)) }))
     }

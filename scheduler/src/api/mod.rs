@@ -42,7 +42,7 @@ use tonic::{
 
 use crate::{
     artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep, events::Events, logs::Logs,
-    removal::Removal, store::Store,
+    removal::Removal, sealing::Sealing, store::Store,
 };
 
 /// Answers that come one after the other.
@@ -64,6 +64,7 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) dispatch: Dispatch,
     pub(crate) removal: Removal,
+    pub(crate) sealing: Sealing,
     /// What is kept of ended jobs where their run template does not say.
     pub(crate) keep: Keep,
 }

@@ -1,20 +1,15 @@
 //! Applications: table `apps`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{
-    Change, Page, Store, StoreError, Tx,
+    Change, Page, Store, StoreError, Tx, declared,
     documents::Document as _,
     rows::{self, is_taken},
-    variables::{self, RUN_TEMPLATE},
 };
-use crate::domain::{
-    application::Definition,
-    environment::{Given, VariableChange},
-    ids::ApplicationId,
-};
+use crate::domain::{application::Definition, ids::ApplicationId};
 
 /// An application.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,19 +71,19 @@ impl Change for PutApplication {
         .await?;
         let document = definition.document().to_string();
         let already = || StoreError::AlreadyExists { what: "application", name: name.to_owned() };
-        let own = match (known, self.id) {
+        let (own, before) = match (known, self.id) {
             (Some(_), _) if !self.replace => return Err(already()),
             (Some(row), _) => {
-                let id = row.try_get(0)?;
-                if row.try_get::<String, _>(1)? == document {
+                let (id, before): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+                if before == document {
                     return Ok(Put::Unchanged(ApplicationId(id)));
                 }
-                id
+                (id, Some(Definition::stored(&before)?))
             }
             (None, Some(id)) => {
                 return Err(StoreError::NotFound { what: "application", id: id.0 });
             }
-            (None, None) => 0,
+            (None, None) => (0, None),
         };
         if is_taken(tx, "SELECT id FROM apps WHERE id <> $1 AND name = $2", own, name).await? {
             return Err(already());
@@ -121,39 +116,10 @@ impl Change for PutApplication {
             .fetch_one(&mut *tx.conn)
             .await?;
         let id = ApplicationId(id);
-        if own == 0 {
-            return Ok(Put::Created(id));
-        }
-        seal_declared(tx, id, definition).await?;
+        let Some(before) = before else { return Ok(Put::Created(id)) };
+        declared::begin(tx, id, &before, definition).await?;
         Ok(Put::Changed(id))
     }
-}
-
-/// Seals the values of run templates that an application's new definition declares secret.
-async fn seal_declared(
-    tx: &mut Tx<'_>,
-    id: ApplicationId,
-    definition: &Definition,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT c.runtemplate_id, c.name, c.value, c.key_id, c.file_name FROM configuration c \
-         JOIN runtemplate t ON t.id = c.runtemplate_id WHERE t.app_id = $1 AND c.key_id IS NULL",
-    )
-    .bind(id.0)
-    .fetch_all(&mut *tx.conn)
-    .await?;
-    let mut plain = HashMap::<i64, Given>::new();
-    for row in &rows {
-        variables::read(row, 1, tx.vault, plain.entry(row.try_get(0)?).or_default())?;
-    }
-    for (template, given) in plain {
-        let mut set = variables::declare(&given, definition);
-        let secret = set.secret.clone();
-        set.retain(|name| secret.contains(name));
-        let change = VariableChange { set, unset: Vec::new() };
-        variables::change(tx, &RUN_TEMPLATE, template, &change).await?;
-    }
-    Ok(())
 }
 
 /// Removes an application that no run template uses.

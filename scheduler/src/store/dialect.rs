@@ -51,10 +51,12 @@ impl Dialect {
     /// What a new connection is told.
     fn settings(self) -> &'static str {
         match self {
-            // FULL: a commit that was acknowledged survives a power cut.
+            // FULL: a commit that was acknowledged survives a power cut. What is deleted is
+            // overwritten: it may have been a secret.
             Self::Sqlite => {
                 "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; \
                  PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                 PRAGMA secure_delete = ON; \
                  PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
             }
             Self::Postgres => "SET TIME ZONE 'UTC';",
@@ -145,6 +147,37 @@ impl Dialect {
             .map(|(index, (name, kind))| format!("{} AS {name}", column(index, *kind)))
             .collect();
         format!("(SELECT {} FROM {from}) AS r", columns.join(", "))
+    }
+}
+
+/// The largest SQLite file, in bytes, that is written anew while others wait: it takes about
+/// a second.
+const SMALL: i64 = 128 * 1024 * 1024;
+
+/// Takes what was deleted or overwritten out of the database's files; false if some of it
+/// may still be there.
+pub(super) async fn erase(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<bool, sqlx::Error> {
+    match dialect {
+        Dialect::Sqlite => {
+            // What moved from one page to another leaves traces that only a new file is
+            // without.
+            let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+            let small =
+                sqlx::query_scalar::<_, i64>(size).fetch_one(&mut *connection).await? <= SMALL;
+            if small {
+                // In a file, not in our memory.
+                let vacuum = "PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY;";
+                connection.execute(vacuum).await?;
+            }
+            // Its log of changes has the pages of before until it is begun anew.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            Ok(small)
+        }
+        // Its own upkeep does.
+        Dialect::Postgres => Ok(false),
     }
 }
 

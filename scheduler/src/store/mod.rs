@@ -13,6 +13,7 @@ mod companies;
 mod credential_types;
 mod credentials;
 mod decisions;
+mod declared;
 mod dialect;
 mod documents;
 mod error;
@@ -48,6 +49,7 @@ pub use credentials::{
     AssignCredential, CreateCredential, CredentialRow, DeleteCredential, UpdateCredential,
 };
 pub use decisions::{Decision, DecisionRow, Waits};
+pub use declared::{SealDeclared, Sealed, Sealing};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use jobs::{
@@ -135,6 +137,13 @@ impl Store {
     ) -> Result<impl Future<Output = Result<C::Output, StoreError>> + Send + 'static, StoreError>
     {
         self.writer.submit(change).await
+    }
+
+    /// Takes what was deleted or overwritten out of the database's own files; false if some
+    /// of it may still be there.
+    pub async fn erase_deleted(&self) -> Result<bool, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        Ok(dialect::erase(&mut conn, self.dialect).await?)
     }
 
     /// Finishes what was handed to the writer and closes every connection.

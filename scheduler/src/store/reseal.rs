@@ -7,10 +7,10 @@ use super::{
     dialect::Kind,
     variables::{self, COMPANY, CREDENTIAL, RUN_TEMPLATE, VariablesOf},
 };
-use crate::vault::Sealed;
+use crate::{domain::environment::Given, vault::Sealed};
 
 /// Rows that are sealed anew in one transaction.
-const AT_ONCE: i64 = 200;
+pub(super) const AT_ONCE: i64 = 200;
 
 /// Seals anew the secrets of companies, credentials and run templates, and those of the next
 /// jobs after one.
@@ -39,25 +39,43 @@ impl Change for Reseal {
             done.secrets += reseal_table(tx, of, &current).await?;
         }
         // What is sealed in a job's variables is an object.
-        let rows = sqlx::query(
-            "SELECT id, env FROM job WHERE id > $1 AND env LIKE '%\"key\"%' ORDER BY id LIMIT $2",
-        )
-        .bind(self.after)
-        .bind(AT_ONCE)
-        .fetch_all(&mut *tx.conn)
-        .await?;
-        for row in &rows {
-            let given = variables::from_json(&row.try_get::<String, _>(1)?, tx.vault)?;
-            done.secrets += given.secret.len() as i64;
-            sqlx::query("UPDATE job SET env = $1 WHERE id = $2")
-                .bind(variables::to_json(&given, tx.vault)?)
-                .bind(row.try_get::<i64, _>(0)?)
-                .execute(&mut *tx.conn)
-                .await?;
-        }
-        done.last = rows.last().map(|row| row.try_get(0)).transpose()?;
-        Ok(done)
+        let chosen = "env LIKE '%\"key\"%'";
+        let of_jobs = jobs(tx, chosen, self.after, |given| given.secret.len()).await?;
+        Ok(Resealed { secrets: done.secrets + of_jobs.secrets, last: of_jobs.last })
     }
+}
+
+/// Seals the variables of the next of those jobs after one that `chosen`, a condition,
+/// finds. `mark` may mark more of them as secret, and says how many are to be sealed: a job
+/// with none stays as it is.
+pub(super) async fn jobs(
+    tx: &mut Tx<'_>,
+    chosen: &str,
+    after: i64,
+    mark: impl Fn(&mut Given) -> usize + Send,
+) -> Result<Resealed, StoreError> {
+    let sql = format!(
+        "SELECT id, env FROM job WHERE id > $1 AND {chosen} ORDER BY id LIMIT $2 {}",
+        tx.dialect.lock_rows()
+    );
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(after).bind(AT_ONCE).fetch_all(&mut *tx.conn).await?;
+    let last = rows.last().map(|row| row.try_get(0)).transpose()?;
+    let mut done = Resealed { secrets: 0, last };
+    for row in &rows {
+        let mut given = variables::from_json(&row.try_get::<String, _>(1)?, tx.vault)?;
+        let secrets = mark(&mut given);
+        if secrets == 0 {
+            continue;
+        }
+        done.secrets += secrets as i64;
+        sqlx::query("UPDATE job SET env = $1 WHERE id = $2")
+            .bind(variables::to_json(&given, tx.vault)?)
+            .bind(row.try_get::<i64, _>(0)?)
+            .execute(&mut *tx.conn)
+            .await?;
+    }
+    Ok(done)
 }
 
 async fn reseal_table(tx: &mut Tx<'_>, of: &VariablesOf, current: &str) -> Result<i64, StoreError> {

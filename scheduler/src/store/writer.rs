@@ -219,8 +219,8 @@ async fn apply_all(
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
-    let (vault, ended) = (&known.vault, Vec::new());
-    let mut tx = Tx { conn: &mut transaction, dialect, known, vault, now, ended };
+    let (vault, ends) = (&known.vault, Vec::new());
+    let mut tx = Tx { conn: &mut transaction, dialect, known, vault, now, ends };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {

@@ -51,6 +51,12 @@ pub async fn open(database: &dyn Database) -> Store {
     Store::open(&database.location(), no_keys()).await.unwrap()
 }
 
+/// Opens a database whose secrets are sealed with the keys in this folder.
+pub async fn open_with_keys(database: &dyn Database, folder: &std::path::Path) -> Store {
+    let vault = Vault::open(&folder.join("keys")).unwrap();
+    Store::open(&database.location(), vault).await.unwrap()
+}
+
 /// Runs a case.
 pub fn block_on(case: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread()

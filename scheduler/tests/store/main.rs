@@ -79,6 +79,9 @@ suite! {
         a_broken_artifact_is_on_record_beside_the_others,
         deleting_a_job_leaves_nothing_behind,
     }
+    declared::{
+        what_becomes_secret_is_sealed_in_steps_that_outlive_a_kill,
+    }
     ends::{
         every_end_for_good_is_counted_by_how_it_was,
         an_attempt_that_is_retried_is_not_counted,

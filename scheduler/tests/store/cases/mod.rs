@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod catalogue;
 pub mod contents;
+pub mod declared;
 pub mod ends;
 pub mod queue;
 pub mod schema;

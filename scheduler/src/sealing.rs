@@ -1,0 +1,78 @@
+//! Seals, beside everything else, what applications declare secret and what was stored
+//! before they did. It is woken when one does, and at the start goes on with what a
+//! scheduler that was stopped or killed has left.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::store::{SealDeclared, Sealing as Step, Store, StoreError};
+
+/// When it fails it is tried again after this time.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// A handle on the task that seals.
+#[derive(Clone, Debug)]
+pub struct Sealing {
+    declared: Arc<Notify>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Sealing {
+    /// Begins with what is left to be sealed.
+    pub fn start(store: Store) -> Self {
+        let sealing = Self {
+            declared: Arc::new(Notify::new()),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        sealing.tasks.spawn(sealing.clone().run(store));
+        sealing
+    }
+
+    /// Says that an application may have declared something secret.
+    pub fn declared(&self) {
+        self.declared.notify_one();
+    }
+
+    /// Waits until the step that it is at is done.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn run(self, store: Store) {
+        loop {
+            let pause = match self.seal(&store).await {
+                Ok(()) => Duration::MAX,
+                Err(error) => {
+                    tracing::error!(%error, "values that are secret now cannot be sealed; trying on");
+                    RETRY
+                }
+            };
+            tokio::select! {
+                () = self.declared.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn seal(&self, store: &Store) -> Result<(), StoreError> {
+        while !self.stop.is_cancelled() {
+            match store.change(SealDeclared).await? {
+                Step::Nothing => break,
+                Step::More => {}
+                Step::Whole(sealed) => {
+                    let erased = store.erase_deleted().await?;
+                    store.change(sealed).await?;
+                    tracing::info!(erased, "what an application has declared secret is sealed");
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! What applications declare secret after it was stored.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use multiflexi_scheduler::{
+    domain::{
+        application::{self, Change, Definition},
+        environment::{Given, VariableChange, Variables},
+        ids::{CompanyId, JobId, RunTemplateId},
+    },
+    store::{
+        CreateJobs, CreateRunTemplate, NewJobs, NewRunTemplate, PutApplication, SealDeclared,
+        Sealing, Start, Store, UpdateCompany,
+    },
+};
+
+use crate::{
+    databases::{Database, open_with_keys},
+    world::new_template,
+};
+
+/// More than are sealed in one step.
+const JOBS: u32 = 450;
+
+fn definition(name: &str, kind: &str) -> Arc<Definition> {
+    let document = serde_json::json!({
+        "name": name,
+        "description": "A test.",
+        "executable": "/bin/true",
+        "environment": { "KEY": { "type": kind }, "OTHER": { "type": "string" } },
+    });
+    Arc::new(application::parse(&document.to_string()).unwrap())
+}
+
+fn variables() -> Given {
+    let pairs = [("KEY", "open sesame"), ("OTHER", "plain")];
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into_iter()
+        .collect::<Variables>()
+        .into()
+}
+
+/// A run template, its company with variables, and jobs with the same.
+async fn world(store: &Store, name: &str) -> (CompanyId, RunTemplateId, Vec<JobId>) {
+    let new = new_template(store, name, "").await;
+    let company = new.company;
+    let put = PutApplication { id: None, definition: definition(name, "string"), replace: false };
+    let application = store.change(put).await.unwrap().id();
+    let new = NewRunTemplate { application, environment: variables(), ..new };
+    let run_template = store.change(CreateRunTemplate(new)).await.unwrap();
+    let environment = VariableChange { set: variables(), unset: Vec::new() };
+    store.change(UpdateCompany { environment, ..UpdateCompany::of(company) }).await.unwrap();
+    let jobs = NewJobs {
+        run_template,
+        company: None,
+        environment: variables(),
+        count: JOBS,
+        queue: false,
+        request_id: None,
+        by: String::new(),
+        start: Start::AtOnce,
+        priority: None,
+    };
+    (company, run_template, store.change(CreateJobs(jobs)).await.unwrap())
+}
+
+async fn declare(store: &Store, name: &str) {
+    let definition = definition(name, "password");
+    store.change(PutApplication { id: None, definition, replace: true }).await.unwrap();
+}
+
+/// How many of these jobs have a sealed key.
+async fn sealed(store: &Store, jobs: &[JobId]) -> usize {
+    let mut sealed = 0;
+    for job in jobs {
+        let environment = store.job(*job).await.unwrap().environment;
+        assert_eq!(environment.values, variables().values, "the values are the same");
+        assert!(!environment.secret.contains("OTHER"));
+        sealed += usize::from(environment.secret.contains("KEY"));
+    }
+    sealed
+}
+
+pub async fn what_becomes_secret_is_sealed_in_steps_that_outlive_a_kill(
+    database: Box<dyn Database>,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with_keys(database.as_ref(), folder.path()).await;
+    assert_eq!(store.change(SealDeclared).await.unwrap(), Sealing::Nothing);
+    let (company, template, jobs) = world(&store, "ours").await;
+    let (others_company, _, others) = world(&store, "theirs").await;
+    declare(&store, "ours").await;
+    let key: BTreeSet<String> = ["KEY".to_owned()].into();
+    let of_template = store.run_template(template).await.unwrap().template.environment;
+    assert_eq!(of_template.secret, key, "the run template's at once");
+    assert_eq!(sealed(&store, &jobs).await, 0);
+    assert_eq!(store.change(SealDeclared).await.unwrap(), Sealing::More);
+    assert_eq!(store.company(company).await.unwrap().environment.secret, key);
+    let mut before = 0;
+    for _ in 0..2 {
+        assert_eq!(store.change(SealDeclared).await.unwrap(), Sealing::More);
+        let now = sealed(&store, &jobs).await;
+        assert!(now > before && now - before <= 200, "{now} after {before}");
+        before = now;
+    }
+
+    // Nobody has closed the first one.
+    let again = open_with_keys(database.as_ref(), folder.path()).await;
+    let whole = loop {
+        match again.change(SealDeclared).await.unwrap() {
+            Sealing::Whole(whole) => break whole,
+            step => assert_eq!(step, Sealing::More),
+        }
+    };
+    assert_eq!(sealed(&again, &jobs).await, jobs.len());
+    assert_eq!(sealed(&again, &others).await, 0, "another application has not declared it");
+    assert!(again.company(others_company).await.unwrap().environment.secret.is_empty());
+    again.erase_deleted().await.unwrap();
+    assert!(matches!(again.change(SealDeclared).await.unwrap(), Sealing::Whole(_)));
+    again.change(whole).await.unwrap();
+    assert_eq!(again.change(SealDeclared).await.unwrap(), Sealing::Nothing);
+    // What declares nothing new starts nothing.
+    let change = Change { version: Some("2.0".to_owned()), ..Change::default() };
+    let definition = definition("ours", "password").with(change).unwrap();
+    let put = PutApplication { id: None, definition: Arc::new(definition), replace: true };
+    again.change(put).await.unwrap();
+    assert_eq!(again.change(SealDeclared).await.unwrap(), Sealing::Nothing);
+}
