@@ -16,10 +16,14 @@ use clap::Parser;
 use multiflexi_program::{environment_files, memory};
 
 use arguments::Arguments;
+use commands::completion;
 use failure::Failure;
 
 /// `multiflexi-cli`.
 pub fn multiflexi_cli() -> ExitCode {
+    if let Some(shell) = completion::asked() {
+        return completion::answer(&shell);
+    }
     run(|arguments: Arguments| {
         let format = arguments.global.format;
         (format, commands::run(arguments))

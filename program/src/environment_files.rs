@@ -27,7 +27,7 @@ impl std::error::Error for EnvironmentError {}
 /// Call it first in `main`: before another thread runs and before the arguments
 /// are parsed, as their defaults come from there.
 pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<(), EnvironmentError> {
-    if let Some(file) = named(arguments) {
+    if let Some(file) = option(arguments, "--environment").map(PathBuf::from) {
         read(&file).map_err(|reason| {
             let file = file.display();
             EnvironmentError(format!("the environment file {file} cannot be read: {reason}"))
@@ -54,18 +54,19 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// The file that `--environment FILE` or `--environment=FILE` names.
-fn named(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> {
+/// What `--name VALUE` or `--name=VALUE` gives, before the arguments are parsed.
+pub fn option(arguments: impl IntoIterator<Item = OsString>, name: &str) -> Option<OsString> {
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         if argument == "--" {
             return None;
         }
-        if argument == "--environment" {
-            return arguments.next().map(PathBuf::from);
+        if argument == name {
+            return arguments.next();
         }
-        if let Some(file) = argument.to_str().and_then(|text| text.strip_prefix("--environment=")) {
-            return Some(file.into());
+        let value = argument.to_str().and_then(|text| text.strip_prefix(name)?.strip_prefix('='));
+        if let Some(value) = value {
+            return Some(value.into());
         }
     }
     None
@@ -95,10 +96,11 @@ mod tests {
 
     #[test]
     fn the_file_is_found_wherever_it_stands() {
-        assert_eq!(named(arguments(&["x", "job:list"])), None);
-        assert_eq!(named(arguments(&["x", "--environment", "a"])), Some("a".into()));
-        assert_eq!(named(arguments(&["x", "job:list", "--environment=b"])), Some("b".into()));
-        assert_eq!(named(arguments(&["x", "--", "--environment", "a"])), None);
+        let named = |words: &[&str]| option(arguments(words), "--environment");
+        assert_eq!(named(&["x", "job:list", "--environments=c"]), None);
+        assert_eq!(named(&["x", "--environment", "a"]), Some("a".into()));
+        assert_eq!(named(&["x", "job:list", "--environment=b"]), Some("b".into()));
+        assert_eq!(named(&["x", "--", "--environment", "a"]), None);
     }
 
     #[test]

@@ -80,15 +80,6 @@ fn environment_files_are_read_and_flags_win() {
 }
 
 #[test]
-fn completions_know_the_commands() {
-    let stack = Stack::start();
-    for shell in ["bash", "zsh", "fish"] {
-        let script = stack.cli.run(["completion", shell]).text();
-        assert!(script.contains("job:run") || script.contains("job\\:run"), "{shell}");
-    }
-}
-
-#[test]
 fn a_closed_pipe_is_no_failure() {
     let stack = Stack::start();
     let (job, _) = stack.run("seq 1 1000000");

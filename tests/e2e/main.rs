@@ -8,6 +8,7 @@ mod applications;
 mod artifacts;
 mod bad_input;
 mod commands;
+mod completion;
 mod control;
 mod credentials;
 mod exit_codes;

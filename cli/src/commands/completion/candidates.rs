@@ -1,0 +1,239 @@
+//! What may stand where an argument names something of the scheduler's: its newest, asked
+//! for in a moment or not at all.
+
+use std::{
+    ffi::{OsStr, OsString},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Arg, Command};
+use clap_complete::{ArgValueCompleter, CompletionCandidate};
+use multiflexi_program::environment_files;
+use multiflexi_proto::v1::{
+    JobState, ListAgentsRequest, ListApplicationsRequest, ListCompaniesRequest,
+    ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
+};
+
+use crate::{arguments, commands::runtime, connect::Server, failure::Failure};
+
+/// How long the scheduler may take.
+const DEADLINE: Duration = Duration::from_millis(300);
+
+/// Most that are offered.
+const MOST: usize = 50;
+
+/// How many are looked through for those that begin with what is written.
+const SEARCHED: i32 = 1000;
+
+/// Longest description, in characters.
+const LONGEST: usize = 60;
+
+/// A value, and what it is.
+type Found = (String, String);
+
+/// What an argument names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Agent,
+    Application,
+    Company,
+    Credential,
+    Job,
+    RunTemplate,
+    /// A job that can be cancelled.
+    UnendedJob,
+}
+
+impl Kind {
+    /// What an argument of a command names. The id that a command takes is of its own
+    /// resource; options have the same name in all commands.
+    fn of(command: &str, argument: &str) -> Option<Self> {
+        let resource = match argument {
+            "id" => command.split_once(':')?.0,
+            other => other,
+        };
+        Some(match resource {
+            "job" if command == "job:cancel" => Self::UnendedJob,
+            "job" => Self::Job,
+            "runtemplate" | "template" => Self::RunTemplate,
+            "company" => Self::Company,
+            "application" | "app" => Self::Application,
+            "credential" => Self::Credential,
+            "agent" => Self::Agent,
+            _ => return None,
+        })
+    }
+}
+
+/// Attaches to a command line what its arguments may be. Where something else than an
+/// option can stand, options are offered only to a word that begins one.
+pub fn attach(all: Command, current: &OsStr, words: Vec<OsString>) -> Command {
+    let is_option = current.to_string_lossy().starts_with('-');
+    let words = Arc::new(words);
+    without_options(all, is_option).mut_subcommands(|command| {
+        let name = command.get_name().to_owned();
+        without_options(command, is_option).mut_args(|argument| {
+            let Some(kind) = Kind::of(&name, argument.get_id().as_str()) else { return argument };
+            let words = Arc::clone(&words);
+            let find = move |current: &OsStr| offered(kind, &words, &current.to_string_lossy());
+            argument.add(ArgValueCompleter::new(find))
+        })
+    })
+}
+
+fn without_options(command: Command, is_option: bool) -> Command {
+    if is_option || !(command.has_subcommands() || command.get_positionals().next().is_some()) {
+        return command;
+    }
+    let hide = |argument: Arg| {
+        let is_option = !argument.is_positional();
+        if is_option { argument.hide(true) } else { argument }
+    };
+    command.disable_help_flag(true).disable_version_flag(true).mut_args(hide)
+}
+
+/// What begins with `prefix`, newest first; nothing if no scheduler says it in time.
+fn offered(kind: Kind, words: &[OsString], prefix: &str) -> Vec<CompletionCandidate> {
+    let found = ask(kind, words, prefix).unwrap_or_default();
+    let matching = found.into_iter().filter(|(value, _)| value.starts_with(prefix));
+    let candidate = |(value, description): Found| {
+        CompletionCandidate::new(value).help(Some(in_short(&description).into()))
+    };
+    matching.take(MOST).map(candidate).collect()
+}
+
+fn ask(kind: Kind, words: &[OsString], prefix: &str) -> Option<Vec<Found>> {
+    let url = scheduler(words)?;
+    let runtime = runtime().ok()?;
+    let found = runtime.block_on(async {
+        let asked = async {
+            let server = Server::connect(&url).await?;
+            find(kind, &server, prefix.is_empty()).await
+        };
+        tokio::time::timeout(DEADLINE, asked).await
+    });
+    // A host whose name is still being looked up is not waited for.
+    runtime.shutdown_background();
+    found.ok()?.ok()
+}
+
+/// The scheduler that the line would ask.
+fn scheduler(words: &[OsString]) -> Option<String> {
+    match environment_files::option(words.iter().cloned(), "--server") {
+        Some(url) => url.into_string().ok(),
+        None => Some(std::env::var("MULTIFLEXI_SERVER").unwrap_or(arguments::SERVER.to_owned())),
+    }
+}
+
+/// Asks for the newest: a few if all match.
+async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Failure> {
+    let page_size = if all { MOST as i32 } else { SEARCHED };
+    let found = match kind {
+        Kind::Job | Kind::UnendedJob => {
+            let states = if kind == Kind::Job { &[][..] } else { &UNENDED };
+            let states = states.iter().map(|state| (*state).into()).collect();
+            let request = ListJobsRequest { page_size, states, ..ListJobsRequest::default() };
+            let jobs = server.jobs().list_jobs(request).await?.into_inner().jobs;
+            let found = jobs.into_iter().map(|job| {
+                let description = format!("{}, {}", job.state().name(), job.run_template_name);
+                (job.id.to_string(), description)
+            });
+            return Ok(found.collect());
+        }
+        Kind::RunTemplate => {
+            let request = ListRunTemplatesRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.run_templates().list_run_templates(request).await?.into_inner();
+            let describe = |name: String, company: &str| format!("{name}, {company}");
+            let found = answer.run_templates.into_iter();
+            found.map(|one| (one.id.to_string(), describe(one.name, &one.company_name))).collect()
+        }
+        Kind::Company => {
+            let request = ListCompaniesRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.companies().list_companies(request).await?.into_inner();
+            answer.companies.into_iter().map(|one| (one.id.to_string(), one.name)).collect()
+        }
+        Kind::Application => {
+            let request = ListApplicationsRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.applications().list_applications(request).await?.into_inner();
+            answer.applications.into_iter().map(|one| (one.id.to_string(), one.name)).collect()
+        }
+        Kind::Credential => {
+            let request = ListCredentialsRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.credentials().list_credentials(request).await?.into_inner();
+            let found = answer.credentials.into_iter();
+            found
+                .map(|one| (one.id.to_string(), format!("{}, {}", one.name, one.company_name)))
+                .collect()
+        }
+        Kind::Agent => {
+            let request = ListAgentsRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.agents().list_agents(request).await?.into_inner();
+            let state = |connected| if connected { "connected" } else { "away" };
+            let found = answer.agents.into_iter();
+            found
+                .map(|one| {
+                    let load = format!("{}, {}/{} busy", state(one.connected), one.busy, one.slots);
+                    (one.name, load)
+                })
+                .collect()
+        }
+    };
+    Ok(newest_first(found))
+}
+
+/// The states of a job that can be cancelled.
+const UNENDED: [JobState; 6] = [
+    JobState::Loaded,
+    JobState::Queued,
+    JobState::Offered,
+    JobState::Running,
+    JobState::Unreachable,
+    JobState::Finishing,
+];
+
+/// These lists begin with the oldest.
+fn newest_first(mut found: Vec<Found>) -> Vec<Found> {
+    found.reverse();
+    found
+}
+
+/// One line that is not too long.
+fn in_short(description: &str) -> String {
+    let line = description.chars().map(|one| if one.is_control() { ' ' } else { one });
+    let mut short: String = line.clone().take(LONGEST).collect();
+    if line.count() > LONGEST {
+        short.pop();
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::arguments::Arguments;
+
+    #[test]
+    fn every_command_that_takes_an_id_knows_of_what() {
+        let all = Arguments::command();
+        for command in all.get_subcommands() {
+            let name = command.get_name();
+            let takes_id = command.get_arguments().any(|argument| argument.get_id() == "id");
+            if takes_id && !name.starts_with("artifact:") {
+                assert!(Kind::of(name, "id").is_some(), "{name}");
+            }
+        }
+        assert_eq!(Kind::of("job:create", "template"), Some(Kind::RunTemplate));
+        assert_eq!(Kind::of("job:list", "limit"), None);
+    }
+
+    #[test]
+    fn a_description_is_one_short_line() {
+        assert_eq!(in_short("a\nb\tc"), "a b c");
+        let long = in_short(&"ž".repeat(100));
+        assert_eq!((long.chars().count(), long.chars().last()), (LONGEST, Some('…')));
+    }
+}
