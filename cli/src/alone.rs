@@ -54,7 +54,7 @@ impl Job2Env {
 fn ask(global: &Global, command: impl AsyncFnOnce(&Server) -> Result<(), Failure>) -> Outcome {
     let asked = runtime().and_then(|runtime| {
         runtime.block_on(async {
-            let server = Server::connect(&global.server).await?;
+            let server = Server::connect(&global.scheduler()?).await?;
             command(&server).await
         })
     });

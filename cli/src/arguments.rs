@@ -15,15 +15,14 @@ use multiflexi_proto::v1::VariableFile;
 
 use crate::{
     commands::{
-        agents, applications, artifacts, companies, completion, credential_types, credentials,
-        definitions, demo, dev, jobs, man, queue, resource::Delete, retention, run_templates,
+        agents, applications, artifacts, companies, completion, contexts as contexts_commands,
+        credential_types, credentials, definitions, demo, dev, jobs, man, queue, resource::Delete,
+        retention, run_templates,
     },
-    exit_code,
+    contexts, exit_code,
+    failure::Failure,
     output::{Colours, Format},
 };
-
-/// The scheduler that is asked if nobody names another.
-pub const SERVER: &str = "http://127.0.0.1:7780";
 
 /// Most bytes of a file that is given as a variable: what the scheduler takes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -44,9 +43,13 @@ pub struct Arguments {
 /// What holds for all commands.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The scheduler
-    #[arg(long, env = "MULTIFLEXI_SERVER", default_value = SERVER, value_name = "URL", global = true)]
-    pub server: String,
+    /// The scheduler [default: what --context, MULTIFLEXI_SERVER, MULTIFLEXI_CONTEXT or
+    /// context:use names, in this order; else http://127.0.0.1:7780]
+    #[arg(long, value_name = "URL", global = true)]
+    pub server: Option<String>,
+    /// The scheduler of this context: context:list shows all
+    #[arg(long, value_name = "NAME", global = true)]
+    pub context: Option<String>,
     /// How results are printed
     #[arg(short, long, default_value = "text", value_name = "FORMAT", global = true)]
     pub format: Format,
@@ -62,6 +65,13 @@ pub struct Global {
     /// When to use colours; NO_COLOR turns them off too
     #[arg(long, default_value = "auto", value_name = "WHEN", global = true)]
     pub color: Colours,
+}
+
+impl Global {
+    /// The scheduler that is asked.
+    pub fn scheduler(&self) -> Result<String, Failure> {
+        Ok(contexts::choose(self.server.as_deref(), self.context.as_deref())?.server)
+    }
 }
 
 /// A command.
@@ -239,6 +249,21 @@ pub enum Command {
     /// List agents
     #[command(name = "agent:list")]
     AgentList(agents::List),
+    /// List contexts: schedulers under names of your own
+    #[command(name = "context:list")]
+    ContextList,
+    /// Show a context, or which scheduler commands ask now
+    #[command(name = "context:show", visible_alias = "context:get")]
+    ContextShow(contexts_commands::Show),
+    /// Create a context for the scheduler that --server names, or change it
+    #[command(name = "context:set")]
+    ContextSet(contexts_commands::ByName),
+    /// Make a context the one in use: commands ask its scheduler from now on
+    #[command(name = "context:use")]
+    ContextUse(contexts_commands::ByName),
+    /// Delete a context
+    #[command(name = "context:delete")]
+    ContextDelete(contexts_commands::ByName),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Print all commands with their arguments as JSON
@@ -450,7 +475,7 @@ mod tests {
             ["job:show", "5", "-f", "json", "--server", "http://h:1"],
         ] {
             let arguments = parse(&words).unwrap();
-            assert_eq!(arguments.global.server, "http://h:1");
+            assert_eq!(arguments.global.server.as_deref(), Some("http://h:1"));
             assert!(matches!(arguments.global.format, Format::Json));
             assert!(matches!(arguments.command, Command::JobShow(by) if by.id() == 5));
         }

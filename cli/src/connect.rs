@@ -46,18 +46,23 @@ macro_rules! client {
 }
 
 impl Server {
-    /// Connects to the scheduler at `url`.
-    pub async fn connect(url: &str) -> Result<Self, Failure> {
+    /// Checks that `url` can be a scheduler's.
+    pub fn endpoint(url: &str) -> Result<Endpoint, Failure> {
         let invalid = || {
             Failure::usage(format!("{url:?} is no URL of a scheduler"))
-                .hint("it looks like http://HOST:7780; it comes from --server or MULTIFLEXI_SERVER")
+                .hint("it looks like http://HOST:7780; `multiflexi-cli context:show` tells where it is from")
         };
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| invalid())?;
         let has_host = endpoint.uri().host().is_some_and(|host| !host.is_empty());
         if !has_host || endpoint.uri().scheme_str() != Some("http") {
             return Err(invalid());
         }
-        let channel = endpoint
+        Ok(endpoint)
+    }
+
+    /// Connects to the scheduler at `url`.
+    pub async fn connect(url: &str) -> Result<Self, Failure> {
+        let channel = Self::endpoint(url)?
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW[0])

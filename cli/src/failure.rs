@@ -47,8 +47,8 @@ impl Failure {
     /// No scheduler answers.
     pub fn unreachable(server: &str, reason: &str) -> Self {
         Self::new(Exit::Unreachable, format!("no scheduler answers at {server}: {reason}")).hint(
-            "start one with `multiflexi-cli dev --data-dir DIR`, or name another with --server \
-             or MULTIFLEXI_SERVER",
+            "start one with `multiflexi-cli dev --data-dir DIR`, or name another with --server, \
+             --context or MULTIFLEXI_SERVER",
         )
     }
 

@@ -6,6 +6,7 @@ mod alone;
 mod arguments;
 mod commands;
 mod connect;
+mod contexts;
 mod exit_code;
 mod failure;
 mod output;

@@ -9,6 +9,7 @@ mod artifacts;
 mod bad_input;
 mod commands;
 mod completion;
+mod contexts;
 mod control;
 mod credentials;
 mod exit_codes;

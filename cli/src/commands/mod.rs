@@ -5,6 +5,7 @@ pub mod applications;
 pub mod artifacts;
 pub mod companies;
 pub mod completion;
+pub mod contexts;
 pub mod credential_types;
 pub mod credentials;
 pub mod definitions;
@@ -42,6 +43,7 @@ const MAX_PAGE: i32 = 1000;
 /// Runs a command.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { global, command } = arguments;
+    let done = |()| ExitCode::SUCCESS;
     global.color.choose();
     let output = Output::new(global.format, global.color, global.quiet, &global.fields);
     match command {
@@ -55,6 +57,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Man(man) => man.run(),
         Command::Demo(demo) => demo.run(output),
         Command::Dev(dev) => dev.run(),
+        Command::ContextList => contexts::list(output).map(done),
+        Command::ContextShow(show) => show.run(&global, output).map(done),
+        Command::ContextSet(by) => contexts::set(&by, &global, output).map(done),
+        Command::ContextUse(by) => contexts::take(&by, output).map(done),
+        Command::ContextDelete(by) => contexts::delete(&by, output).map(done),
         command => runtime()?.block_on(ask(&global, output, command)),
     }
 }
@@ -68,7 +75,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCode, Failure> {
-    let server = Server::connect(&global.server).await?;
+    let server = Server::connect(&global.scheduler()?).await?;
     match command {
         Command::JobRun(run) => return run.run(&server, output).await,
         Command::JobCancel(cancel) => cancel.run(&server, output).await?,
@@ -147,6 +154,11 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::AgentList(list) => list.run(&server, output).await?,
         Command::Demo(_)
         | Command::Dev(_)
+        | Command::ContextList
+        | Command::ContextShow(_)
+        | Command::ContextSet(_)
+        | Command::ContextUse(_)
+        | Command::ContextDelete(_)
         | Command::Completion(_)
         | Command::Describe
         | Command::Man(_)

@@ -15,7 +15,12 @@ use multiflexi_proto::v1::{
     ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
 };
 
-use crate::{arguments, commands::runtime, connect::Server, failure::Failure};
+use crate::{
+    commands::runtime,
+    connect::Server,
+    contexts::{self, Contexts},
+    failure::Failure,
+};
 
 /// How long the scheduler may take.
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -38,6 +43,7 @@ enum Kind {
     Agent,
     Application,
     Company,
+    Context,
     Credential,
     Job,
     RunTemplate,
@@ -51,6 +57,7 @@ impl Kind {
     fn of(command: &str, argument: &str) -> Option<Self> {
         let resource = match argument {
             "id" => command.split_once(':')?.0,
+            "name" if command.starts_with("context:") => "context",
             other => other,
         };
         Some(match resource {
@@ -59,6 +66,7 @@ impl Kind {
             "runtemplate" | "template" => Self::RunTemplate,
             "company" => Self::Company,
             "application" | "app" => Self::Application,
+            "context" => Self::Context,
             "credential" => Self::Credential,
             "agent" => Self::Agent,
             _ => return None,
@@ -71,7 +79,7 @@ impl Kind {
 pub fn attach(all: Command, current: &OsStr, words: Vec<OsString>) -> Command {
     let is_option = current.to_string_lossy().starts_with('-');
     let words = Arc::new(words);
-    without_options(all, is_option).mut_subcommands(|command| {
+    let attach = |command: Command| {
         let name = command.get_name().to_owned();
         without_options(command, is_option).mut_args(|argument| {
             let Some(kind) = Kind::of(&name, argument.get_id().as_str()) else { return argument };
@@ -79,7 +87,8 @@ pub fn attach(all: Command, current: &OsStr, words: Vec<OsString>) -> Command {
             let find = move |current: &OsStr| offered(kind, &words, &current.to_string_lossy());
             argument.add(ArgValueCompleter::new(find))
         })
-    })
+    };
+    attach(all).mut_subcommands(attach)
 }
 
 fn without_options(command: Command, is_option: bool) -> Command {
@@ -104,6 +113,10 @@ fn offered(kind: Kind, words: &[OsString], prefix: &str) -> Vec<CompletionCandid
 }
 
 fn ask(kind: Kind, words: &[OsString], prefix: &str) -> Option<Vec<Found>> {
+    if kind == Kind::Context {
+        let contexts = Contexts::read().ok()?;
+        return Some(contexts.all().map(|(name, url)| (name.to_owned(), url.to_owned())).collect());
+    }
     let url = scheduler(words)?;
     let runtime = runtime().ok()?;
     let found = runtime.block_on(async {
@@ -120,10 +133,10 @@ fn ask(kind: Kind, words: &[OsString], prefix: &str) -> Option<Vec<Found>> {
 
 /// The scheduler that the line would ask.
 fn scheduler(words: &[OsString]) -> Option<String> {
-    match environment_files::option(words.iter().cloned(), "--server") {
-        Some(url) => url.into_string().ok(),
-        None => Some(std::env::var("MULTIFLEXI_SERVER").unwrap_or(arguments::SERVER.to_owned())),
-    }
+    let option = |name| environment_files::option(words.iter().cloned(), name);
+    let (server, context) = (option("--server"), option("--context"));
+    let text = |value: &Option<OsString>| Some(value.as_ref()?.to_string_lossy().into_owned());
+    Some(contexts::choose(text(&server).as_deref(), text(&context).as_deref()).ok()?.server)
 }
 
 /// Asks for the newest: a few if all match.
@@ -166,6 +179,7 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
                 .map(|one| (one.id.to_string(), format!("{}, {}", one.name, one.company_name)))
                 .collect()
         }
+        Kind::Context => Vec::new(),
         Kind::Agent => {
             let request = ListAgentsRequest { page_size: SEARCHED, ..Default::default() };
             let answer = server.agents().list_agents(request).await?.into_inner();
