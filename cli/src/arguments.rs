@@ -114,9 +114,9 @@ pub enum Command {
     /// Check that what is stored of a job is what was stored
     #[command(name = "job:verify")]
     JobVerify(ById),
-    /// Delete a job with its output and artifacts
+    /// Delete jobs with their output and artifacts: those named, or those that are said
     #[command(name = "job:delete")]
-    JobDelete(ById),
+    JobDelete(jobs::Delete),
     /// List artifacts
     #[command(name = "artifact:list")]
     ArtifactList(artifacts::List),

@@ -297,3 +297,45 @@ fn what_is_printed_can_be_chosen() {
     assert_eq!(stack.cli.run(["man", "--dir", pages.to_str().unwrap()]).code, 0);
     assert!(pages.join("multiflexi-cli.1").exists());
 }
+
+#[test]
+fn many_jobs_are_deleted_by_id_or_by_what_they_are() {
+    let stack = Stack::start();
+    let (good, bad) = (stack.script("exit 0", &[]), stack.script("exit 3", &[]));
+    for template in [good, bad] {
+        stack.cli.json(["job:create", "--template", &template.to_string(), "--count", "150"]);
+    }
+    stack.cli.run(["queue:process"]);
+    let left = || stack.cli.json(["job:list", "--all"])["jobs"].as_array().unwrap().len();
+    let removed = |words: &[&str]| {
+        let words = ["job:delete"].iter().chain(words).copied();
+        stack.cli.json(words)["removed"].as_i64().unwrap()
+    };
+    let nothing = stack.cli.run(["job:delete"]);
+    assert!(nothing.code == 64 && left() == 300, "{nothing:?}");
+    assert_eq!(removed(&["1", "2", "2", "3", "--dry-run"]), 3);
+    assert_eq!((removed(&["1", "2", "2", "3"]), left()), (3, 297));
+    let unknown = stack.cli.run(["job:delete", "4", "1", "5"]);
+    assert!(unknown.code == 66 && unknown.stderr.contains("there is no job 1"), "{unknown:?}");
+    let running = stack.script("exec sleep 1000", &[]);
+    let running = stack.queued(running).to_string();
+    stack.cli.wait_for_state(running.parse().unwrap(), "running");
+    let busy = stack.cli.run(["job:delete", "4", &running]);
+    assert!(busy.code == 77 && busy.stderr.contains("cancel it before"), "{busy:?}");
+    assert_eq!(left(), 298, "all or nothing");
+
+    assert_eq!(removed(&["--exit-code", "3", "--dry-run"]), 150);
+    assert_eq!((removed(&["--exit-code", "3"]), left()), (150, 148));
+    let template = good.to_string();
+    // What has not ended is removed only when it is said.
+    stack.cli.json(["job:create", "--template", &template]);
+    assert_eq!(removed(&["--template", &template, "--state", "failed"]), 0);
+    assert_eq!(removed(&["--template", &template, "--until", "1h"]), 0);
+    assert_eq!(removed(&["--template", &template]), 147);
+    assert_eq!(removed(&["--state", "loaded"]), 1);
+    let busy = stack.cli.run(["job:delete", "--state", "running"]);
+    assert!(busy.code == 65 && busy.stderr.contains("cancel them first"), "{busy:?}");
+    let unknown = stack.cli.run(["job:delete", "--template", "99"]);
+    assert!(unknown.code == 66, "{unknown:?}");
+    assert_eq!(left(), 1, "the one that runs");
+}

@@ -88,7 +88,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::JobEnvFile(file) => file.run(&server).await?,
         Command::JobEnv(by) => jobs::env(&server, output, by.id()).await?,
         Command::JobVerify(by) => jobs::verify(&server, output, by.id()).await?,
-        Command::JobDelete(by) => jobs::delete(&server, output, by.id()).await?,
+        Command::JobDelete(delete) => delete.run(&server, output).await?,
         Command::ArtifactList(list) => list.run(&server, output).await?,
         Command::ArtifactShow(by) => artifacts::show(&server, output, by.id()).await?,
         Command::ArtifactGet(get) => get.run(&server, output).await?,
@@ -196,6 +196,27 @@ fn progress_bar(template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template);
     // The templates are constants that the tests draw.
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Shows how far a removal is, and at its end how many jobs it removed. `next` waits for
+/// how many there are by now; none at the end.
+async fn removal(
+    output: Output,
+    dry_run: bool,
+    mut next: impl AsyncFnMut() -> Result<Option<i64>, tonic::Status>,
+) -> Result<(), Failure> {
+    let bar = progress_bar("{spinner} {pos} jobs, {elapsed}");
+    let mut removed = 0;
+    while let Some(now) = next().await? {
+        removed = now;
+        bar.set_position(removed.unsigned_abs());
+    }
+    bar.finish_and_clear();
+    let sentence = match dry_run {
+        true => format!("{removed} jobs would be removed"),
+        false => format!("removed {removed} jobs"),
+    };
+    output.done(&serde_json::json!({ "removed": removed, "dry_run": dry_run }), &sentence)
 }
 
 /// A limit, for people.

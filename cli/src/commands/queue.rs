@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     jobs::{StateName, requested_by},
-    progress_bar,
+    progress_bar, removal,
 };
 use crate::{
     arguments,
@@ -125,18 +125,8 @@ impl Clear {
             dry_run: self.dry_run,
         };
         let mut answers = server.queue().clear_queue(request).await?.into_inner();
-        let bar = progress_bar("{spinner} {pos} jobs, {elapsed}");
-        let mut removed = 0;
-        while let Some(answer) = answers.message().await? {
-            removed = answer.removed;
-            bar.set_position(removed.unsigned_abs());
-        }
-        bar.finish_and_clear();
-        let sentence = match self.dry_run {
-            true => format!("{removed} jobs would be removed"),
-            false => format!("removed {removed} jobs"),
-        };
-        output.done(&json!({ "removed": removed, "dry_run": self.dry_run }), &sentence)
+        let next = async || Ok(answers.message().await?.map(|answer| answer.removed));
+        removal(output, self.dry_run, next).await
     }
 }
 

@@ -18,8 +18,8 @@ use crate::{
     events::Events,
     objects::{ObjectError, Objects},
     store::{
-        DeleteApplication, DeleteCompany, DeleteJob, DeleteJobs, DeleteRunTemplate, Store,
-        StoreError,
+        DeleteApplication, DeleteCompany, DeleteJob, DeleteJobs, DeleteRunTemplate, JobFilter,
+        JobOrder, JobPage, Store, StoreError,
     },
 };
 
@@ -124,6 +124,58 @@ impl Removal {
             }
         });
         told
+    }
+
+    /// Removes these jobs, if all of them can be.
+    pub async fn listed(
+        &self,
+        ids: Vec<JobId>,
+        dry_run: bool,
+    ) -> Result<mpsc::Receiver<Told>, StoreError> {
+        self.store.check_removable(&ids).await?;
+        Ok(self.telling(move |removal, listener| async move {
+            let mut progress = Progress::default();
+            for part in ids.chunks(AT_ONCE as usize) {
+                progress.jobs += removal.batch(part.into(), &State::REMOVABLE, dry_run).await?;
+                if listener.send(Ok(progress)).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        }))
+    }
+
+    /// Removes the jobs that a list has, but for those that are on an agent.
+    pub fn matching(&self, mut filter: JobFilter, dry_run: bool) -> mpsc::Receiver<Told> {
+        if filter.states.is_empty() {
+            filter.states = State::ENDED.into();
+        }
+        filter.states.retain(|state| State::REMOVABLE.contains(state));
+        (filter.order, filter.ascending) = (JobOrder::Id, true);
+        self.telling(move |removal, listener| async move {
+            removal.remove_matching(&filter, dry_run, &listener).await
+        })
+    }
+
+    async fn remove_matching(
+        &self,
+        filter: &JobFilter,
+        dry_run: bool,
+        listener: &Listener,
+    ) -> Result<(), RemovalError> {
+        let (mut progress, mut page) =
+            (Progress::default(), JobPage { size: AT_ONCE, after: None });
+        loop {
+            let rows = self.store.jobs(filter, page).await?;
+            let Some(last) = rows.last() else { break };
+            page.after = Some((last.id.0, last.id.0));
+            let ids = rows.iter().map(|row| row.id).collect();
+            progress.jobs += self.batch(ids, &filter.states, dry_run).await?;
+            if listener.send(Ok(progress)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn remove_ended(&self, which: &Ended, listener: &Listener) -> Result<(), RemovalError> {

@@ -12,7 +12,7 @@ use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use multiflexi_program::environment_files;
 use multiflexi_proto::v1::{
     JobState, ListAgentsRequest, ListApplicationsRequest, ListCompaniesRequest,
-    ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
+    ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
 };
 
 use crate::{
@@ -45,6 +45,9 @@ enum Kind {
     Company,
     Context,
     Credential,
+    CredentialType,
+    /// The code of a type of credentials.
+    CredentialTypeCode,
     Job,
     RunTemplate,
     /// A job that can be cancelled.
@@ -68,6 +71,8 @@ impl Kind {
             "application" | "app" => Self::Application,
             "context" => Self::Context,
             "credential" => Self::Credential,
+            "credential-type" => Self::CredentialType,
+            "type" if command.starts_with("credential:") => Self::CredentialTypeCode,
             "agent" => Self::Agent,
             _ => return None,
         })
@@ -177,6 +182,17 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
             let found = answer.credentials.into_iter();
             found
                 .map(|one| (one.id.to_string(), format!("{}, {}", one.name, one.company_name)))
+                .collect()
+        }
+        Kind::CredentialType | Kind::CredentialTypeCode => {
+            let request = ListCredentialTypesRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.credential_types().list_credential_types(request).await?;
+            let found = answer.into_inner().credential_types.into_iter();
+            found
+                .map(|one| match kind {
+                    Kind::CredentialType => (one.id.to_string(), one.name),
+                    _ => (one.code, one.name),
+                })
                 .collect()
         }
         Kind::Context => Vec::new(),

@@ -2,7 +2,9 @@
 
 mod cancel;
 mod create;
+mod delete;
 mod env;
+mod filter;
 mod follow;
 mod list;
 mod logs;
@@ -13,16 +15,13 @@ mod sinks;
 mod verify;
 mod why;
 
-use multiflexi_proto::v1::DeleteJobRequest;
-use serde_json::json;
-
-use crate::{connect::Server, failure::Failure, output::Output};
-
 pub use cancel::Cancel;
 pub use create::Create;
+pub use delete::Delete;
 pub use env::env;
+pub use filter::{Filter, StateName};
 pub use follow::{Follow, Followed};
-pub use list::{List, StateName};
+pub use list::List;
 pub use logs::Logs;
 pub use run::Run;
 pub use script::{EnvFile, Script};
@@ -38,10 +37,4 @@ pub fn requested_by() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let by: String = format!("{user}@{host}").chars().filter(|c| !c.is_control()).collect();
     by.chars().take(128).collect()
-}
-
-/// Deletes a job.
-pub async fn delete(server: &Server, output: Output, job_id: i64) -> Result<(), Failure> {
-    server.jobs().delete_job(DeleteJobRequest { job_id }).await?;
-    output.done(&json!({ "id": job_id, "deleted": true }), &format!("deleted job {job_id}"))
 }

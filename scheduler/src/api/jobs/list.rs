@@ -81,4 +81,17 @@ impl Services {
             ascending,
         })
     }
+    /// An id that is not there is a mistake, not an empty list.
+    pub(super) async fn known(&self, filter: &JobFilter) -> Result<(), Status> {
+        if let Some(template) = filter.run_template {
+            self.store.run_template(template).await?;
+        }
+        if let Some(company) = filter.company {
+            self.store.company(company).await?;
+        }
+        if let Some(application) = filter.application {
+            self.store.application(application).await?;
+        }
+        Ok(())
+    }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod create;
+mod delete;
 mod explain;
 mod list;
 mod script;
@@ -9,11 +10,11 @@ mod tail;
 
 use multiflexi_proto::v1::{
     CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse, DeleteJobRequest,
-    DeleteJobResponse, ExplainJobRequest, ExplainJobResponse, GenerateScriptRequest,
-    GenerateScriptResponse, GetJobEnvironmentRequest, GetJobEnvironmentResponse, GetJobRequest,
-    GetJobResponse, ListJobsRequest, ListJobsResponse, RunJobRequest, RunJobResponse,
-    TailLogRequest, TailLogResponse, VerifyJobRequest, VerifyJobResponse,
-    job_service_server::JobService,
+    DeleteJobResponse, DeleteJobsRequest, DeleteJobsResponse, ExplainJobRequest,
+    ExplainJobResponse, GenerateScriptRequest, GenerateScriptResponse, GetJobEnvironmentRequest,
+    GetJobEnvironmentResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse,
+    RunJobRequest, RunJobResponse, TailLogRequest, TailLogResponse, VerifyJobRequest,
+    VerifyJobResponse, job_service_server::JobService,
 };
 use tonic::{Request, Response, Status};
 
@@ -82,16 +83,7 @@ impl JobService for Services {
         let filter = self.filter(&request).await?;
         let rows = self.store.jobs(&filter, page).await?;
         if rows.is_empty() {
-            // An id that is not there is a mistake, not an empty list.
-            if let Some(template) = filter.run_template {
-                self.store.run_template(template).await?;
-            }
-            if let Some(company) = filter.company {
-                self.store.company(company).await?;
-            }
-            if let Some(application) = filter.application {
-                self.store.application(application).await?;
-            }
+            self.known(&filter).await?;
         }
         let next_page_token = page.next(filter.order, &rows);
         let jobs = rows.into_iter().map(job).collect();
@@ -137,6 +129,15 @@ impl JobService for Services {
         let id = job_id(request.into_inner().job_id)?;
         self.removal.job(id).await?;
         Ok(Response::new(DeleteJobResponse {}))
+    }
+
+    type DeleteJobsStream = Answers<DeleteJobsResponse>;
+
+    async fn delete_jobs(
+        &self,
+        request: Request<DeleteJobsRequest>,
+    ) -> Result<Response<Self::DeleteJobsStream>, Status> {
+        self.delete(request.into_inner()).await.map(Response::new)
     }
 
     async fn explain_job(

@@ -35,12 +35,14 @@ impl Change for DeleteJob {
                 .fetch_optional(&mut *tx.conn)
                 .await?;
             let state = state.ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
-            return Err(StoreError::Refused(format!(
-                "job {id} is {state}: cancel it before you delete it"
-            )));
+            return Err(on_agent(id, &state));
         }
         Ok(deleted.objects)
     }
+}
+
+fn on_agent(id: JobId, state: &str) -> StoreError {
+    StoreError::Refused(format!("job {id} is {state}: cancel it before you delete it"))
 }
 
 /// Removes jobs that are in one of these states, and everything in the database that
@@ -139,6 +141,31 @@ impl Store {
             .fetch_optional(&self.readers)
             .await?;
         Ok(id.map(JobId))
+    }
+
+    /// Refuses jobs of which one is not there or cannot be removed.
+    pub async fn check_removable(&self, ids: &[JobId]) -> Result<(), StoreError> {
+        let rows = self.dialect.rows("$1", &[("k_job", Kind::Int)]);
+        let sql = format!(
+            "SELECT id, state FROM job WHERE id IN (SELECT r.k_job FROM {rows}) ORDER BY id"
+        );
+        let wanted: Vec<[i64; 1]> = ids.iter().map(|id| [id.0]).collect();
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(wanted).to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        let mut known = BTreeSet::new();
+        for row in &found {
+            let (id, state) = (JobId(row.try_get(0)?), state(row, 1)?);
+            if !State::REMOVABLE.contains(&state) {
+                return Err(on_agent(id, state.name()));
+            }
+            known.insert(id);
+        }
+        match ids.iter().find(|id| !known.contains(*id)) {
+            Some(unknown) => Err(StoreError::NotFound { what: "job", id: unknown.0 }),
+            None => Ok(()),
+        }
     }
 
     /// Jobs in one of these states that ended at least so long ago, with an id above
