@@ -96,6 +96,9 @@ pub struct Launch {
     /// Names of the variables whose values are masked in its output; of files, the content.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Names of variables that hold the path of a file that must be there.
+    #[serde(default)]
+    pub required_files: Vec<String>,
     /// Files to be written before the launch.
     #[serde(default)]
     pub files: Vec<File>,

@@ -144,3 +144,32 @@ fn what_cannot_be_delivered_is_refused_with_the_reason() {
     let answer = stack.cli.json(["queue:process"]);
     assert_eq!(answer["failed"], 0, "{answer}");
 }
+
+#[test]
+fn a_required_file_is_looked_for_before_the_program_is_started() {
+    let stack = Stack::start();
+    let file = stack.folder().join("app.json");
+    let definition = json!({
+        "name": "Careful", "description": "", "executable": "sh",
+        "cmdparamsTemplate": "-c 'echo ran'",
+        "environment": {"CERT": {"type": "file-path", "required": true}},
+    });
+    fs::write(&file, definition.to_string()).unwrap();
+    let imported = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    let application = imported["applications"][0]["id"].to_string();
+    let company = stack.company.to_string();
+    let cert = stack.folder().join("cert.p12");
+    let create = |value: &str| {
+        let words = ["runtemplate:create", "--name", "c", "--app", &application];
+        let words = words.into_iter().chain(["--company", &company, "--env", value]);
+        stack.job(stack.cli.create(words)).to_string()
+    };
+    let job = create(&of("CERT", &cert));
+    let answer = stack.cli.run(["job:run", &job]);
+    let reason = format!("{}: no such file, which CERT says is there", cert.display());
+    assert!(answer.code == 126 && answer.stderr.contains(&reason), "{answer:?}");
+    fs::write(&cert, "x").unwrap();
+    assert_eq!(stack.cli.run(["job:run", &job]).text(), "ran\n");
+    // A relative path is the program's own business.
+    assert_eq!(stack.cli.run(["job:run", &create("CERT=made/later")]).text(), "ran\n");
+}

@@ -196,6 +196,7 @@ mod tests {
             grace_ms: 0,
             quota: Default::default(),
             secrets: Vec::new(),
+            required_files: Vec::new(),
             files: Vec::new(),
         }
     }

@@ -43,6 +43,7 @@ pub(super) fn launch(launch: v1::Launch, spool: SpoolLimits) -> Option<Launch> {
             overflow,
         },
         secrets: launch.secrets,
+        required_files: launch.required_files,
         files: launch.files.into_iter().map(file).collect(),
     })
 }

@@ -49,6 +49,15 @@ pub(super) fn remove(attempt: &Path) -> io::Result<()> {
     }
 }
 
+/// Which variable names a file that must be there and is not, and where it is looked for. A
+/// relative path is the job's own business: its working directory is empty.
+pub(super) fn missing(launch: &Launch) -> Option<(&str, &Path)> {
+    launch.required_files.iter().find_map(|name| {
+        let path = Path::new(launch.environment.get(name)?);
+        (path.is_absolute() && !path.exists()).then_some((name.as_str(), path))
+    })
+}
+
 /// A variable's value or an argument, with the folder of the files in place of what stands
 /// for it.
 pub(super) fn with_paths<'t>(launch: &Launch, attempt: &Path, text: &'t str) -> Cow<'t, [u8]> {

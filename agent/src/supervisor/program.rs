@@ -58,6 +58,10 @@ pub(super) fn spawn(launch: &Launch, folder: &Path) -> Result<Child, NotLaunched
     let arguments: Vec<Cow<'_, [u8]>> =
         arguments.iter().map(|text| files::with_paths(launch, folder, text)).collect();
     let arguments = || arguments.iter().map(|text| OsStr::from_bytes(text));
+    if let Some((variable, path)) = files::missing(launch) {
+        let reason = format!("{}: no such file, which {variable} says is there", path.display());
+        return Err(not_executable(reason));
+    }
     let program = find(name, path, &work)?;
     // No `pre_exec` and a program with a slash: std then uses `posix_spawn`, which
     // costs the same however large this process is.

@@ -42,6 +42,7 @@ pub(super) fn recover(agent: &Path, hub: &Hub) -> io::Result<()> {
             grace_ms: 0,
             quota: Quota::default(),
             secrets: Vec::new(),
+            required_files: Vec::new(),
             files: Vec::new(),
         };
         let attempt = Attempt::new(agent, launch, &hub.spooled)?;

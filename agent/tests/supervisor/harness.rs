@@ -194,6 +194,7 @@ pub fn key() -> AttemptKey {
 pub fn launch(command: &[&str]) -> Launch {
     Launch {
         secrets: Vec::new(),
+        required_files: Vec::new(),
         files: Vec::new(),
         key: key(),
         command: command.iter().map(|word| (*word).to_owned()).collect(),

@@ -56,6 +56,7 @@ fn application(row: ApplicationRow) -> v1::Application {
             })
             .collect(),
         artifacts: definition.artifacts.iter().map(artifact).collect(),
+        requirements: definition.requirements.clone(),
     }
 }
 

@@ -91,6 +91,7 @@ fn to_launch(launch: Launch) -> v1::Launch {
         grace: Some(duration(launch.grace)),
         overflow: overflow(launch.overflow).into(),
         files: files.collect(),
+        required_files: launch.required_files,
         secrets: launch.secrets,
     }
 }

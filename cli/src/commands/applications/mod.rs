@@ -67,6 +67,7 @@ fn value(application: &Application) -> Value {
         "fields": application.fields.iter().map(field_value).collect::<Vec<_>>(),
         "exit_codes": exit_codes.collect::<Vec<_>>(),
         "artifacts": artifacts.collect::<Vec<_>>(),
+        "requirements": application.requirements,
         "created": json::time(application.created.as_ref()),
     })
 }
@@ -117,6 +118,7 @@ pub async fn show(server: &Server, output: Output, application_id: i64) -> Resul
         ("homepage", application.homepage.clone()),
         ("image", application.oci_image.clone()),
         ("tags", application.tags.join(", ")),
+        ("needs credentials", application.requirements.join(", ")),
         ("variables", names.join("\n")),
         ("exit codes", exit_codes.collect::<Vec<_>>().join("\n")),
         ("artifacts", artifacts.collect::<Vec<_>>().join("\n")),

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::domain::{
     command_line::{self, CommandLineError},
+    definition::Kind,
     environment::{self, File, FileError, Given, VariableError, Variables},
     ids::{AttemptKey, RunTemplateId},
 };
@@ -29,6 +30,8 @@ pub struct Launch {
     pub overflow: Overflow,
     /// Names of the variables whose values are never shown; of files, their content.
     pub secrets: Vec<String>,
+    /// Names of variables that hold the path of a file that must be on the agent's host.
+    pub required_files: Vec<String>,
     /// Files to be delivered. Their variables are among the others, and begin with
     /// [`FILES`](environment::FILES).
     pub files: BTreeMap<String, File>,
@@ -107,6 +110,20 @@ pub fn run_begin(
     if let Some(name) = secrets.iter().filter(|name| !files.contains_key(*name)).find(shows) {
         return Err(RunBeginError::Secret(template.id, name.clone()));
     }
+    let must_be_there = definition.environment.iter().filter(|(name, field)| {
+        field.required && field.kind == Kind::FilePath && !files.contains_key(*name)
+    });
+    let required_files = must_be_there.map(|(name, _)| name.clone()).collect();
     let Template { timeout, grace, overflow, .. } = *template;
-    Ok(Launch { key, command, environment, timeout, grace, overflow, secrets, files })
+    Ok(Launch {
+        key,
+        command,
+        environment,
+        timeout,
+        grace,
+        overflow,
+        secrets,
+        required_files,
+        files,
+    })
 }
