@@ -118,6 +118,14 @@ CREATE TABLE runtplcreds (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX runtplcreds_credential ON runtplcreds (credentials_id);
 
+-- Schedulers that are there now: each renews `seen`. `address` is where the others reach it.
+CREATE TABLE scheduler (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    address TEXT NOT NULL,
+    seen    INTEGER NOT NULL
+) STRICT;
+
+-- `scheduler_id` is the scheduler that the agent is connected to, or was last.
 CREATE TABLE agent (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL UNIQUE,
@@ -126,7 +134,9 @@ CREATE TABLE agent (
     slots     INTEGER NOT NULL,
     version   TEXT NOT NULL,
     labels    TEXT NOT NULL,
-    last_seen INTEGER NOT NULL
+    last_seen INTEGER NOT NULL,
+    scheduler_id INTEGER NOT NULL,
+    connected INTEGER NOT NULL
 ) STRICT;
 
 -- A waiting job can be claimed if `held` is null: else it waits for its time (`due`)

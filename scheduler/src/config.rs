@@ -62,6 +62,10 @@ pub struct Arguments {
     /// How many bytes of output and artifacts of each run template are kept [default: all]
     #[arg(long, env = "MULTIFLEXI_KEEP_BYTES", value_name = "BYTES")]
     pub keep_bytes: Option<u64>,
+    /// Where the other schedulers of the same database reach this one [default: the address
+    /// that it listens on]
+    #[arg(long, env = "MULTIFLEXI_ADVERTISE", value_name = "URL")]
+    pub advertise: Option<String>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -83,6 +87,8 @@ pub struct Config {
     pub keys: PathBuf,
     /// What is kept of ended jobs where their run template does not say.
     pub keep: Keep,
+    /// Where other schedulers reach it, if not at the address that it listens on.
+    pub advertise: Option<String>,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -101,6 +107,7 @@ impl Config {
             objects: data_dir.join("objects"),
             keys: data_dir.join("secrets.keys"),
             keep: Keep::default(),
+            advertise: None,
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -128,11 +135,22 @@ impl Config {
             count: arguments.keep_count,
             bytes: arguments.keep_bytes,
         };
+        config.advertise.clone_from(&arguments.advertise);
         if let Some(file) = &arguments.key_file {
             config.keys.clone_from(file);
         }
         Ok(config)
     }
+}
+
+/// The URL at which a scheduler is reached that listens on `address`: by the name of this
+/// host, if it listens on all its addresses.
+pub fn url_of(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        return format!("http://{host}:{}", address.port());
+    }
+    format!("http://{address}")
 }
 
 fn sqlite(file: &Path) -> Location {

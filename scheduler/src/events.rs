@@ -8,15 +8,21 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::domain::ids::JobId;
+use crate::{domain::ids::JobId, peers::Peers};
 
 /// A handle on the bell of every job.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     bells: Arc<Mutex<HashMap<JobId, watch::Sender<()>>>>,
+    peers: Peers,
 }
 
 impl Events {
+    /// Bells that the other schedulers' ring with.
+    pub fn new(peers: Peers) -> Self {
+        Self { peers, ..Self::default() }
+    }
+
     /// A receiver that sees every change after this call.
     pub fn subscribe(&self, job: JobId) -> watch::Receiver<()> {
         self.lock().entry(job).or_insert_with(|| watch::channel(()).0).subscribe()
@@ -24,12 +30,23 @@ impl Events {
 
     /// Says that something about a job has changed.
     pub fn notify(&self, job: JobId) {
+        self.ring(job);
+        self.peers.changed(job);
+    }
+
+    /// Wakes who waits here for a job.
+    pub fn ring(&self, job: JobId) {
         let mut bells = self.lock();
         if let Some(bell) = bells.get(&job)
             && bell.send(()).is_err()
         {
             bells.remove(&job);
         }
+    }
+
+    /// Wakes who waits here for any job.
+    pub fn ring_all(&self) {
+        self.lock().retain(|_, bell| bell.send(()).is_ok());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, watch::Sender<()>>> {

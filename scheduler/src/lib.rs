@@ -10,6 +10,7 @@ pub mod domain;
 pub mod events;
 pub mod logs;
 pub mod objects;
+pub mod peers;
 pub mod removal;
 pub mod sealing;
 pub mod store;
@@ -29,9 +30,10 @@ use crate::{
     events::Events,
     logs::{LogSettings, Logs},
     objects::{ObjectError, Objects},
+    peers::Peers,
     removal::Removal,
     sealing::Sealing,
-    store::{Store, StoreError},
+    store::{Leave, Store, StoreError},
     vault::{Vault, VaultError},
 };
 
@@ -89,6 +91,8 @@ pub struct Scheduler {
     router: Router,
     listener: TcpListener,
     address: SocketAddr,
+    /// Ends what it tells other schedulers, and hears of them.
+    deaf: CancellationToken,
 }
 
 impl Scheduler {
@@ -113,12 +117,17 @@ impl Scheduler {
         let objects = Objects::local(&config.objects)?;
         let store = Store::open(&config.database, Vault::open(&config.keys)?).await?;
         let logs = Logs::start(store.clone(), objects.clone(), LogSettings::default());
-        let events = Events::default();
+        let advertised = config.advertise.unwrap_or_else(|| config::url_of(address));
+        let peers = Peers::default();
+        let events = Events::new(peers.clone());
+        let deaf = CancellationToken::new();
+        let heard = peers.start(&config.database, store.dialect(), store.me(), &deaf);
         let dispatch = Dispatch::start(
             store.clone(),
             logs.clone(),
             events.clone(),
-            DispatchSettings::default(),
+            (peers, heard),
+            DispatchSettings { address: advertised, ..DispatchSettings::default() },
         )
         .await?;
         let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
@@ -131,7 +140,7 @@ impl Scheduler {
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
         tracing::info!(%address, database = config.database.name, "the scheduler is ready");
-        Ok(Self { services, router, listener, address })
+        Ok(Self { services, router, listener, address, deaf })
     }
 
     /// The address that it listens on, with the port that it was given.
@@ -163,6 +172,10 @@ impl Scheduler {
         services.dispatch.stop().await;
         services.sealing.stop().await;
         services.logs.stop().await;
+        self.deaf.cancel();
+        if let Err(error) = services.store.change(Leave).await {
+            tracing::warn!(%error, "the other schedulers will notice that this one is gone");
+        }
         services.store.close().await;
         tracing::info!("the scheduler has stopped");
         Ok(result?)

@@ -20,7 +20,7 @@ use crate::{
     dispatch::convert,
     domain::ids::AttemptKey,
     logs::{Appended, DurableTo, Logs},
-    store::{AgentRow, Page, Upload},
+    store::{AgentLoad, AgentRow, Page, Upload},
 };
 
 /// Acknowledgements that wait for an agent to read them.
@@ -169,22 +169,21 @@ impl AgentAdminService for Services {
         let page = Page::parse(request.page_size, &request.page_token)?;
         let rows = self.store.agents(page).await?;
         let next_page_token = page.next(&rows, |row| row.id.0);
-        let agents = rows.into_iter().map(|row| self.agent(row)).collect();
+        let connected = self.store.connected_agents().await?;
+        let agents = rows.into_iter().map(|row| agent(row, &connected)).collect();
         Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
     }
 }
 
-impl Services {
-    fn agent(&self, row: AgentRow) -> v1::Agent {
-        let busy = self.dispatch.agents().busy(row.id);
-        v1::Agent {
-            id: row.id.0,
-            name: row.name,
-            connected: busy.is_some(),
-            slots: row.slots,
-            busy: busy.and_then(|busy| i32::try_from(busy).ok()).unwrap_or_default(),
-            version: row.version,
-            last_seen: Some(timestamp(row.last_seen)),
-        }
+fn agent(row: AgentRow, connected: &[AgentLoad]) -> v1::Agent {
+    let load = connected.iter().find(|load| load.id == row.id);
+    v1::Agent {
+        id: row.id.0,
+        name: row.name,
+        connected: load.is_some(),
+        slots: row.slots,
+        busy: load.map_or(0, |load| i32::try_from(load.busy).unwrap_or(i32::MAX)),
+        version: row.version,
+        last_seen: Some(timestamp(row.last_seen)),
     }
 }

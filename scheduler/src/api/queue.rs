@@ -19,7 +19,7 @@ use super::{Answers, Services, jobs, parse, status::invalid};
 use crate::{
     domain::job::State,
     removal::{Ended, Told},
-    store::{PauseQueue, ProcessQueue, Progress},
+    store::{AgentLoad as AgentSlots, PauseQueue, ProcessQueue, Progress},
 };
 
 /// How often somebody who waits for the queue is told how far it is, if nothing tells sooner.
@@ -35,16 +35,19 @@ impl QueueService for Services {
         _: Request<GetQueueStatusRequest>,
     ) -> Result<Response<GetQueueStatusResponse>, Status> {
         let counts = self.store.queue_counts().await?;
-        let slots = self.dispatch.agents().slots();
-        let small = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let connected = self.store.connected_agents().await?;
+        let small = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+        let sum = |part: fn(&AgentSlots) -> i64| small(connected.iter().map(part).sum());
         let companies = counts.companies.into_iter().map(|company| CompanyLoad {
             company_id: company.id.0,
             company_name: company.name,
             waiting: company.waiting,
             running: company.running,
         });
-        let agents = self.dispatch.agents().loads().into_iter().map(|(name, busy, slots)| {
-            AgentLoad { agent: name, slots_total: small(slots), slots_busy: small(busy) }
+        let agents = connected.iter().map(|agent| AgentLoad {
+            agent: agent.name.clone(),
+            slots_total: small(agent.slots),
+            slots_busy: small(agent.busy),
         });
         Ok(Response::new(GetQueueStatusResponse {
             counts: counts
@@ -53,9 +56,9 @@ impl QueueService for Services {
                 .map(|(state, count)| StateCount { state: jobs::to_state(state).into(), count })
                 .collect(),
             oldest_queued: counts.oldest_queued.map(timestamp),
-            agents_connected: small(slots.agents),
-            slots_total: small(slots.total),
-            slots_busy: small(slots.busy),
+            agents_connected: i32::try_from(connected.len()).unwrap_or(i32::MAX),
+            slots_total: sum(|agent| agent.slots),
+            slots_busy: sum(|agent| agent.busy),
             paused_by: counts.paused_by,
             companies: companies.collect(),
             agents: agents.collect(),

@@ -113,7 +113,11 @@ impl Artifacts {
                 }
                 let part = self.part(&upload, start, filled);
                 start = taken.bytes;
-                storing = Some(self.store_part(artifact, part, std::mem::take(&mut pieces)));
+                storing = Some(self.store_part(
+                    (upload.key, artifact),
+                    part,
+                    std::mem::take(&mut pieces),
+                ));
             }
             let end = end.or_else(|| check_size(&upload, taken.bytes).err().map(Err));
             if let Some(end) = end {
@@ -131,7 +135,7 @@ impl Artifacts {
             return Err(error);
         }
         let whole = Some((content_type, sha256));
-        self.store.change(FinishUpload { artifact, whole }).await?;
+        self.store.change(FinishUpload { key: upload.key, artifact, whole }).await?;
         Ok(artifact)
     }
 
@@ -144,14 +148,14 @@ impl Artifacts {
 
     fn store_part(
         &self,
-        artifact: ArtifactId,
+        (key, artifact): (AttemptKey, ArtifactId),
         part: Part,
         pieces: Vec<Bytes>,
     ) -> JoinHandle<Result<(), ArtifactError>> {
         let (store, objects) = (self.store.clone(), self.objects.clone());
         tokio::spawn(async move {
             objects.put(&part.object, pieces).await?;
-            store.change(AddPart { artifact, part }).await?;
+            store.change(AddPart { key, artifact, part }).await?;
             Ok(())
         })
     }
@@ -159,7 +163,7 @@ impl Artifacts {
     /// Removes what is stored of a file that did not arrive as announced.
     async fn forget(&self, upload: &Upload, artifact: ArtifactId) -> Result<(), ArtifactError> {
         let parts = self.store.upload_parts(upload.key, &upload.filename).await?;
-        self.store.change(FinishUpload { artifact, whole: None }).await?;
+        self.store.change(FinishUpload { key: upload.key, artifact, whole: None }).await?;
         let objects: Vec<String> = parts.into_iter().map(|part| part.object).collect();
         self.objects.remove(&objects).await;
         Ok(())

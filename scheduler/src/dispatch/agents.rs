@@ -131,17 +131,6 @@ impl Connected {
     }
 }
 
-/// Slots of the connected agents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Slots {
-    /// Agents that are connected.
-    pub agents: usize,
-    /// How many jobs they run at once.
-    pub total: usize,
-    /// How many they have.
-    pub busy: usize,
-}
-
 /// The agents that are connected to this scheduler.
 #[derive(Debug, Default)]
 pub struct Agents {
@@ -192,6 +181,11 @@ impl Agents {
         is_current
     }
 
+    /// All sessions.
+    pub(super) fn all(&self) -> Vec<Arc<Connected>> {
+        self.lock().values().map(Arc::clone).collect()
+    }
+
     /// Agents that can be offered something, and how much, in the order in which it is
     /// offered: free slots first, where most are free; and only then ahead.
     pub(super) fn with_room(&self) -> Vec<(Arc<Connected>, usize)> {
@@ -201,30 +195,6 @@ impl Agents {
         let free = agents.iter().map(|(agent, (free, _))| (Arc::clone(agent), *free));
         let ahead = agents.iter().map(|(agent, (_, ahead))| (Arc::clone(agent), *ahead));
         free.chain(ahead).filter(|(_, room)| *room > 0).collect()
-    }
-
-    /// How many attempts an agent has; none if it is not connected.
-    pub fn busy(&self, id: AgentId) -> Option<usize> {
-        self.get(id).map(|agent| agent.lock().len().min(agent.slots))
-    }
-
-    /// Name, attempts and slots of each connected agent, by name.
-    pub fn loads(&self) -> Vec<(String, usize, usize)> {
-        let load = |agent: &Arc<Connected>| {
-            (agent.name.clone(), agent.lock().len().min(agent.slots), agent.slots)
-        };
-        let mut loads: Vec<_> = self.lock().values().map(load).collect();
-        loads.sort_unstable();
-        loads
-    }
-
-    /// Slots of all connected agents.
-    pub fn slots(&self) -> Slots {
-        self.lock().values().fold(Slots::default(), |slots, agent| Slots {
-            agents: slots.agents + 1,
-            total: slots.total + agent.slots,
-            busy: slots.busy + agent.lock().len().min(agent.slots),
-        })
     }
 }
 

@@ -7,6 +7,7 @@ mod agents;
 pub(crate) mod convert;
 mod delays;
 mod offers;
+mod peers;
 mod perform_job;
 mod reconcile;
 mod run_end;
@@ -22,34 +23,41 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::ids::{AgentId, AttemptKey},
     events::Events,
     logs::Logs,
-    store::{LoseContact, Store, StoreError},
+    peers::{News, Peers},
+    store::{KeepAlive, LoseContact, Lost, Store, StoreError},
 };
 
-pub use agents::{Agents, Slots};
+pub use agents::Agents;
 
 /// When the database fails where a deadline is looked for, it is asked again after
 /// this time.
 const DATABASE_RETRY: Duration = Duration::from_secs(5);
 
 /// How agents are treated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DispatchSettings {
     /// How long an agent may leave an offer unanswered.
     pub offer_deadline: Duration,
     /// How often an agent shows that it lives; it is gone after three times that.
     pub heartbeat: Duration,
+    /// Where the other schedulers of a shared database reach this one: a URL.
+    pub address: String,
 }
 
 impl Default for DispatchSettings {
     fn default() -> Self {
-        Self { offer_deadline: Duration::from_secs(10), heartbeat: Duration::from_secs(5) }
+        Self {
+            offer_deadline: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(5),
+            address: String::new(),
+        }
     }
 }
 
@@ -64,6 +72,7 @@ struct Shared {
     store: Store,
     logs: Logs,
     events: Events,
+    peers: Peers,
     settings: DispatchSettings,
     agents: Agents,
     offers: offers::Offers,
@@ -73,6 +82,8 @@ struct Shared {
     unreachable: Notify,
     /// Rung when a job waits for its time.
     delayed: Notify,
+    /// Rung when another scheduler may have come.
+    look_around: Notify,
     /// Grows whenever something is queued.
     queued: AtomicU64,
     /// The value of `queued` at which the queue was last found empty.
@@ -82,17 +93,20 @@ struct Shared {
 }
 
 impl Dispatch {
-    /// Takes over from a scheduler that may have been killed: no agent is
-    /// connected, so what was on offer is queued again and what was running is
-    /// unreachable until its agent comes back. Then starts to dispatch.
+    /// Takes over from schedulers that may have been killed: what was on offer by them is
+    /// queued again, and what was running is unreachable until its agent comes back. Then
+    /// starts to dispatch, and to act on what other schedulers tell, if there can be any.
     pub async fn start(
         store: Store,
         logs: Logs,
         events: Events,
+        (peers, heard): (Peers, Option<mpsc::Receiver<News>>),
         settings: DispatchSettings,
     ) -> Result<Self, StoreError> {
+        store.change(KeepAlive { address: settings.address.clone() }).await?;
         let why = "the scheduler was started again".to_owned();
-        let unreachable = store.change(LoseContact { agent: None, why }).await?;
+        let lost = Lost::Schedulers;
+        let unreachable = store.change(LoseContact { lost, why }).await?;
         if !unreachable.is_empty() {
             tracing::warn!(
                 attempts = unreachable.len(),
@@ -103,12 +117,14 @@ impl Dispatch {
             store,
             logs,
             events,
+            peers,
             settings,
             agents: Agents::default(),
             offers: offers::Offers::default(),
             wake: Notify::new(),
             unreachable: Notify::new(),
             delayed: Notify::new(),
+            look_around: Notify::new(),
             queued: AtomicU64::new(1),
             drained: AtomicU64::new(0),
             tasks: TaskTracker::new(),
@@ -120,6 +136,10 @@ impl Dispatch {
         tasks.spawn(dispatch.clone().expire_offers());
         tasks.spawn(dispatch.clone().give_up_unreachable());
         tasks.spawn(dispatch.clone().release_due());
+        if let Some(heard) = heard {
+            tasks.spawn(dispatch.clone().keep_alive());
+            tasks.spawn(dispatch.clone().hear(heard));
+        }
         Ok(dispatch)
     }
 
@@ -130,14 +150,20 @@ impl Dispatch {
         self.shared.tasks.wait().await;
     }
 
-    /// The connected agents.
-    pub fn agents(&self) -> &Agents {
-        &self.shared.agents
+    /// The other schedulers of this database.
+    pub fn peers(&self) -> &Peers {
+        &self.shared.peers
     }
 
     /// Says that a job was queued, or is about to be by a change that the store
     /// already has: the claim then shares its transaction.
     pub fn job_queued(&self) {
+        self.look_at_queue();
+        self.shared.peers.queued();
+    }
+
+    /// Looks whether something can be claimed here.
+    fn look_at_queue(&self) {
         self.shared.queued.fetch_add(1, Ordering::SeqCst);
         self.shared.wake.notify_one();
     }
@@ -145,11 +171,13 @@ impl Dispatch {
     /// Says that a job waits for its time.
     pub fn job_delayed(&self) {
         self.shared.delayed.notify_one();
+        self.shared.peers.delayed();
     }
 
     /// Says that agents which are away may be waited for longer or shorter.
     pub fn patience_changed(&self) {
         self.shared.unreachable.notify_one();
+        self.shared.peers.patience();
     }
 
     /// Says that an agent can take more.
@@ -162,18 +190,26 @@ impl Dispatch {
     /// Tells an agent to end an attempt. An agent that is away learns of it when
     /// it is back.
     pub async fn cancel(&self, agent: AgentId, key: AttemptKey) {
-        if let Some(agent) = self.shared.agents.get(agent) {
-            agent.send(convert::cancel(&[key])).await;
+        match self.shared.agents.get(agent) {
+            Some(agent) => agent.send(convert::cancel(&[key])).await,
+            None => self.shared.peers.cancel(agent, key),
         }
     }
 
     /// Tells an agent that what it was offered is no longer there.
     pub async fn withdraw(&self, key: AttemptKey, reason: &str) {
-        if let Some(agent) = self.shared.agents.holder(key) {
-            agent.release(key);
-            agent.send(convert::withdraw(&[key], reason)).await;
-            self.slot_freed();
+        if !self.withdraw_here(key, reason).await {
+            self.shared.peers.withdraw(key, reason);
         }
+    }
+
+    /// The same, if the agent is connected here; false if it is not.
+    async fn withdraw_here(&self, key: AttemptKey, reason: &str) -> bool {
+        let Some(agent) = self.shared.agents.holder(key) else { return false };
+        agent.release(key);
+        agent.send(convert::withdraw(&[key], reason)).await;
+        self.slot_freed();
+        true
     }
 
     /// Waits until a deadline comes or it may have changed; breaks when the dispatcher

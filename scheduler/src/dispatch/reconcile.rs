@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::ids::AttemptKey,
     logs::LogError,
-    store::{Missing, Reconcile, StoreError},
+    store::{Reconcile, Registered, StoreError},
 };
 
 /// Why an agent's attempts cannot be reconciled.
@@ -31,10 +31,14 @@ impl Dispatch {
         &self,
         agent: &Arc<Connected>,
         held: &[HeldAttempt],
-        missing: Missing,
+        Registered { missing, moved, .. }: Registered,
     ) -> Result<(), ReconcileError> {
         let keys: Vec<AttemptKey> =
             held.iter().filter_map(|held| convert::key(held.key.as_ref())).collect();
+        if moved {
+            // It was connected elsewhere: what is remembered here of its output is old.
+            self.shared.logs.close(&keys);
+        }
         let change = Reconcile { agent: agent.id, held: keys, missing };
         let outcome = self.shared.store.change(change).await?;
         let mut resumed = Vec::with_capacity(outcome.resumed.len());
@@ -78,7 +82,9 @@ impl Dispatch {
             self.notify(&outcome.returned);
         }
         self.lose(agent, outcome.gone);
-        self.notify(&outcome.resumed.iter().map(|held| held.key).collect::<Vec<_>>());
+        let resumed: Vec<_> = outcome.resumed.iter().map(|held| held.key).collect();
+        self.shared.peers.taken(&resumed);
+        self.notify(&resumed);
         Ok(())
     }
 }

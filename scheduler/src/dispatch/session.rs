@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::ids::AttemptKey,
-    store::{LoseContact, RegisterAgent, Started, StartedRow, Waits},
+    store::{LoseContact, Lost, RegisterAgent, Started, StartedRow, Waits},
 };
 
 /// Messages that may wait for an agent to read them; beyond that its session
@@ -61,13 +61,13 @@ impl Dispatch {
             replaced.stop.cancel();
             replaced.fail(Status::aborted("the agent has connected again")).await;
         }
-        if let Err(error) = self.reconcile(&agent, &hello.held, registered.missing).await {
+        if let Err(error) = self.reconcile(&agent, &hello.held, registered).await {
             self.gone(&agent, "its attempts could not be reconciled").await;
             return Err(unavailable(&error));
         }
         tracing::info!(agent = agent.name, slots, held = hello.held.len(), "agent connected");
         self.shared.tasks.spawn(self.clone().serve(Arc::clone(&agent), requests));
-        self.job_queued();
+        self.look_at_queue();
         Ok(ReceiverStream::new(answers))
     }
 
@@ -167,7 +167,7 @@ impl Dispatch {
             return;
         }
         let why = format!("agent {} is away: {why}", agent.name);
-        match self.shared.store.change(LoseContact { agent: Some(agent.id), why }).await {
+        match self.shared.store.change(LoseContact { lost: Lost::Agent(agent.id), why }).await {
             Ok(unreachable) => self.notify(&unreachable),
             Err(error) => {
                 // The next start of the scheduler does the same for all agents.

@@ -61,6 +61,10 @@ id!(
     AgentId
 );
 id!(
+    /// Names a scheduler, from its start to its end.
+    SchedulerId
+);
+id!(
     /// Grows with every attempt of a job; only the highest may change the job.
     Fence
 );

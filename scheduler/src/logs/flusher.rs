@@ -78,7 +78,9 @@ impl Logs {
         .map_err(|error| damaged(error.to_string()))?;
         let content = if sealed {
             let key = log.key();
-            let name = format!("logs/{}/{}/{:020}", key.job, key.number, unsealed.start);
+            // Another scheduler that had this attempt does not overwrite it.
+            let me = self.store.me();
+            let name = format!("logs/{}/{}/{:020}-{me}", key.job, key.number, unsealed.start);
             self.objects.put(&name, vec![Bytes::from(bytes)]).await?;
             ChunkContent::Object(name)
         } else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Change, Missing, Page, Store, StoreError, Tx};
 use crate::domain::ids::AgentId;
@@ -46,27 +46,40 @@ pub struct Registered {
     pub id: AgentId,
     /// What it means that it does not hold an attempt that it should.
     pub missing: Missing,
+    /// It was connected to another scheduler last: what this one remembers of its attempts
+    /// is old.
+    pub moved: bool,
 }
 
 impl Change for RegisterAgent {
     type Output = Registered;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Registered, StoreError> {
-        let before = sqlx::query("SELECT instance, boot FROM agent WHERE name = $1")
+        let sql = format!(
+            "SELECT instance, boot, scheduler_id FROM agent WHERE name = $1 {}",
+            tx.dialect.lock_rows()
+        );
+        let before = sqlx::query(AssertSqlSafe(sql))
             .bind(self.name.clone())
             .fetch_optional(&mut *tx.conn)
             .await?;
+        let me = tx.known.me.0;
+        let moved = match &before {
+            Some(row) => row.try_get::<i64, _>(2)? != me,
+            None => false,
+        };
         let missing = match before {
             Some(row) if row.try_get::<String, _>(0)? != self.instance => Missing::Unknown,
             Some(row) if row.try_get::<String, _>(1)? != self.boot => Missing::Gone,
             _ => Missing::NeverLaunched,
         };
         let id = sqlx::query_scalar(
-            "INSERT INTO agent (name, instance, boot, slots, version, labels, last_seen) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+            "INSERT INTO agent (name, instance, boot, slots, version, labels, last_seen, \
+             scheduler_id, connected) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) \
              ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, \
              boot = excluded.boot, slots = excluded.slots, version = excluded.version, \
-             labels = excluded.labels, last_seen = excluded.last_seen RETURNING id",
+             labels = excluded.labels, last_seen = excluded.last_seen, \
+             scheduler_id = excluded.scheduler_id, connected = 1 RETURNING id",
         )
         .bind(self.name.clone())
         .bind(self.instance.clone())
@@ -75,9 +88,10 @@ impl Change for RegisterAgent {
         .bind(self.version.clone())
         .bind(serde_json::json!(self.labels).to_string())
         .bind(tx.now)
+        .bind(me)
         .fetch_one(&mut *tx.conn)
         .await?;
-        Ok(Registered { id: AgentId(id), missing })
+        Ok(Registered { id: AgentId(id), missing, moved })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, jobs};
+use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, jobs, schedulers};
 use crate::domain::ids::{ArtifactId, AttemptKey, JobId};
 
 /// What an artifact's content is.
@@ -213,6 +213,8 @@ fn part(row: &AnyRow) -> Result<Part, sqlx::Error> {
 /// Records that the next part is stored.
 #[derive(Clone, Debug)]
 pub struct AddPart {
+    /// The attempt that made it.
+    pub key: AttemptKey,
     /// The artifact.
     pub artifact: ArtifactId,
     /// The part.
@@ -223,6 +225,7 @@ impl Change for AddPart {
     type Output = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        schedulers::held(tx, self.key).await?;
         sqlx::query(
             "INSERT INTO artifact_part (artifact_id, start, length, object) \
              VALUES ($1, $2, $3, $4) ON CONFLICT (artifact_id, start) DO UPDATE SET \
@@ -241,6 +244,8 @@ impl Change for AddPart {
 /// Ends an upload: the artifact is whole, or is to be forgotten.
 #[derive(Clone, Debug)]
 pub struct FinishUpload {
+    /// The attempt that made it.
+    pub key: AttemptKey,
     /// The artifact.
     pub artifact: ArtifactId,
     /// Its MIME type and SHA-256, if it is whole.
@@ -251,6 +256,7 @@ impl Change for FinishUpload {
     type Output = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        schedulers::held(tx, self.key).await?;
         match &self.whole {
             Some((content_type, sha256)) => {
                 sqlx::query(

@@ -99,6 +99,22 @@ impl Dialect {
         }
     }
 
+    /// Whether several schedulers can use one database.
+    pub(super) fn is_shared(self) -> bool {
+        match self {
+            Self::Sqlite => false,
+            Self::Postgres => true,
+        }
+    }
+
+    /// Ends a SELECT of rows of a table that nobody may change until the transaction ends.
+    pub(super) fn share(self, table: &str) -> String {
+        match self {
+            Self::Sqlite => String::new(),
+            Self::Postgres => format!("FOR SHARE OF {table}"),
+        }
+    }
+
     /// Ends a SELECT of rows that are about to be changed: they are locked in the order of
     /// the SELECT. Keys that refer to them can still be written.
     pub(super) fn lock_rows(self) -> &'static str {

@@ -16,7 +16,7 @@ use crate::{
         application::{self, Definition},
         credential_type::{self, CredentialType},
         definition::Invalid,
-        ids::{ApplicationId, CredentialTypeId},
+        ids::{ApplicationId, CredentialTypeId, SchedulerId},
     },
     vault::Vault,
 };
@@ -55,7 +55,7 @@ impl Document for CredentialType {
     }
 }
 
-/// What rows are read with that is not in them.
+/// What rows are read and written with that is not in them.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// Definitions of applications.
@@ -64,11 +64,14 @@ pub(super) struct Known {
     pub(super) credential_types: Documents<CredentialType>,
     /// Opens what is sealed.
     pub(super) vault: Vault,
+    /// This scheduler.
+    pub(super) me: SchedulerId,
 }
 
 impl Known {
-    pub(super) fn new(vault: Vault) -> Self {
-        Self { applications: Documents::default(), credential_types: Documents::default(), vault }
+    pub(super) fn new(vault: Vault, me: SchedulerId) -> Self {
+        let (applications, credential_types) = (Documents::default(), Documents::default());
+        Self { applications, credential_types, vault, me }
     }
 }
 

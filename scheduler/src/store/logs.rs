@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Change, Store, StoreError, Tx};
+use super::{Change, Store, StoreError, Tx, schedulers};
 use crate::domain::ids::{AttemptKey, JobId};
 
 /// A piece of a log as it is stored.
@@ -33,7 +33,7 @@ pub enum ChunkContent {
 
 /// Stores a chunk, or a longer version of one that begins at the same place (a
 /// shorter one that comes late changes nothing). The attempt must exist under
-/// this fence.
+/// this fence, and its agent have been connected to this scheduler last.
 #[derive(Clone, Debug)]
 pub struct PutChunk {
     /// The attempt.
@@ -46,6 +46,14 @@ impl Change for PutChunk {
     type Output = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        schedulers::held(tx, self.key).await?;
+        self.put(tx).await
+    }
+}
+
+impl PutChunk {
+    /// Stores it, whoever the agent is connected to.
+    pub(super) async fn put(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let StoredChunk { start, length, streams_at, last_time, encoding, content } = &self.chunk;
         let (inline, object) = match content {
             ChunkContent::Inline(bytes) => (Some(bytes.clone()), None),

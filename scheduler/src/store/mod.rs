@@ -25,6 +25,7 @@ mod reseal;
 mod retention;
 mod rows;
 mod run_templates;
+mod schedulers;
 mod schema;
 mod transitions;
 mod variables;
@@ -63,9 +64,10 @@ pub use reseal::{Reseal, Resealed};
 pub use run_templates::{
     CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, Runs, UpdateRunTemplate,
 };
+pub use schedulers::{AgentLoad, Alive, KeepAlive, Leave, SchedulerRow};
 pub use transitions::{
     Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, Finished, FinishingAttempts,
-    GiveUp, HeldRow, LoseContact, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,
+    GiveUp, HeldRow, LoseContact, Lost, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,
     ReleaseDue, Started, StartedRow, Withdraw,
 };
 pub use writer::{Change, Tx};
@@ -108,7 +110,8 @@ impl Store {
             .min_connections(0)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
-        let known = documents::Known::new(vault);
+        let me = schedulers::enter(&mut connection, dialect).await?;
+        let known = documents::Known::new(vault, me);
         let writer = writer::Writer::start(connection, options, dialect, known.clone());
         Ok(Self { readers, writer, dialect, known })
     }

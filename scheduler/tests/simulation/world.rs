@@ -11,9 +11,9 @@ use multiflexi_scheduler::{
     },
     store::{
         Accept, CancelJob, Cancelled, Claim, CreateCompany, CreateJobs, CreateRunTemplate, Ended,
-        Finish, GiveUp, Location, LoseContact, Missing, NewJobs, NewRunTemplate, PutApplication,
-        QueueJob, Reconcile, RegisterAgent, Start, Started, StartedRow, Store, StoreError,
-        Withdraw,
+        Finish, GiveUp, KeepAlive, Leave, Location, LoseContact, Lost, Missing, NewJobs,
+        NewRunTemplate, PutApplication, QueueJob, Reconcile, RegisterAgent, Start, Started,
+        StartedRow, Store, StoreError, Withdraw,
     },
 };
 
@@ -138,7 +138,9 @@ impl World {
             Step::Restart => {
                 self.hosts.iter_mut().for_each(Host::cut);
                 self.offered.clear();
-                self.lose_contact(None).await;
+                self.store.change(Leave).await.unwrap();
+                self.lose_contact(Lost::Schedulers).await;
+                self.store.change(KeepAlive { address: String::new() }).await.unwrap();
             }
             Step::Connect if self.hosts[host].connected => {}
             Step::Connect => self.connect(host).await,
@@ -249,12 +251,12 @@ impl World {
         if self.hosts[host].connected {
             self.hosts[host].cut();
             self.offered.retain(|_, to| *to != host);
-            self.lose_contact(Some(self.hosts[host].id)).await;
+            self.lose_contact(Lost::Agent(self.hosts[host].id)).await;
         }
     }
 
-    async fn lose_contact(&self, agent: Option<AgentId>) {
-        self.store.change(LoseContact { agent, why: String::new() }).await.unwrap();
+    async fn lose_contact(&self, lost: Lost) {
+        self.store.change(LoseContact { lost, why: String::new() }).await.unwrap();
     }
 
     async fn connect(&mut self, host: usize) {

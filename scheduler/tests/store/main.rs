@@ -97,6 +97,16 @@ suite! {
 #[ignore = "needs PostgreSQL: apt-get install postgresql"]
 fn on_postgresql() {
     let mut server = multiflexi_fixture::postgres::Postgres::start();
-    let run = run_all(&mut || Box::new(databases::Server::new(server.database().url)));
+    let mut database =
+        || Box::new(databases::Server::new(server.database().url)) as Box<dyn Database>;
+    let mut run = run_all(&mut database);
+    use cases::schedulers;
+    databases::block_on(
+        schedulers::what_a_scheduler_has_is_worth_nothing_once_the_agent_is_elsewhere(database()),
+    );
+    databases::block_on(schedulers::what_a_scheduler_leaves_is_looked_after_by_the_others(
+        database(),
+    ));
+    run += 2;
     println!("{run} cases passed on PostgreSQL");
 }

@@ -12,8 +12,8 @@ use multiflexi_scheduler::{
     },
     store::{
         Accept, CancelJob, Claim, Claimed, CreateCompany, CreateJobs, CreateRunTemplate, Ended,
-        Finish, LoseContact, NewJobs, NewRunTemplate, PutApplication, QueueJob, RegisterAgent,
-        Start, Store, StoredChunk, Withdraw,
+        Finish, KeepAlive, Leave, LoseContact, Lost, NewJobs, NewRunTemplate, PutApplication,
+        QueueJob, RegisterAgent, Start, Store, StoredChunk, Withdraw,
     },
 };
 
@@ -194,7 +194,16 @@ pub fn queue(job: JobId) -> QueueJob {
     QueueJob { job, by: "a test".to_owned() }
 }
 
-/// Loses contact with one agent, or with all.
-pub fn lose_contact(agent: Option<AgentId>) -> LoseContact {
-    LoseContact { agent, why: "a test".to_owned() }
+/// Loses contact with an agent.
+pub fn lose_contact(agent: AgentId) -> LoseContact {
+    LoseContact { lost: Lost::Agent(agent), why: "a test".to_owned() }
+}
+
+/// Starts the scheduler again, as far as its database can tell; what is unreachable now.
+pub async fn restart(store: &Store) -> Vec<AttemptKey> {
+    store.change(Leave).await.unwrap();
+    let lost = LoseContact { lost: Lost::Schedulers, why: "a test".to_owned() };
+    let unreachable = store.change(lost).await.unwrap();
+    store.change(KeepAlive { address: "http://here".to_owned() }).await.unwrap();
+    unreachable
 }

@@ -98,17 +98,15 @@ impl Services {
         if let Some(by) = wait.paused_by {
             return Ok(vec![format!("the queue is paused by {by}: queue:resume lets it go on")]);
         }
-        let slots = self.dispatch.agents().slots();
-        let waits = if slots.agents == 0 {
+        let agents = self.store.connected_agents().await?;
+        let total: i64 = agents.iter().map(|agent| agent.slots).sum();
+        let free = total - agents.iter().map(|agent| agent.busy).sum::<i64>();
+        let waits = if agents.is_empty() {
             "no agent is connected that could run it".to_owned()
-        } else if slots.busy >= slots.total {
-            format!("all {} slots of the {} connected agents are busy", slots.total, slots.agents)
+        } else if free <= 0 {
+            format!("all {total} slots of the {} connected agents are busy", agents.len())
         } else {
-            format!(
-                "{} of {} slots are free: it is about to be offered",
-                slots.total - slots.busy,
-                slots.total
-            )
+            format!("{free} of {total} slots are free: it is about to be offered")
         };
         Ok(vec![waits, format!("{} jobs are ahead of it", wait.ahead)])
     }

@@ -185,8 +185,9 @@ impl JobService for Services {
         &self,
         request: Request<TailLogRequest>,
     ) -> Result<Response<Self::TailLogStream>, Status> {
+        let for_peer = request.metadata().contains_key(tail::FOR_PEER);
         let request = request.into_inner();
         let job = job_id(request.job_id)?;
-        self.tail(job, request).await.map(Response::new)
+        self.tail(job, request, for_peer).await.map(Response::new)
     }
 }

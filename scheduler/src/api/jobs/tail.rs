@@ -1,6 +1,9 @@
 //! `JobService.TailLog`: the output of an attempt from a cursor on. Each follower
 //! is a task of its own that reads at its reader's pace; it holds a few pieces and
-//! otherwise waits, so that a slow one costs nobody anything.
+//! otherwise waits, so that a slow one costs nobody anything. Where the attempt's agent is
+//! connected to another scheduler, that one is asked and its answers are handed on.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use multiflexi_proto::{
@@ -10,7 +13,7 @@ use multiflexi_proto::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Request, Status, metadata::MetadataValue};
 
 use super::answer::{attempt, to_state};
 use crate::{
@@ -23,6 +26,12 @@ use crate::{
     logs::{LiveLog, LogReader},
     store::{JobRow, StoreError},
 };
+
+/// Says in a request that another scheduler makes it for somebody.
+pub(super) const FOR_PEER: &str = "multiflexi-for-peer";
+
+/// How long a follower waits before it asks again, when another scheduler breaks off.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Pieces that wait for a follower; each has about a quarter of a MiB.
 const AHEAD: usize = 2;
@@ -49,6 +58,8 @@ struct Tail {
     wanted: Wanted,
     cursor: i64,
     reader: LogReader,
+    /// Another scheduler asks for somebody: it knows whom to ask next.
+    for_peer: bool,
     answers: mpsc::Sender<Result<TailLogResponse, Status>>,
 }
 
@@ -68,6 +79,7 @@ impl Services {
         &self,
         job: JobId,
         request: TailLogRequest,
+        for_peer: bool,
     ) -> Result<Answers<TailLogResponse>, Status> {
         let stream = match request.stream() {
             LogStream::Unspecified => None,
@@ -94,6 +106,7 @@ impl Services {
             wanted: Wanted { stream, since },
             cursor,
             reader: LogReader::new(self.logs.clone(), job, number),
+            for_peer,
             answers,
         };
         tokio::spawn(tail.run());
@@ -143,6 +156,21 @@ impl Tail {
                 let _ = self.send(Vec::new(), None).await;
                 return Ok(());
             }
+            if let Some((key, Found::Open)) = &found
+                && !self.for_peer
+                && let Some(address) = self.services.store.elsewhere(*key).await?
+            {
+                if self.hand_on(&address).await?.is_err() {
+                    return Ok(());
+                }
+                // That one is gone, or its agent is.
+                tokio::select! {
+                    _ = bell.changed() => {}
+                    () = tokio::time::sleep(AGAIN) => {}
+                    () = self.answers.closed() => return Ok(()),
+                }
+                continue;
+            }
             // No live log: what is stored is all there is, unless it is yet to begin.
             if self.send_stored().await?.is_err() {
                 return Ok(());
@@ -152,7 +180,7 @@ impl Tail {
                 Some((_, Found::Open)) => None,
                 None => self.services.never_offered(self.job, self.number).await?,
             };
-            if ended.is_some() || !self.follow {
+            if ended.is_some() || !self.follow || self.for_peer {
                 let _ = self.send(Vec::new(), ended).await;
                 return Ok(());
             }
@@ -181,6 +209,50 @@ impl Tail {
             tokio::select! {
                 changed = progress.changed() => if changed.is_err() { return Ok(Ok(())) },
                 () = self.answers.closed() => return Ok(Err(Gone)),
+            }
+        }
+    }
+
+    /// Hands on what another scheduler answers; an error if nothing more is to be sent.
+    async fn hand_on(&mut self, address: &str) -> Result<Result<(), Gone>, Status> {
+        let Some(mut peer) = self.services.dispatch.peers().jobs(address) else {
+            return Ok(Ok(()));
+        };
+        let stream = match self.wanted.stream {
+            None => LogStream::Unspecified,
+            Some(Stream::Stdout) => LogStream::Stdout,
+            Some(Stream::Stderr) => LogStream::Stderr,
+        };
+        let mut request = Request::new(TailLogRequest {
+            job_id: self.job.0,
+            attempt: self.number,
+            cursor: self.cursor,
+            follow: self.follow,
+            stream: stream.into(),
+            since: (self.wanted.since > i64::MIN).then(|| timestamp(self.wanted.since)),
+        });
+        request.metadata_mut().insert(FOR_PEER, MetadataValue::from_static("1"));
+        let mut answers = match peer.tail_log(request).await {
+            Ok(answers) => answers.into_inner(),
+            Err(status) => {
+                tracing::debug!(address, %status, "another scheduler cannot be asked for output");
+                return Ok(Ok(()));
+            }
+        };
+        loop {
+            let answer = match answers.message().await {
+                Ok(Some(answer)) => answer,
+                Ok(None) if !self.follow => return Ok(Err(Gone)),
+                Ok(None) | Err(_) => return Ok(Ok(())),
+            };
+            // Where a follower stays is told by whoever has the attempt's end.
+            if self.follow && answer.records.is_empty() && answer.ended.is_none() {
+                continue;
+            }
+            self.cursor = answer.next_cursor;
+            let ended = answer.ended.is_some();
+            if self.answers.send(Ok(answer)).await.is_err() || ended {
+                return Ok(Err(Gone));
             }
         }
     }

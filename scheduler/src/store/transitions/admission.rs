@@ -132,6 +132,19 @@ pub(in crate::store) async fn admit(
     tx: &mut Tx<'_>,
     companies: &BTreeSet<i64>,
 ) -> Result<u64, StoreError> {
+    if !companies.is_empty() && tx.dialect.is_shared() {
+        // Two schedulers that count at once would both find the last place free.
+        let rows = tx.dialect.rows("$1", &[("k_company", Kind::Int)]);
+        let sql = format!(
+            "SELECT id FROM company WHERE id IN (SELECT r.k_company FROM {rows}) ORDER BY id {}",
+            tx.dialect.lock_rows()
+        );
+        let ids: Vec<[i64; 1]> = companies.iter().map(|id| [*id]).collect();
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(&mut *tx.conn)
+            .await?;
+    }
     let mut admitted = 0;
     for company in companies {
         let free = free_of_company(tx, *company).await?;

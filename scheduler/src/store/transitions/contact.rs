@@ -13,13 +13,23 @@ use crate::{
     store::{Change, Store, StoreError, Tx, decisions, jobs},
 };
 
-/// Takes back what an agent was offered and marks what it runs as unreachable.
+/// Takes back what agents were offered and marks what they run as unreachable.
 #[derive(Clone, Debug)]
 pub struct LoseContact {
-    /// The agent whose connection is gone; none for all agents.
-    pub agent: Option<AgentId>,
-    /// How it was lost, as a sentence.
+    /// Whose connections are gone.
+    pub lost: Lost,
+    /// How they were lost, as a sentence.
     pub why: String,
+}
+
+/// Whose connections are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// This agent's to this scheduler. If it has connected to another meanwhile, that one
+    /// looks after it.
+    Agent(AgentId),
+    /// Those of all agents to schedulers that are gone.
+    Schedulers,
 }
 
 impl Change for LoseContact {
@@ -27,11 +37,23 @@ impl Change for LoseContact {
     type Output = Vec<AttemptKey>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
-        let agent = self.agent.map_or(0, |agent| agent.0);
+        let (agent, whose) = match self.lost {
+            Lost::Agent(agent) => (agent.0, "scheduler_id = $2 AND id = $1"),
+            Lost::Schedulers => (0, "scheduler_id NOT IN (SELECT id FROM scheduler) AND $1 < $2"),
+        };
+        let sql =
+            format!("UPDATE agent SET connected = 0 WHERE connected = 1 AND {whose} RETURNING id");
+        let agents: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(agent)
+            .bind(tx.known.me.0)
+            .fetch_all(&mut *tx.conn)
+            .await?;
         let mut offered = Vec::new();
         let mut held = Vec::new();
-        for open in on_agent(tx, agent).await? {
-            if open.state == State::Offered { &mut offered } else { &mut held }.push(open.key);
+        for agent in agents {
+            for open in on_agent(tx, agent).await? {
+                if open.state == State::Offered { &mut offered } else { &mut held }.push(open.key);
+            }
         }
         take_back(tx, Transition::Withdraw, &offered, &self.why).await?;
         let unreachable =
@@ -50,11 +72,11 @@ struct Open {
     launched: bool,
 }
 
-/// The open attempts of an agent; of all agents for 0.
+/// The open attempts of an agent.
 async fn on_agent(tx: &mut Tx<'_>, agent: i64) -> Result<Vec<Open>, StoreError> {
     let sql = format!(
         "SELECT job_id, number, fence, state, pid FROM attempt \
-         WHERE ($1 = 0 OR agent_id = $1) AND state IN {}",
+         WHERE agent_id = $1 AND state IN {}",
         list(&State::ON_AGENT)
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(agent).fetch_all(&mut *tx.conn).await?;
@@ -204,6 +226,19 @@ async fn overdue(conn: &mut AnyConnection, now: i64) -> Result<Overdue, StoreErr
 }
 
 impl Store {
+    /// Attempts on agents that somebody asked to be cancelled, with their agents.
+    pub async fn cancels_asked(&self) -> Result<Vec<(AgentId, AttemptKey)>, StoreError> {
+        let sql = format!(
+            "SELECT j.id, j.attempt, j.fence, n.agent_id FROM job j JOIN attempt n \
+             ON n.job_id = j.id AND n.number = j.attempt \
+             WHERE j.state IN {} AND j.cancel_requested IS NOT NULL",
+            list(&State::ON_AGENT)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.readers).await?;
+        let asked = |row: &AnyRow| Ok::<_, sqlx::Error>((AgentId(row.try_get(3)?), key(row)?));
+        Ok(rows.iter().map(asked).collect::<Result<_, _>>()?)
+    }
+
     /// Which attempts are to be given up now, and when to ask again.
     pub async fn overdue(&self) -> Result<Overdue, StoreError> {
         let mut conn = self.readers.acquire().await?;

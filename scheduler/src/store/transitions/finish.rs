@@ -26,6 +26,7 @@ use crate::{
         decisions::{self, Decision},
         dialect::Kind,
         jobs, run_templates,
+        schedulers::held_here,
     },
 };
 
@@ -55,7 +56,8 @@ pub struct Finished {
     pub admitted: u64,
 }
 
-/// Ends attempts.
+/// Ends attempts whose agent is connected to this scheduler, or was last: of the others what
+/// is here is old.
 #[derive(Clone, Debug)]
 pub struct Finish(pub Vec<Ended>);
 
@@ -63,7 +65,10 @@ impl Change for Finish {
     type Output = Finished;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Finished, StoreError> {
-        let ended: Vec<&Ended> = self.0.iter().collect();
+        let keys: Vec<AttemptKey> = self.0.iter().map(|ended| ended.completion.key).collect();
+        let here: HashSet<AttemptKey> = held_here(tx, &keys).await?.into_iter().collect();
+        let ended: Vec<&Ended> =
+            self.0.iter().filter(|ended| here.contains(&ended.completion.key)).collect();
         end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await
     }
 }
@@ -134,7 +139,7 @@ pub(super) async fn end(
     decisions::record(tx, &retried).await?;
     for ended in &ended {
         if let Some(chunk) = &ended.chunk {
-            PutChunk { key: ended.completion.key, chunk: chunk.clone() }.apply(tx).await?;
+            PutChunk { key: ended.completion.key, chunk: chunk.clone() }.put(tx).await?;
         }
     }
     let files: Vec<NewArtifact> = ended.iter().flat_map(|ended| artifacts_of(ended)).collect();

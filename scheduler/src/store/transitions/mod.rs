@@ -21,12 +21,12 @@ use crate::domain::{
 pub use admission::ReleaseDue;
 pub use cancel::{CancelJob, Cancelled};
 pub use claim::{Accept, Claim, Claimed, Started, StartedRow, Withdraw};
-pub use contact::{GiveUp, HeldRow, LoseContact, Missing, Overdue, Reconcile, Reconciled};
+pub use contact::{GiveUp, HeldRow, LoseContact, Lost, Missing, Overdue, Reconcile, Reconciled};
 pub use finish::{Ended, Finish, Finished, FinishingAttempts};
 pub use queue::{QueueJob, Queued};
 
 /// The columns of a batch of attempt keys.
-const KEY: [(&str, Kind); 3] =
+pub(super) const KEY: [(&str, Kind); 3] =
     [("k_job", Kind::Int), ("k_attempt", Kind::Int), ("k_fence", Kind::Int)];
 
 /// Joins `job` to a batch of keys.
@@ -43,13 +43,13 @@ pub(super) fn list(states: &[State]) -> String {
 }
 
 /// A batch of keys as a parameter.
-fn keys_json(keys: &[AttemptKey]) -> String {
+pub(super) fn keys_json(keys: &[AttemptKey]) -> String {
     let keys: Vec<_> = keys.iter().map(|key| (key.job.0, key.number, key.fence.0)).collect();
     serde_json::json!(keys).to_string()
 }
 
 /// Reads keys from the first three columns.
-fn key(row: &sqlx::any::AnyRow) -> Result<AttemptKey, sqlx::Error> {
+pub(super) fn key(row: &sqlx::any::AnyRow) -> Result<AttemptKey, sqlx::Error> {
     Ok(AttemptKey {
         job: JobId(row.try_get(0)?),
         number: super::jobs::small(row, 1)?.unwrap_or_default(),

@@ -16,7 +16,9 @@ use multiflexi_scheduler::{
 
 use crate::{
     databases::Database,
-    world::{World, cancel, ended, exited, lose_contact, queue, template, with_retry, withdraw},
+    world::{
+        World, cancel, ended, exited, lose_contact, queue, restart, template, with_retry, withdraw,
+    },
 };
 
 pub async fn a_job_goes_through_its_life(database: Box<dyn Database>) {
@@ -62,7 +64,7 @@ pub async fn a_finished_attempt_never_changes(database: Box<dyn Database>) {
     let before = world.store.attempts(key.job).await.unwrap();
     assert!(!world.end(exited(key, 1), None).await);
     assert!(world.store.change(Accept(vec![key])).await.unwrap().is_empty());
-    assert!(world.store.change(lose_contact(None)).await.unwrap().is_empty());
+    assert!(restart(&world.store).await.is_empty());
     world.store.change(cancel(key.job)).await.unwrap_err();
     assert_eq!(world.store.attempts(key.job).await.unwrap(), before);
     assert_eq!(world.state(key.job).await, State::Succeeded);
@@ -120,7 +122,7 @@ pub async fn agents_that_come_back_are_reconciled(database: Box<dyn Database>) {
         (world.running().await, world.running().await, world.running().await);
     let offered = world.offered().await;
     assert!(world.end(exited(ended, 0), None).await);
-    let mut unreachable = world.store.change(lose_contact(Some(world.agent))).await.unwrap();
+    let mut unreachable = world.store.change(lose_contact(world.agent)).await.unwrap();
     unreachable.sort_unstable();
     assert_eq!(unreachable, [held, missing]);
     assert_eq!(world.state(offered.job).await, State::Queued);
@@ -189,7 +191,7 @@ pub async fn what_stays_away_is_lost_only_after_its_time(database: Box<dyn Datab
     let patient = world.running().await;
     world.template = template(&world.store, "impatient", "", Duration::ZERO).await;
     let (impatient, back) = (world.running().await, world.running().await);
-    world.store.change(lose_contact(None)).await.unwrap();
+    restart(&world.store).await;
     let overdue = world.store.overdue().await.unwrap();
     assert_eq!(overdue.due, [impatient, back]);
     let patience = Duration::from_secs(600);

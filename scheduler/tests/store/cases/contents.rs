@@ -13,7 +13,7 @@ use crate::{
     world::{World, exited},
 };
 
-fn chunk(start: i64, length: i64, stdout_at: i64, last_time: i64) -> StoredChunk {
+pub fn chunk(start: i64, length: i64, stdout_at: i64, last_time: i64) -> StoredChunk {
     StoredChunk {
         start,
         length,
@@ -82,12 +82,12 @@ pub async fn artifacts_are_stored_inline_and_in_parts(database: Box<dyn Database
     assert!(parts.is_empty());
     store.artifact(large).await.expect_err("what is not whole is no artifact yet");
     let part = Part { start: 0, length: 12, object: "o".to_owned() };
-    store.change(AddPart { artifact: large, part: part.clone() }).await.unwrap();
+    store.change(AddPart { key, artifact: large, part: part.clone() }).await.unwrap();
     assert_eq!(store.upload_parts(key, "large").await.unwrap(), std::slice::from_ref(&part));
     let (again, parts) = store.change(BeginUpload(upload(key, "large", 12))).await.unwrap();
     assert_eq!((again, parts), (large, vec![part.clone()]));
     let whole = Some(("application/zip".to_owned(), [7; 32]));
-    store.change(FinishUpload { artifact: large, whole }).await.unwrap();
+    store.change(FinishUpload { key, artifact: large, whole }).await.unwrap();
     assert_eq!(store.artifact(large).await.unwrap().content_type, "application/zip");
     assert_eq!(store.artifact_content(large).await.unwrap(), Content::Parts(vec![part]));
 
@@ -127,7 +127,7 @@ pub async fn deleting_a_job_leaves_nothing_behind(database: Box<dyn Database>) {
     put(store, key, sealed).await;
     let (artifact, _) = store.change(BeginUpload(upload(key, "large", 5))).await.unwrap();
     let part = Part { start: 0, length: 5, object: "artifacts/1".to_owned() };
-    store.change(AddPart { artifact, part }).await.unwrap();
+    store.change(AddPart { key, artifact, part }).await.unwrap();
     store.change(DeleteJob(key.job)).await.expect_err("it is on an agent");
     assert!(world.end(exited(key, 0), None).await);
     let mut objects = store.change(DeleteJob(key.job)).await.unwrap();

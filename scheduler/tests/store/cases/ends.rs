@@ -13,7 +13,7 @@ use multiflexi_scheduler::{
 
 use crate::{
     databases::{Database, open},
-    world::{World, cancel, ended, exited, lose_contact, queue, template, with_retry},
+    world::{World, agent, cancel, ended, exited, queue, restart, template, with_retry},
 };
 
 async fn runs(store: &Store, template: RunTemplateId) -> Runs {
@@ -53,7 +53,7 @@ pub async fn every_end_for_good_is_counted_by_how_it_was(database: Box<dyn Datab
     world.store.change(CreateJobs(new)).await.unwrap();
     let away = world.claim(1).await.launches[0].key;
     world.store.change(Accept(vec![away])).await.unwrap();
-    world.store.change(lose_contact(None)).await.unwrap();
+    restart(&world.store).await;
     let lost = ended(Completion::lost(away, 0, "gone".to_owned()), None);
     world.store.change(GiveUp(vec![lost])).await.unwrap();
     let environment = [("LONG".to_owned(), "x".repeat(200_000))].into();
@@ -83,14 +83,17 @@ pub async fn schedulers_that_share_a_database_count_together(database: Box<dyn D
     let mut world = World::new(database).await;
     let first = world.template;
     let second = template(&world.store, "second", "", Duration::ZERO).await;
+    let other = open(world.database.as_ref()).await;
+    // The first half is on an agent here, the second on one there.
+    let (here, there) = (world.agent, agent(&other, "there").await);
     let mut of = [Vec::new(), Vec::new()];
     for (keys, template) in of.iter_mut().zip([first, second]) {
         world.template = template;
-        for _ in 0..JOBS {
+        for job in 0..JOBS {
+            world.agent = if job < JOBS / 2 { here } else { there };
             keys.push(world.running().await);
         }
     }
-    let other = open(world.database.as_ref()).await;
     // Each ends jobs of both, in the opposite order.
     let end = async |store: &Store, keys: Vec<AttemptKey>| {
         for pair in keys.chunks(2) {

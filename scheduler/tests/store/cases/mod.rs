@@ -6,5 +6,6 @@ pub mod contents;
 pub mod declared;
 pub mod ends;
 pub mod queue;
+pub mod schedulers;
 pub mod schema;
 pub mod turns;
