@@ -30,6 +30,15 @@ struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..=10_000)
     )]
     slots: Option<u32>,
+    /// What sets it apart, for agent:list --label; may be given again
+    #[arg(
+        long,
+        env = "MULTIFLEXI_AGENT_LABELS",
+        value_delimiter = ',',
+        value_parser = label,
+        value_name = "NAME=VALUE"
+    )]
+    label: Vec<(String, String)>,
     /// The agent's own folder: spools and working directories
     #[arg(
         long,
@@ -92,6 +101,14 @@ Signals:
   SIGTERM, SIGINT  take no more jobs, stop when those that run are done; again: cancel them
   SIGHUP           stop at once; jobs go on, and the next agent in this folder takes them over";
 
+/// Reads a label.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label looks like NAME=VALUE".to_owned()),
+    }
+}
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,6 +132,7 @@ fn run() -> anyhow::Result<()> {
         server: arguments.server,
         name: arguments.name,
         slots: arguments.slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
+        labels: arguments.label.into_iter().collect(),
         directory: arguments.directory,
         supervisor: vec![std::env::current_exe()?.into(), OsString::from("supervisor")],
         spool: SpoolLimits {

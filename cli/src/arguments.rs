@@ -117,7 +117,7 @@ pub enum Command {
     /// Delete jobs with their output and artifacts: those named, or those that are said
     #[command(name = "job:delete")]
     JobDelete(jobs::Delete),
-    /// List artifacts
+    /// List artifacts: of a job, or the newest of all
     #[command(name = "artifact:list")]
     ArtifactList(artifacts::List),
     /// Show what is known of an artifact
@@ -149,7 +149,7 @@ pub enum Command {
     RetentionApply(retention::Apply),
     /// List companies
     #[command(name = "company:list")]
-    CompanyList(Paging),
+    CompanyList(companies::List),
     /// Show a company
     #[command(name = "company:show", visible_alias = "company:get")]
     CompanyShow(ById),
@@ -164,7 +164,7 @@ pub enum Command {
     CompanyDelete(Delete),
     /// List types of credentials
     #[command(name = "credential-type:list", visible_alias = "credential-prototype:list")]
-    CredentialTypeList(Paging),
+    CredentialTypeList(credential_types::List),
     /// Show a type of credentials, with its variables
     #[command(name = "credential-type:show", visible_alias = "credential-type:get")]
     CredentialTypeShow(ById),
@@ -206,7 +206,7 @@ pub enum Command {
     CredentialUnassign(credentials::Assign),
     /// List applications
     #[command(name = "application:list")]
-    ApplicationList(Paging),
+    ApplicationList(applications::List),
     /// Import applications from their definitions
     #[command(name = "application:import-json")]
     ApplicationImport(definitions::Import),
@@ -233,7 +233,7 @@ pub enum Command {
     ApplicationCreate(applications::Create),
     /// List run templates
     #[command(name = "runtemplate:list", visible_alias = "run-template:list")]
-    RunTemplateList(Paging),
+    RunTemplateList(run_templates::List),
     /// Show a run template
     #[command(name = "runtemplate:show", visible_aliases = ["run-template:show", "run-template:get"])]
     RunTemplateShow(ById),
@@ -321,6 +321,18 @@ pub struct Paging {
     /// Show all rows
     #[arg(long, conflicts_with_all = ["limit", "page_token"])]
     pub all: bool,
+}
+
+/// How a list is sorted, and which part of it is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Sorted {
+    /// What they are sorted by: id, name or created; "id desc" begins with the newest
+    /// [default: id]
+    #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
+    pub order: String,
+    /// Which part.
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 /// Reads an id.

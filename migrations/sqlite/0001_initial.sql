@@ -24,8 +24,8 @@ CREATE TABLE companyenv (
 ) STRICT, WITHOUT ROWID;
 
 -- `document` is the application's definition, JSON; the other columns are what of it is
--- looked for. `revision` grows with each change, and is no number that a change had
--- which was rolled back.
+-- looked for; in `tags` each stands between two line ends. `revision` grows with each
+-- change, and is no number that a change had which was rolled back.
 CREATE TABLE apps (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL UNIQUE,
@@ -33,6 +33,7 @@ CREATE TABLE apps (
     cmdparams  TEXT NOT NULL,
     uuid       TEXT UNIQUE,
     version    TEXT,
+    tags       TEXT NOT NULL,
     document   TEXT NOT NULL,
     revision   INTEGER NOT NULL,
     created    INTEGER NOT NULL
@@ -270,6 +271,9 @@ CREATE TABLE artifacts (
     created      INTEGER NOT NULL,
     UNIQUE (job_id, attempt, source, filename)
 ) STRICT;
+-- Every job has stdout and stderr: these are not in it.
+CREATE INDEX artifacts_type ON artifacts (content_type, id) WHERE source = 'file';
+CREATE INDEX artifacts_failed ON artifacts (id) WHERE state = 'failed';
 
 -- The content of an artifact that is too large to be inline: objects in order.
 CREATE TABLE artifact_part (

@@ -113,6 +113,7 @@ fn what_an_option_names_is_offered_in_every_command() {
         ("run-template:show ", "1\ttemplate, Acme"),
         ("credential:show ", "1\tbank, Acme"),
         ("job:list --state succ", "succeeded"),
+        ("artifact:get 2", "2\tstderr.txt, job 1"),
     ] {
         assert_eq!(fish(&url, &format!("multiflexi-cli {line}")), [expected], "{line}");
     }

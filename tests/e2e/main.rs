@@ -16,6 +16,7 @@ mod exit_codes;
 mod files;
 mod followers;
 mod life;
+mod lists;
 mod one_command;
 mod output;
 mod restarts;

@@ -183,7 +183,7 @@ impl<'a> Connection<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             boot: self.identity.boot.clone(),
-            labels: [].into(),
+            labels: self.config.labels.clone().into_iter().collect(),
             held: held.collect(),
         }
     }

@@ -20,7 +20,7 @@ mod outbox;
 mod stopping;
 mod supervisor_link;
 
-use std::{ffi::OsString, io, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, time::Duration};
 
 use multiflexi_program::shutdown::Stop;
 use multiflexi_proto::{MAX_MESSAGE, v1::agent_service_client::AgentServiceClient};
@@ -72,6 +72,8 @@ pub struct Config {
     pub name: Option<String>,
     /// How many jobs it runs at once.
     pub slots: u32,
+    /// What sets it apart.
+    pub labels: BTreeMap<String, String>,
     /// Its own folder: socket, spools and working directories.
     pub directory: PathBuf,
     /// The command that starts the supervisor process; `--directory DIR` is appended.

@@ -1,7 +1,9 @@
 //! `agent:list`.
 
-use clap::Args;
-use multiflexi_proto::v1::ListAgentsRequest;
+use std::collections::BTreeMap;
+
+use clap::{Args, ValueEnum};
+use multiflexi_proto::v1::{AgentState, ListAgentsRequest};
 use serde_json::json;
 
 use super::pages;
@@ -17,14 +19,42 @@ use crate::{
 pub struct List {
     #[command(flatten)]
     paging: Paging,
+    /// Only agents in this state
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
+    /// Only agents with this label, of any value or this one; may be given again
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    label: Vec<String>,
+    /// What they are sorted by: id or name; "id desc" begins with the newest
+    /// [default: id]
+    #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
+    order: String,
+}
+
+/// Whether an agent is there.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    Connected,
+    Away,
 }
 
 impl List {
     /// Lists agents.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let mut client = server.agents();
+        let state = match self.state {
+            None => AgentState::Unspecified,
+            Some(State::Connected) => AgentState::Connected,
+            Some(State::Away) => AgentState::Away,
+        };
         let list = pages(&self.paging, async |page_size, page_token, list| {
-            let request = ListAgentsRequest { page_size, page_token };
+            let request = ListAgentsRequest {
+                page_size,
+                page_token,
+                state: state.into(),
+                labels: self.label.clone(),
+                order_by: self.order.clone(),
+            };
             let answer = client.list_agents(request).await?.into_inner();
             for agent in answer.agents {
                 list.values.push(json!({
@@ -34,6 +64,7 @@ impl List {
                     "slots": agent.slots,
                     "busy": agent.busy,
                     "version": agent.version,
+                    "labels": agent.labels.iter().collect::<BTreeMap<_, _>>(),
                     "last_seen": json::time(agent.last_seen.as_ref()),
                 }));
                 let state = if agent.connected { "connected" } else { "away" };

@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use multiflexi_proto::v1::{
-    Artifact, DownloadArtifactRequest, GetArtifactRequest, ListArtifactsRequest,
+    Artifact, ArtifactState, DownloadArtifactRequest, GetArtifactRequest, ListArtifactsRequest,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -53,26 +53,58 @@ pub struct List {
     /// Only those of this attempt
     #[arg(long, requires = "job", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     attempt: Option<i32>,
+    /// Only those of this MIME type, such as application/pdf
+    #[arg(long, value_name = "TYPE", default_value = "", hide_default_value = true)]
+    content_type: String,
+    /// Only those whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    name: String,
+    /// Only those in this state
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
+    /// What they are sorted by: id or, of a job, also name or created; "id desc" begins
+    /// with the newest [default: id of a job, id desc of all]
+    #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
+    order: String,
     #[command(flatten)]
     paging: Paging,
+}
+
+/// What became of an artifact.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    /// It is stored
+    Stored,
+    /// It could not be kept
+    Failed,
 }
 
 /// The list of all artifacts of one job.
 pub fn of_job(job: i64) -> List {
     let paging = Paging { limit: 1000, page_token: String::new(), all: true };
-    List { job: Some(job), attempt: None, paging }
+    let (content_type, name, order) = Default::default();
+    List { job: Some(job), attempt: None, content_type, name, state: None, order, paging }
 }
 
 impl List {
     /// Lists artifacts.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let mut client = server.artifacts();
+        let state = match self.state {
+            None => ArtifactState::Unspecified,
+            Some(State::Stored) => ArtifactState::Stored,
+            Some(State::Failed) => ArtifactState::Failed,
+        };
         let list = pages(&self.paging, async |page_size, page_token, list| {
             let request = ListArtifactsRequest {
                 job_id: self.job.unwrap_or_default(),
                 attempt: self.attempt.unwrap_or_default(),
                 page_size,
                 page_token,
+                content_type: self.content_type.clone(),
+                name: self.name.clone(),
+                state: state.into(),
+                order_by: self.order.clone(),
             };
             let answer = client.list_artifacts(request).await?.into_inner();
             for artifact in answer.artifacts {

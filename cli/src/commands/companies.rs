@@ -13,7 +13,7 @@ use super::{
     variables,
 };
 use crate::{
-    arguments::{self, ById, Given, Paging},
+    arguments::{self, ById, Given, Sorted},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -31,22 +31,35 @@ fn value(company: &Company) -> Value {
     })
 }
 
-/// Lists companies.
-pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(), Failure> {
-    let mut client = server.companies();
-    let list = pages(&paging, async |page_size, page_token, list| {
-        let request = ListCompaniesRequest { page_size, page_token };
-        let answer = client.list_companies(request).await?.into_inner();
-        for company in answer.companies {
-            list.values.push(value(&company));
-            let created = json::local(company.created.as_ref());
-            list.rows.push(vec![company.id.to_string(), company.name, created]);
-        }
-        list.next_page_token = answer.next_page_token;
-        Ok(())
-    })
-    .await?;
-    output.list("companies", &["ID", "NAME", "CREATED"], list)
+/// `company:list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only companies whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    name: String,
+    #[command(flatten)]
+    sorted: Sorted,
+}
+
+impl List {
+    /// Lists companies.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.companies();
+        let list = pages(&self.sorted.paging, async |page_size, page_token, list| {
+            let (name, order_by) = (self.name.clone(), self.sorted.order.clone());
+            let request = ListCompaniesRequest { page_size, page_token, name, order_by };
+            let answer = client.list_companies(request).await?.into_inner();
+            for company in answer.companies {
+                list.values.push(value(&company));
+                let created = json::local(company.created.as_ref());
+                list.rows.push(vec![company.id.to_string(), company.name, created]);
+            }
+            list.next_page_token = answer.next_page_token;
+            Ok(())
+        })
+        .await?;
+        output.list("companies", &["ID", "NAME", "CREATED"], list)
+    }
 }
 
 /// Shows a company.

@@ -16,7 +16,7 @@ use super::{
     resource::given,
 };
 use crate::{
-    arguments::{ById, Paging},
+    arguments::{ById, Sorted},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -51,24 +51,38 @@ fn value(kind: &CredentialType) -> Value {
     })
 }
 
-/// Lists types of credentials.
-pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(), Failure> {
-    let mut client = server.credential_types();
-    let list = pages(&paging, async |page_size, page_token, list| {
-        let request = ListCredentialTypesRequest { page_size, page_token };
-        let answer = client.list_credential_types(request).await?.into_inner();
-        for kind in answer.credential_types {
-            list.values.push(value(&kind));
-            let names: Vec<&str> = kind.fields.iter().map(|field| field.name.as_str()).collect();
-            let names = names.join(", ");
-            let CredentialType { id, code, name, version, .. } = kind;
-            list.rows.push(vec![id.to_string(), code, name, version, names]);
-        }
-        list.next_page_token = answer.next_page_token;
-        Ok(())
-    })
-    .await?;
-    output.list("credential_types", &["ID", "CODE", "NAME", "VERSION", "VARIABLES"], list)
+/// `credential-type:list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only types whose code or name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    name: String,
+    #[command(flatten)]
+    sorted: Sorted,
+}
+
+impl List {
+    /// Lists types of credentials.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.credential_types();
+        let list = pages(&self.sorted.paging, async |page_size, page_token, list| {
+            let (name, order_by) = (self.name.clone(), self.sorted.order.clone());
+            let request = ListCredentialTypesRequest { page_size, page_token, name, order_by };
+            let answer = client.list_credential_types(request).await?.into_inner();
+            for kind in answer.credential_types {
+                list.values.push(value(&kind));
+                let names: Vec<&str> =
+                    kind.fields.iter().map(|field| field.name.as_str()).collect();
+                let names = names.join(", ");
+                let CredentialType { id, code, name, version, .. } = kind;
+                list.rows.push(vec![id.to_string(), code, name, version, names]);
+            }
+            list.next_page_token = answer.next_page_token;
+            Ok(())
+        })
+        .await?;
+        output.list("credential_types", &["ID", "CODE", "NAME", "VERSION", "VARIABLES"], list)
+    }
 }
 
 /// Shows a type of credentials.

@@ -13,7 +13,7 @@ use super::{
     resource::{Delete, given},
 };
 use crate::{
-    arguments::{self, ById, Given, Paging},
+    arguments::{self, ById, Given, Sorted},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -42,17 +42,33 @@ pub struct List {
     /// Only those of this company
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
     company: Option<i64>,
+    /// Only those that this run template uses
+    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
+    template: Option<i64>,
+    /// Only those of the type of this code
+    #[arg(long, value_name = "CODE", default_value = "", hide_default_value = true)]
+    r#type: String,
+    /// Only those whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    name: String,
     #[command(flatten)]
-    paging: Paging,
+    sorted: Sorted,
 }
 
 impl List {
     /// Lists credentials; never their values.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let mut client = server.credentials();
-        let company_id = self.company.unwrap_or_default();
-        let list = pages(&self.paging, async |page_size, page_token, list| {
-            let request = ListCredentialsRequest { page_size, page_token, company_id };
+        let list = pages(&self.sorted.paging, async |page_size, page_token, list| {
+            let request = ListCredentialsRequest {
+                page_size,
+                page_token,
+                company_id: self.company.unwrap_or_default(),
+                run_template_id: self.template.unwrap_or_default(),
+                r#type: self.r#type.clone(),
+                name: self.name.clone(),
+                order_by: self.sorted.order.clone(),
+            };
             let answer = client.list_credentials(request).await?.into_inner();
             for credential in answer.credentials {
                 list.values.push(value(&credential));

@@ -2,6 +2,7 @@
 //! They are the same code as the two services.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -91,6 +92,7 @@ impl Pair {
             server: url.clone(),
             name: None,
             slots: slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
+            labels: BTreeMap::new(),
             directory: folder.join("agent"),
             supervisor: vec![program.into(), OsString::from("supervisor")],
             spool: agent::SpoolLimits::default(),

@@ -99,14 +99,12 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::QueueProcess(process) => process.run(&server, output).await?,
         Command::SecretRotateKey => secrets::rotate_key(&server, output).await?,
         Command::RetentionApply(apply) => apply.run(&server, output).await?,
-        Command::CompanyList(paging) => companies::list(&server, output, paging).await?,
+        Command::CompanyList(list) => list.run(&server, output).await?,
         Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,
         Command::CompanyCreate(create) => create.run(&server, output).await?,
         Command::CompanyUpdate(update) => update.run(&server, output).await?,
         Command::CompanyDelete(delete) => companies::delete(&server, output, delete).await?,
-        Command::CredentialTypeList(paging) => {
-            credential_types::list(&server, output, paging).await?;
-        }
+        Command::CredentialTypeList(list) => list.run(&server, output).await?,
         Command::CredentialTypeShow(by) => {
             credential_types::show(&server, output, by.id()).await?;
         }
@@ -129,7 +127,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         }
         Command::CredentialAssign(assign) => assign.run(&server, output, false).await?,
         Command::CredentialUnassign(assign) => assign.run(&server, output, true).await?,
-        Command::ApplicationList(paging) => applications::list(&server, output, paging).await?,
+        Command::ApplicationList(list) => list.run(&server, output).await?,
         Command::ApplicationShow(by) => applications::show(&server, output, by.id()).await?,
         Command::ApplicationCreate(create) => create.run(&server, output).await?,
         Command::ApplicationImport(import) => import.run::<Application>(&server, output).await?,
@@ -144,7 +142,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::ApplicationDelete(delete) => {
             applications::delete(&server, output, delete).await?;
         }
-        Command::RunTemplateList(paging) => run_templates::list(&server, output, paging).await?,
+        Command::RunTemplateList(list) => list.run(&server, output).await?,
         Command::RunTemplateShow(by) => run_templates::show(&server, output, by.id()).await?,
         Command::RunTemplateCreate(create) => create.run(&server, output).await?,
         Command::RunTemplateUpdate(update) => update.run(&server, output).await?,
@@ -168,17 +166,19 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
 }
 
 /// Fetches the pages of a list that are asked for. `fetch` gets page size and
-/// token, and appends what it finds.
+/// token, and appends what it finds: it may be less, and there may be more.
 async fn pages(
     paging: &Paging,
     mut fetch: impl AsyncFnMut(i32, String, &mut List) -> Result<(), Failure>,
 ) -> Result<List, Failure> {
     let mut list = List::default();
-    let size = if paging.all { MAX_PAGE } else { paging.limit };
     let mut token = paging.page_token.clone();
     loop {
+        let found = i32::try_from(list.values.len()).unwrap_or(i32::MAX);
+        let size = if paging.all { MAX_PAGE } else { paging.limit - found };
         fetch(size, token, &mut list).await?;
-        if !paging.all || list.next_page_token.is_empty() {
+        let is_full = !paging.all && list.values.len() as i64 >= i64::from(paging.limit);
+        if is_full || list.next_page_token.is_empty() {
             return Ok(list);
         }
         token = std::mem::take(&mut list.next_page_token);

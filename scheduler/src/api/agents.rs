@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, Services, status::invalid};
+use super::{Answers, Services, parse, status::invalid};
 use crate::{
     artifacts::Incoming,
     dispatch::convert,
     domain::ids::AttemptKey,
     logs::{Appended, DurableTo, Logs},
-    store::{AgentLoad, AgentRow, Page, Upload},
+    store::{AgentFilter, AgentLoad, AgentRow, Order, Sort, Upload},
 };
 
 /// Acknowledgements that wait for an agent to read them.
@@ -165,12 +165,27 @@ impl AgentAdminService for Services {
         &self,
         request: Request<ListAgentsRequest>,
     ) -> Result<Response<ListAgentsResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let rows = self.store.agents(page).await?;
-        let next_page_token = page.next(&rows, |row| row.id.0);
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
         let connected = self.store.connected_agents().await?;
-        let agents = rows.into_iter().map(|row| agent(row, &connected)).collect();
+        let ids = || connected.iter().map(|load| load.id).collect();
+        let among = match request.state() {
+            v1::AgentState::Unspecified => None,
+            v1::AgentState::Connected => Some((true, ids())),
+            v1::AgentState::Away => Some((false, ids())),
+        };
+        let label = |text: &String| match text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (text.clone(), None),
+        };
+        let labels = request.labels.iter().map(label).collect();
+        let sort = parse::sort(&request.order_by, &[Order::Id, Order::Name], Sort::default())?;
+        let filter = AgentFilter { among, labels, sort };
+        let found = self.store.agents(&filter, &page).await?;
+        let next_page_token = list.seal(&found.next);
+        let agents = found.rows.into_iter().map(|row| agent(row, &connected)).collect();
         Ok(Response::new(ListAgentsResponse { agents, next_page_token }))
     }
 }
@@ -185,5 +200,6 @@ fn agent(row: AgentRow, connected: &[AgentLoad]) -> v1::Agent {
         busy: load.map_or(0, |load| i32::try_from(load.busy).unwrap_or(i32::MAX)),
         version: row.version,
         last_seen: Some(timestamp(row.last_seen)),
+        labels: row.labels.into_iter().collect(),
     }
 }

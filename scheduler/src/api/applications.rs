@@ -25,7 +25,7 @@ use crate::{
         application::{self, ArtifactPattern, Change, Definition, Field},
         ids::ApplicationId,
     },
-    store::{ApplicationRow, Page, PutApplication},
+    store::{ApplicationFilter, ApplicationRow, Order, PutApplication, Sort},
 };
 
 fn application(row: ApplicationRow) -> v1::Application {
@@ -113,11 +113,19 @@ impl ApplicationService for Services {
         &self,
         request: Request<ListApplicationsRequest>,
     ) -> Result<Response<ListApplicationsResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let rows = self.store.applications(page).await?;
-        let next_page_token = page.next(&rows, |row| row.id.0);
-        let applications = rows.into_iter().map(application).collect();
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
+        let filter = ApplicationFilter {
+            sort: parse::sort(&request.order_by, &Order::ALL, Sort::default())?,
+            name: request.name,
+            tag: request.tag,
+            executable: request.executable,
+        };
+        let found = self.store.applications(&filter, &page).await?;
+        let next_page_token = list.seal(&found.next);
+        let applications = found.rows.into_iter().map(application).collect();
         Ok(Response::new(ListApplicationsResponse { applications, next_page_token }))
     }
 

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use super::{Answers, Services, parse, status::invalid};
 use crate::{
     domain::ids::{ArtifactId, JobId},
-    store::{ArtifactRow, Page},
+    store::{ArtifactFilter, ArtifactRow, Order, Sort},
 };
 
 /// Pieces that wait for a reader.
@@ -42,8 +42,10 @@ impl ArtifactService for Services {
         &self,
         request: Request<ListArtifactsRequest>,
     ) -> Result<Response<ListArtifactsResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
         let job = parse::optional_id("job_id", "job", request.job_id)?.map(JobId);
         if request.attempt < 0 {
             return Err(invalid("attempt", format!("{} is no attempt", request.attempt)));
@@ -52,10 +54,22 @@ impl ArtifactService for Services {
             // A list of nothing is no answer about a job that there is not.
             self.store.job(job).await?;
         }
-        let attempt = (request.attempt > 0).then_some(request.attempt);
-        let rows = self.store.artifacts(job, attempt, page).await?;
-        let next_page_token = page.next(&rows, |row| row.id.0);
-        let artifacts = rows.into_iter().map(artifact).collect();
+        let default = if job.is_some() { Sort::default() } else { Sort::NEWEST };
+        let filter = ArtifactFilter {
+            job,
+            attempt: (request.attempt > 0).then_some(request.attempt),
+            failed: match request.state() {
+                v1::ArtifactState::Unspecified => None,
+                v1::ArtifactState::Stored => Some(false),
+                v1::ArtifactState::Failed => Some(true),
+            },
+            sort: parse::sort(&request.order_by, &Order::ALL, default)?,
+            content_type: request.content_type,
+            name: request.name,
+        };
+        let found = self.store.artifacts(&filter, &page).await?;
+        let next_page_token = list.seal(&found.next);
+        let artifacts = found.rows.into_iter().map(artifact).collect();
         Ok(Response::new(ListArtifactsResponse { artifacts, next_page_token }))
     }
 

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{Services, environment, parse, status::invalid};
 use crate::{
     domain::ids::CompanyId,
-    store::{CompanyRow, CreateCompany, Page, UpdateCompany},
+    store::{CompanyFilter, CompanyRow, CreateCompany, Order, Sort, UpdateCompany},
 };
 
 /// Most characters of a short name.
@@ -79,11 +79,15 @@ impl CompanyService for Services {
         &self,
         request: Request<ListCompaniesRequest>,
     ) -> Result<Response<ListCompaniesResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let rows = self.store.companies(page).await?;
-        let next_page_token = page.next(&rows, |row| row.id.0);
-        let companies = rows.into_iter().map(company).collect();
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
+        let sort = parse::sort(&request.order_by, &Order::ALL, Sort::default())?;
+        let filter = CompanyFilter { name: request.name, sort };
+        let found = self.store.companies(&filter, &page).await?;
+        let next_page_token = list.seal(&found.next);
+        let companies = found.rows.into_iter().map(company).collect();
         Ok(Response::new(ListCompaniesResponse { companies, next_page_token }))
     }
 

@@ -24,7 +24,10 @@ use crate::{
         credential_type::{self, TypeField},
         ids::CredentialTypeId,
     },
-    store::{CredentialTypeRow, DeleteCredentialType, Page, PutCredentialType},
+    store::{
+        CredentialTypeFilter, CredentialTypeRow, DeleteCredentialType, Order, PutCredentialType,
+        Sort,
+    },
 };
 
 fn credential_type(row: CredentialTypeRow) -> v1::CredentialType {
@@ -107,11 +110,15 @@ impl CredentialTypeService for Services {
         &self,
         request: Request<ListCredentialTypesRequest>,
     ) -> Result<Response<ListCredentialTypesResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let rows = self.store.credential_types(page).await?;
-        let next_page_token = page.next(&rows, |row| row.id.0);
-        let credential_types = rows.into_iter().map(credential_type).collect();
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
+        let sort = parse::sort(&request.order_by, &Order::ALL, Sort::default())?;
+        let filter = CredentialTypeFilter { name: request.name, sort };
+        let found = self.store.credential_types(&filter, &page).await?;
+        let next_page_token = list.seal(&found.next);
+        let credential_types = found.rows.into_iter().map(credential_type).collect();
         Ok(Response::new(ListCredentialTypesResponse { credential_types, next_page_token }))
     }
 

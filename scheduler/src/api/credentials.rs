@@ -16,7 +16,8 @@ use super::{Services, parse};
 use crate::{
     domain::ids::{CompanyId, CredentialId, RunTemplateId},
     store::{
-        AssignCredential, CreateCredential, CredentialRow, DeleteCredential, Page, UpdateCredential,
+        AssignCredential, CreateCredential, CredentialFilter, CredentialRow, DeleteCredential,
+        Order, Sort, UpdateCredential,
     },
 };
 
@@ -77,17 +78,32 @@ impl CredentialService for Services {
         &self,
         request: Request<ListCredentialsRequest>,
     ) -> Result<Response<ListCredentialsResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let company =
-            parse::optional_id("company_id", "company", request.company_id)?.map(CompanyId);
-        let rows = self.store.credentials(company, page).await?;
-        if let (Some(company), true) = (company, rows.is_empty()) {
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
+        let company = parse::optional_id("company_id", "company", request.company_id)?;
+        let template = request.run_template_id;
+        let template = parse::optional_id("run_template_id", "run template", template)?;
+        let filter = CredentialFilter {
+            company: company.map(CompanyId),
+            run_template: template.map(RunTemplateId),
+            kind: kind(request.r#type),
+            name: request.name,
+            sort: parse::sort(&request.order_by, &Order::ALL, Sort::default())?,
+        };
+        let found = self.store.credentials(&filter, &page).await?;
+        if found.rows.is_empty() {
             // An id that is not there is a mistake, not an empty list.
-            self.store.company(company).await?;
+            if let Some(company) = filter.company {
+                self.store.company(company).await?;
+            }
+            if let Some(template) = filter.run_template {
+                self.store.run_template(template).await?;
+            }
         }
-        let next_page_token = page.next(&rows, |row| row.id.0);
-        let credentials = rows.into_iter().map(credential).collect();
+        let next_page_token = list.seal(&found.next);
+        let credentials = found.rows.into_iter().map(credential).collect();
         Ok(Response::new(ListCredentialsResponse { credentials, next_page_token }))
     }
 

@@ -9,7 +9,10 @@ use multiflexi_proto::{std_duration, v1::VariableFile};
 use tonic::Status;
 
 use super::status::invalid;
-use crate::domain::environment::{self, File, Given, Value, VariableChange, Variables};
+use crate::{
+    domain::environment::{self, File, Given, Value, VariableChange, Variables},
+    store::{ListId, ListPage, Order, Sort, StoreError},
+};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 128;
@@ -62,6 +65,47 @@ pub(super) fn requested_by(value: String) -> Result<String, Status> {
         return Err(invalid("requested_by", reason));
     }
     Ok(value)
+}
+
+/// The list that a request asks for: what is left of the request without the page.
+pub(super) fn list_id(request: &impl prost::Message) -> ListId {
+    ListId::of(&request.encode_to_vec())
+}
+
+/// The same, with the page of it.
+pub(super) fn list(
+    request: &impl prost::Message,
+    page_size: i32,
+    token: &str,
+) -> Result<(ListId, ListPage), StoreError> {
+    let list = list_id(request);
+    Ok((list, ListPage::parse(page_size, list.open(token)?)?))
+}
+
+/// What a list is sorted by; `default` if the request does not say.
+pub(super) fn sort(order: &str, known: &[Order], default: Sort) -> Result<Sort, Status> {
+    let (name, ascending) = match order.trim().split_once(' ') {
+        Some((name, "desc")) => (name, false),
+        _ => (order.trim(), true),
+    };
+    let by = match name {
+        "" if ascending => return Ok(default),
+        "id" => Order::Id,
+        "name" => Order::Name,
+        "created" => Order::Created,
+        _ => return Err(no_order(name, known)),
+    };
+    if known.contains(&by) { Ok(Sort { by, ascending }) } else { Err(no_order(name, known)) }
+}
+
+fn no_order(name: &str, known: &[Order]) -> Status {
+    let name: String = name.chars().take(40).collect();
+    let known: Vec<&str> = known.iter().map(|order| order.name()).collect();
+    let reason = format!(
+        "{name:?} is nothing that this list is sorted by: use {}, or one of these with \" desc\"",
+        known.join(", ")
+    );
+    invalid("order_by", reason)
 }
 
 /// An id that must be there.

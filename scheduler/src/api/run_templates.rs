@@ -22,7 +22,10 @@ use crate::{
         retention::Keep,
         retry::{Backoff, Cause, RetryPolicy},
     },
-    store::{CreateRunTemplate, NewRunTemplate, Page, RunTemplateRow, Runs, UpdateRunTemplate},
+    store::{
+        CreateRunTemplate, NewRunTemplate, Order, RunTemplateFilter, RunTemplateRow, Runs, Sort,
+        UpdateRunTemplate,
+    },
 };
 
 /// Time between SIGTERM and SIGKILL, if the template does not say.
@@ -210,11 +213,31 @@ impl RunTemplateService for Services {
         &self,
         request: Request<ListRunTemplatesRequest>,
     ) -> Result<Response<ListRunTemplatesResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
-        let rows = self.store.run_templates(page).await?;
-        let next_page_token = page.next(&rows, |row| row.template.id.0);
-        let run_templates = rows.into_iter().map(run_template).collect();
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let (list, page) = parse::list(&request, size, &token)?;
+        let company = parse::optional_id("company_id", "company", request.company_id)?;
+        let application =
+            parse::optional_id("application_id", "application", request.application_id)?;
+        let filter = RunTemplateFilter {
+            company: company.map(CompanyId),
+            application: application.map(ApplicationId),
+            sort: parse::sort(&request.order_by, &Order::ALL, Sort::default())?,
+            name: request.name,
+        };
+        let found = self.store.run_templates(&filter, &page).await?;
+        if found.rows.is_empty() {
+            // An id that is not there is a mistake, not an empty list.
+            if let Some(company) = filter.company {
+                self.store.company(company).await?;
+            }
+            if let Some(application) = filter.application {
+                self.store.application(application).await?;
+            }
+        }
+        let next_page_token = list.seal(&found.next);
+        let run_templates = found.rows.into_iter().map(run_template).collect();
         Ok(Response::new(ListRunTemplatesResponse { run_templates, next_page_token }))
     }
 

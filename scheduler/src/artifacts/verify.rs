@@ -9,7 +9,7 @@ use super::{ArtifactError, Artifacts};
 use crate::{
     domain::ids::JobId,
     logs::LogReader,
-    store::{ArtifactRow, AttemptRow, Page, Source},
+    store::{ArtifactFilter, ArtifactRow, AttemptRow, ListPage, MAX_PAGE, Source},
 };
 
 /// Pieces of an artifact that wait to be hashed.
@@ -38,15 +38,18 @@ impl Artifacts {
                 self.verify_log(job, &attempt, &mut verified).await;
             }
         }
-        let mut after = None;
+        let filter = ArtifactFilter { job: Some(job), ..ArtifactFilter::default() };
+        let mut token = String::new();
         loop {
-            let page = Page { size: 1000, after };
-            let artifacts = self.store.artifacts(Some(job), None, page).await?;
-            let Some(last) = artifacts.last() else { return Ok(verified) };
-            after = Some(last.id.0);
-            for artifact in artifacts.iter().filter(|artifact| !artifact.failed) {
+            let page = ListPage::parse(MAX_PAGE, &token)?;
+            let artifacts = self.store.artifacts(&filter, &page).await?;
+            for artifact in artifacts.rows.iter().filter(|artifact| !artifact.failed) {
                 self.verify_artifact(artifact, &mut verified).await;
             }
+            if artifacts.next.is_empty() {
+                return Ok(verified);
+            }
+            token = artifacts.next;
         }
     }
 

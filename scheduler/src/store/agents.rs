@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Change, Missing, Page, Store, StoreError, Tx};
+use super::{
+    Change, Missing, Store, StoreError, Tx,
+    dialect::Kind,
+    jobs,
+    list::{self, Columns, Filter, ListPage, Listed, Sort},
+};
 use crate::domain::ids::AgentId;
 
 /// An agent.
@@ -20,6 +25,8 @@ pub struct AgentRow {
     pub version: String,
     /// When it was last heard of.
     pub last_seen: i64,
+    /// What sets it apart.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Records that an agent has connected; gives a new one its id.
@@ -95,6 +102,30 @@ impl Change for RegisterAgent {
     }
 }
 
+/// Which agents a list has, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct AgentFilter {
+    /// Only these agents, or all but these.
+    pub among: Option<(bool, Vec<AgentId>)>,
+    /// Only those with all these labels, of these values if they are given.
+    pub labels: Vec<(String, Option<String>)>,
+    /// How they are sorted.
+    pub sort: Sort,
+}
+
+const COLUMNS: &str = "SELECT id, name, slots, version, last_seen, labels FROM agent";
+
+fn agent(row: &AnyRow) -> Result<AgentRow, sqlx::Error> {
+    Ok(AgentRow {
+        id: AgentId(row.try_get(0)?),
+        name: row.try_get(1)?,
+        slots: i32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(i32::MAX),
+        version: row.try_get(3)?,
+        last_seen: row.try_get(4)?,
+        labels: serde_json::from_str(&row.try_get::<String, _>(5)?).map_err(jobs::decode)?,
+    })
+}
+
 impl Store {
     /// The agent of this name, if there was ever one.
     pub async fn agent_id(&self, name: &str) -> Result<Option<AgentId>, StoreError> {
@@ -105,25 +136,37 @@ impl Store {
         Ok(id.map(AgentId))
     }
 
-    /// Agents by id.
-    pub async fn agents(&self, page: Page) -> Result<Vec<AgentRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, name, slots, version, last_seen FROM agent \
-             WHERE id > $1 ORDER BY id LIMIT $2",
-        )
-        .bind(page.after.unwrap_or(0))
-        .bind(page.size)
-        .fetch_all(&self.readers)
-        .await?;
-        let agent = |row: &sqlx::any::AnyRow| {
-            Ok::<_, sqlx::Error>(AgentRow {
-                id: AgentId(row.try_get(0)?),
-                name: row.try_get(1)?,
-                slots: i32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(i32::MAX),
-                version: row.try_get(3)?,
-                last_seen: row.try_get(4)?,
-            })
-        };
-        Ok(rows.iter().map(agent).collect::<Result<_, _>>()?)
+    /// A page of agents.
+    pub async fn agents(
+        &self,
+        filter: &AgentFilter,
+        page: &ListPage,
+    ) -> Result<Listed<AgentRow>, StoreError> {
+        let mut condition = Filter::new(self.dialect);
+        if let Some((among, ids)) = &filter.among {
+            let ids: Vec<[i64; 1]> = ids.iter().map(|id| [id.0]).collect();
+            let chosen = self.dialect.rows("?", &[("id", Kind::Int)]);
+            let is = if *among { "IN" } else { "NOT IN" };
+            let is = format!("id {is} (SELECT r.id FROM {chosen})");
+            condition.with(&is, serde_json::json!(ids).to_string().as_str());
+        }
+        for (name, value) in &filter.labels {
+            match value {
+                None => {
+                    let label = self.dialect.label("labels", "?");
+                    condition.with(&format!("{label} IS NOT NULL"), name.as_str());
+                }
+                Some(value) => {
+                    let name = condition.parameter(name.as_str());
+                    let label = self.dialect.label("labels", &name);
+                    condition.with(&format!("{label} = ?"), value.as_str());
+                }
+            }
+        }
+        let columns = Columns { id: "id", name: "name", created: "last_seen" };
+        let sql = condition.sql(COLUMNS, columns, filter.sort, page)?;
+        let rows = list::fetch(&self.readers, sql).await?;
+        let rows = rows.iter().map(agent).collect::<Result<_, _>>()?;
+        Ok(page.listed(rows, filter.sort, |row: &AgentRow| (row.id.0, &row.name, row.last_seen)))
     }
 }

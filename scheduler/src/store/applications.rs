@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{
-    Change, Page, Store, StoreError, Tx, declared,
+    Change, Store, StoreError, Tx, declared,
     documents::Document as _,
+    list::{self, Columns, Filter, ListPage, Listed, Sort},
     rows::{self, is_taken},
 };
 use crate::domain::{application::Definition, ids::ApplicationId};
@@ -97,10 +98,10 @@ impl Change for PutApplication {
         }
         let sql = if own == 0 {
             "INSERT INTO apps (name, executable, cmdparams, uuid, version, document, created, \
-             revision) SELECT $1, $2, $3, $4, $5, $6, $7, $7 WHERE $8 = 0 RETURNING id"
+             revision, tags) SELECT $1, $2, $3, $4, $5, $6, $7, $7, $9 WHERE $8 = 0 RETURNING id"
         } else {
             "UPDATE apps SET name = $1, executable = $2, cmdparams = $3, uuid = $4, \
-             version = $5, document = $6, \
+             version = $5, document = $6, tags = $9, \
              revision = CASE WHEN revision < $7 THEN $7 ELSE revision + 1 END \
              WHERE id = $8 RETURNING id"
         };
@@ -113,6 +114,7 @@ impl Change for PutApplication {
             .bind(document)
             .bind(tx.now)
             .bind(own)
+            .bind(tags(&definition.tags))
             .fetch_one(&mut *tx.conn)
             .await?;
         let id = ApplicationId(id);
@@ -153,15 +155,50 @@ fn row(row: &AnyRow) -> Result<ApplicationRow, sqlx::Error> {
     })
 }
 
+/// Which applications a list has, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct ApplicationFilter {
+    /// Only those whose name contains this.
+    pub name: String,
+    /// Only those with this tag, in large or small letters; empty for all.
+    pub tag: String,
+    /// Only those that run this program; empty for all.
+    pub executable: String,
+    /// How they are sorted.
+    pub sort: Sort,
+}
+
+/// Tags as the database holds them: each between two line ends.
+fn tags(tags: &[String]) -> String {
+    tags.iter().fold("\n".to_owned(), |all, tag| all + tag + "\n")
+}
+
 impl Store {
     /// One application.
     pub async fn application(&self, id: ApplicationId) -> Result<ApplicationRow, StoreError> {
         Ok(row(&rows::one(&self.readers, COLUMNS, "application", id.0).await?)?)
     }
 
-    /// Applications by id.
-    pub async fn applications(&self, page: Page) -> Result<Vec<ApplicationRow>, StoreError> {
-        let rows = rows::page(&self.readers, COLUMNS, page).await?;
-        Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
+    /// A page of applications.
+    pub async fn applications(
+        &self,
+        filter: &ApplicationFilter,
+        page: &ListPage,
+    ) -> Result<Listed<ApplicationRow>, StoreError> {
+        let mut condition = Filter::new(self.dialect);
+        condition.contains("name", &filter.name);
+        if !filter.tag.is_empty() {
+            condition.contains("tags", &tags(std::slice::from_ref(&filter.tag)));
+        }
+        if !filter.executable.is_empty() {
+            condition.with("executable = ?", filter.executable.as_str());
+        }
+        let columns = Columns { id: "id", name: "name", created: "created" };
+        let sql = condition.sql(COLUMNS, columns, filter.sort, page)?;
+        let rows = list::fetch(&self.readers, sql).await?;
+        let rows = rows.iter().map(row).collect::<Result<_, _>>()?;
+        Ok(page.listed(rows, filter.sort, |row: &ApplicationRow| {
+            (row.id.0, row.definition.name.main(), row.created)
+        }))
     }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, Page, Store, StoreError, Tx,
+    Change, Store, StoreError, Tx,
     dialect::Kind,
     jobs,
+    list::{self, Columns, Filter, ListPage, Listed, Sort},
     rows::{self, is_taken},
     transitions::admission,
     variables::{self, COMPANY},
@@ -170,6 +171,15 @@ impl Change for DeleteCompany {
     }
 }
 
+/// Which companies a list has, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct CompanyFilter {
+    /// Only those whose name contains this.
+    pub name: String,
+    /// How they are sorted.
+    pub sort: Sort,
+}
+
 impl Store {
     /// One company.
     pub async fn company(&self, id: CompanyId) -> Result<CompanyRow, StoreError> {
@@ -177,10 +187,20 @@ impl Store {
         Ok(self.with_variables(vec![company(&row)?]).await?.remove(0))
     }
 
-    /// Companies by id.
-    pub async fn companies(&self, page: Page) -> Result<Vec<CompanyRow>, StoreError> {
-        let rows = rows::page(&self.readers, COLUMNS, page).await?;
-        self.with_variables(rows.iter().map(company).collect::<Result<_, _>>()?).await
+    /// A page of companies.
+    pub async fn companies(
+        &self,
+        filter: &CompanyFilter,
+        page: &ListPage,
+    ) -> Result<Listed<CompanyRow>, StoreError> {
+        let mut condition = Filter::new(self.dialect);
+        condition.contains("name", &filter.name);
+        let columns = Columns { id: "id", name: "name", created: "created" };
+        let sql = condition.sql(COLUMNS, columns, filter.sort, page)?;
+        let rows = list::fetch(&self.readers, sql).await?;
+        let rows = rows.iter().map(company).collect::<Result<_, _>>()?;
+        let rows = self.with_variables(rows).await?;
+        Ok(page.listed(rows, filter.sort, |row| (row.id.0, &row.name, row.created)))
     }
 
     async fn with_variables(

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use sqlx::{Row as _, any::AnyRow};
 
-use super::{Change, Page, Put, Store, StoreError, Tx, documents::Document as _, rows};
+use super::{
+    Change, Put, Store, StoreError, Tx,
+    documents::Document as _,
+    list::{self, Columns, Filter, ListPage, Listed, Sort},
+    rows,
+};
 use crate::domain::{credential_type::CredentialType, ids::CredentialTypeId};
 
 /// A type of credentials.
@@ -115,6 +120,15 @@ pub(super) async fn of_code(
     }
 }
 
+/// Which types of credentials a list has, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct CredentialTypeFilter {
+    /// Only those whose code or name contains this.
+    pub name: String,
+    /// How they are sorted.
+    pub sort: Sort,
+}
+
 const COLUMNS: &str = "SELECT id, document, created FROM credential_type";
 
 fn row(row: &AnyRow) -> Result<CredentialTypeRow, sqlx::Error> {
@@ -134,9 +148,18 @@ impl Store {
         Ok(row(&rows::one(&self.readers, COLUMNS, "credential type", id.0).await?)?)
     }
 
-    /// Types of credentials by id.
-    pub async fn credential_types(&self, page: Page) -> Result<Vec<CredentialTypeRow>, StoreError> {
-        let rows = rows::page(&self.readers, COLUMNS, page).await?;
-        Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
+    /// A page of types of credentials; sorted by name is by code.
+    pub async fn credential_types(
+        &self,
+        filter: &CredentialTypeFilter,
+        page: &ListPage,
+    ) -> Result<Listed<CredentialTypeRow>, StoreError> {
+        let mut condition = Filter::new(self.dialect);
+        condition.contains("code || ' ' || name", &filter.name);
+        let columns = Columns { id: "id", name: "code", created: "created" };
+        let sql = condition.sql(COLUMNS, columns, filter.sort, page)?;
+        let rows = list::fetch(&self.readers, sql).await?;
+        let rows = rows.iter().map(row).collect::<Result<_, _>>()?;
+        Ok(page.listed(rows, filter.sort, |row| (row.id.0, &row.definition.code, row.created)))
     }
 }

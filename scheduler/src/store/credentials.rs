@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, Page, Store, StoreError, Tx, credential_types,
+    Change, Store, StoreError, Tx, credential_types,
     dialect::Kind,
+    list::{self, Columns, Filter, ListPage, Listed, Sort},
     rows,
     variables::{self, CREDENTIAL},
 };
@@ -244,31 +245,69 @@ impl Change for AssignCredential {
     }
 }
 
+/// Which credentials a list has, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct CredentialFilter {
+    /// Only this company's.
+    pub company: Option<CompanyId>,
+    /// Only those that this run template uses.
+    pub run_template: Option<RunTemplateId>,
+    /// Only those of the type of this code.
+    pub kind: Option<String>,
+    /// Only those whose name contains this.
+    pub name: String,
+    /// How they are sorted.
+    pub sort: Sort,
+}
+
+const SELECT: &str = "SELECT k.id, k.company_id, c.name, k.name, y.code, k.created \
+     FROM credentials k JOIN company c ON c.id = k.company_id \
+     LEFT JOIN credential_type y ON y.id = k.credential_type_id";
+
+const COLUMNS: Columns = Columns { id: "k.id", name: "k.name", created: "k.created" };
+
 impl Store {
     /// One credential.
     pub async fn credential(&self, id: CredentialId) -> Result<CredentialRow, StoreError> {
-        let page = Page { size: 1, after: Some(id.0 - 1) };
-        let found = self.credentials(None, page).await?.into_iter().find(|row| row.id == id);
+        let mut condition = Filter::new(self.dialect);
+        condition.with("k.id = ?", id.0);
+        let page = ListPage::parse(1, "")?;
+        let sql = condition.sql(SELECT, COLUMNS, Sort::default(), &page)?;
+        let found = self.credentials_of(sql).await?.pop();
         found.ok_or(StoreError::NotFound { what: "credential", id: id.0 })
     }
 
-    /// Credentials by id.
+    /// A page of credentials.
     pub async fn credentials(
         &self,
-        company: Option<CompanyId>,
-        page: Page,
+        filter: &CredentialFilter,
+        page: &ListPage,
+    ) -> Result<Listed<CredentialRow>, StoreError> {
+        let mut condition = Filter::new(self.dialect);
+        if let Some(company) = filter.company {
+            condition.with("k.company_id = ?", company.0);
+        }
+        if let Some(template) = filter.run_template {
+            let uses = "k.id IN (SELECT u.credentials_id FROM runtplcreds u \
+                 WHERE u.runtemplate_id = ?)";
+            condition.with(uses, template.0);
+        }
+        if let Some(code) = &filter.kind {
+            condition.with("LOWER(y.code) = LOWER(?)", code.as_str());
+        }
+        condition.contains("k.name", &filter.name);
+        let sql = condition.sql(SELECT, COLUMNS, filter.sort, page)?;
+        let rows = self.credentials_of(sql).await?;
+        Ok(page.listed(rows, filter.sort, |row| (row.id.0, &row.name, row.created)))
+    }
+
+    /// The credentials that a statement finds, in its order.
+    async fn credentials_of(
+        &self,
+        sql: (String, Vec<list::Value>),
     ) -> Result<Vec<CredentialRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT k.id, k.company_id, c.name, k.name, y.code, k.created FROM credentials k \
-             JOIN company c ON c.id = k.company_id \
-             LEFT JOIN credential_type y ON y.id = k.credential_type_id WHERE k.id > $1 \
-             AND ($2 = 0 OR k.company_id = $2) ORDER BY k.id LIMIT $3",
-        )
-        .bind(page.after.unwrap_or(0))
-        .bind(company.map_or(0, |company| company.0))
-        .bind(page.size)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = list::fetch(&self.readers, sql).await?;
+        let mut order = Vec::with_capacity(rows.len());
         let mut found = BTreeMap::new();
         for row in &rows {
             let id = CredentialId(row.try_get(0)?);
@@ -281,6 +320,7 @@ impl Store {
                 run_templates: Vec::new(),
                 created: row.try_get(5)?,
             };
+            order.push(id);
             found.insert(id, credential);
         }
         let ids: Vec<[i64; 1]> = found.keys().map(|id| [id.0]).collect();
@@ -302,6 +342,6 @@ impl Store {
                 template => of.run_templates.push(RunTemplateId(template)),
             }
         }
-        Ok(found.into_values().collect())
+        Ok(order.iter().filter_map(|id| found.remove(id)).collect())
     }
 }

@@ -134,6 +134,35 @@ impl Dialect {
         }
     }
 
+    /// The same of the column `id`.
+    pub(super) fn unindexed_id(self) -> &'static str {
+        match self {
+            Self::Sqlite => "+id",
+            Self::Postgres => "id",
+        }
+    }
+
+    /// Whether a column holds the text of a parameter, in large or small letters. Each
+    /// database knows more or less of the letters beyond ASCII.
+    pub(super) fn contains(self, column: &str, parameter: &str) -> String {
+        let function = match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        };
+        format!("{function}(lower({column}), lower({parameter})) > 0")
+    }
+
+    /// The value of the label that a parameter names, in a column that holds a JSON object
+    /// of texts; NULL if it has none.
+    pub(super) fn label(self, column: &str, parameter: &str) -> String {
+        match self {
+            Self::Sqlite => {
+                format!("(SELECT e.value FROM json_each({column}) e WHERE e.key = {parameter})")
+            }
+            Self::Postgres => format!("(CAST({column} AS JSONB) ->> CAST({parameter} AS TEXT))"),
+        }
+    }
+
     /// Stands after a table in a SELECT: the index that has to be used.
     pub(super) fn by_index(self, index: &str) -> String {
         match self {

@@ -18,6 +18,7 @@ mod dialect;
 mod documents;
 mod error;
 mod jobs;
+mod list;
 mod logs;
 mod page;
 mod queue;
@@ -38,16 +39,19 @@ use sqlx::{
 
 use crate::vault::Vault;
 
-pub use agents::{AgentRow, RegisterAgent, Registered};
-pub use applications::{ApplicationRow, DeleteApplication, Put, PutApplication};
+pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
+pub use applications::{ApplicationFilter, ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
-    AddPart, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact, Source, Upload,
-    hex,
+    AddPart, ArtifactFilter, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact,
+    Source, Upload, hex,
 };
-pub use companies::{CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
-pub use credential_types::{CredentialTypeRow, DeleteCredentialType, PutCredentialType};
+pub use companies::{CompanyFilter, CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
+pub use credential_types::{
+    CredentialTypeFilter, CredentialTypeRow, DeleteCredentialType, PutCredentialType,
+};
 pub use credentials::{
-    AssignCredential, CreateCredential, CredentialRow, DeleteCredential, UpdateCredential,
+    AssignCredential, CreateCredential, CredentialFilter, CredentialRow, DeleteCredential,
+    UpdateCredential,
 };
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
@@ -57,12 +61,14 @@ pub use jobs::{
     AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobOrder, JobPage, JobRow,
     NewJobs, Start,
 };
+pub use list::{ListPage, Listed, Order, Sort};
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
-pub use page::{MAX_PAGE, Page};
+pub use page::{ListId, MAX_PAGE, Page};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
 pub use reseal::{Reseal, Resealed};
 pub use run_templates::{
-    CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateRow, Runs, UpdateRunTemplate,
+    CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateFilter, RunTemplateRow, Runs,
+    UpdateRunTemplate,
 };
 pub use schedulers::{AgentLoad, Alive, KeepAlive, Leave, SchedulerRow};
 pub use transitions::{

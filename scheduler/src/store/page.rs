@@ -41,6 +41,42 @@ impl Page {
     }
 }
 
+/// Tells a list from others: what was asked for, without the page. A token is good for
+/// its own list only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListId(u32);
+
+impl ListId {
+    /// The list that a request asks for; its message without size and token of the page.
+    pub fn of(request: &[u8]) -> Self {
+        Self(crc32fast::hash(request))
+    }
+
+    /// The token that goes out.
+    pub fn seal(self, token: &str) -> String {
+        if token.is_empty() { String::new() } else { format!("{token}-{:08x}", self.0) }
+    }
+
+    /// What came back.
+    pub fn open(self, token: &str) -> Result<&str, StoreError> {
+        if token.is_empty() {
+            return Ok("");
+        }
+        let (inner, list) = token.rsplit_once('-').ok_or_else(|| foreign_token(token))?;
+        match u32::from_str_radix(list, 16) {
+            Ok(list) if list == self.0 => Ok(inner),
+            Ok(_) => {
+                let token: String = token.chars().take(40).collect();
+                Err(StoreError::Invalid(format!(
+                    "page_token {token:?} is of another list: give the filters and the order of \
+                     the page before, or no token"
+                )))
+            }
+            Err(_) => Err(foreign_token(token)),
+        }
+    }
+}
+
 /// No list gave out this token.
 pub(super) fn foreign_token(token: &str) -> StoreError {
     let token: String = token.chars().take(40).collect();
@@ -58,6 +94,18 @@ mod tests {
         assert!(Page::parse(-1, "").is_err());
         assert!(Page::parse(1001, "").is_err());
         assert!(Page::parse(1, "twelve").is_err());
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_own_list_only() {
+        let (list, other) = (ListId::of(b"a"), ListId::of(b"b"));
+        let token = list.seal("7.-1");
+        assert_eq!(list.open(&token).unwrap(), "7.-1");
+        assert!(other.open(&token).unwrap_err().to_string().contains("another list"));
+        assert_eq!((list.seal(""), list.open("").unwrap()), (String::new(), ""));
+        for bad in ["7", "7-", "7-xyz", "-"] {
+            assert!(list.open(bad).unwrap_err().to_string().contains("none that a list gave out"));
+        }
     }
 
     #[test]

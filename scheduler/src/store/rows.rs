@@ -1,9 +1,9 @@
 //! What is asked of the rows of every table: is it there, is its name taken, one by its
-//! id, a page of them, and remove it if nothing depends on it.
+//! id, and remove it if nothing depends on it.
 
 use sqlx::{Any, AssertSqlSafe, Executor, any::AnyRow};
 
-use super::{Page, StoreError, Tx};
+use super::{StoreError, Tx};
 
 /// Whether another row than `own` has this name: `sql` looks for `$2` beside the id `$1`.
 pub(super) async fn is_taken(
@@ -39,17 +39,6 @@ pub(super) async fn one<'c>(
         .fetch_optional(conn)
         .await?
         .ok_or(StoreError::NotFound { what, id })
-}
-
-/// The rows of a page, by id; `columns` is the statement up to its condition.
-pub(super) async fn page<'c>(
-    conn: impl Executor<'c, Database = Any>,
-    columns: &str,
-    page: Page,
-) -> Result<Vec<AnyRow>, StoreError> {
-    let sql = format!("{columns} WHERE id > $1 ORDER BY id LIMIT $2");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(page.after.unwrap_or(0)).bind(page.size);
-    Ok(query.fetch_all(conn).await?)
 }
 
 /// Refuses, in the words of `refusal`, if `sql` counts anything that depends on the id `$1`.

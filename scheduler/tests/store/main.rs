@@ -87,6 +87,15 @@ suite! {
         an_attempt_that_is_retried_is_not_counted,
         schedulers_that_share_a_database_count_together,
     }
+    lists::{
+        a_list_is_filtered_and_sorted_in_pages_without_gaps,
+        a_page_goes_on_where_a_row_has_gone,
+        applications_are_found_by_what_they_say,
+        run_templates_are_found_by_company_and_application,
+        agents_are_found_by_their_labels,
+        artifacts_of_all_jobs_are_found,
+        what_is_rare_is_found_in_pages_that_end,
+    }
     schema::{
         a_newer_schema_is_refused,
         refused_changes_do_not_spoil_their_neighbours,

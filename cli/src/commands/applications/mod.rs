@@ -17,10 +17,10 @@ use super::{
     resource::{Delete, given},
 };
 use crate::{
-    arguments::{ById, Paging},
+    arguments::{ById, Sorted},
     connect::Server,
     failure::Failure,
-    output::{List, Output, json},
+    output::{self, Output, json},
 };
 
 fn field_value(field: &ApplicationField) -> Value {
@@ -72,23 +72,48 @@ fn value(application: &Application) -> Value {
     })
 }
 
-/// Lists applications.
-pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(), Failure> {
-    let mut client = server.applications();
-    let list = pages(&paging, async |page_size, page_token, list| {
-        let request = ListApplicationsRequest { page_size, page_token };
-        let answer = client.list_applications(request).await?.into_inner();
-        for application in answer.applications {
-            list.values.push(value(&application));
-            let Application { id, name, version, executable, fields, .. } = application;
-            let fields = fields.len().to_string();
-            list.rows.push(vec![id.to_string(), name, version, executable, fields]);
-        }
-        list.next_page_token = answer.next_page_token;
-        Ok(())
-    })
-    .await?;
-    output.list("applications", &["ID", "NAME", "VERSION", "EXECUTABLE", "VARIABLES"], list)
+/// `application:list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only applications whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    name: String,
+    /// Only applications with this tag
+    #[arg(long, default_value = "", hide_default_value = true)]
+    tag: String,
+    /// Only applications that run this program, as it is written in them
+    #[arg(long, value_name = "PROGRAM", default_value = "", hide_default_value = true)]
+    executable: String,
+    #[command(flatten)]
+    sorted: Sorted,
+}
+
+impl List {
+    /// Lists applications.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.applications();
+        let list = pages(&self.sorted.paging, async |page_size, page_token, list| {
+            let request = ListApplicationsRequest {
+                page_size,
+                page_token,
+                name: self.name.clone(),
+                tag: self.tag.clone(),
+                executable: self.executable.clone(),
+                order_by: self.sorted.order.clone(),
+            };
+            let answer = client.list_applications(request).await?.into_inner();
+            for application in answer.applications {
+                list.values.push(value(&application));
+                let Application { id, name, version, executable, fields, .. } = application;
+                let fields = fields.len().to_string();
+                list.rows.push(vec![id.to_string(), name, version, executable, fields]);
+            }
+            list.next_page_token = answer.next_page_token;
+            Ok(())
+        })
+        .await?;
+        output.list("applications", &["ID", "NAME", "VERSION", "EXECUTABLE", "VARIABLES"], list)
+    }
 }
 
 async fn get(server: &Server, application_id: i64) -> Result<Application, Failure> {
@@ -134,7 +159,7 @@ pub async fn show_config(
     application_id: i64,
 ) -> Result<(), Failure> {
     let application = get(server, application_id).await?;
-    let list = List {
+    let list = output::List {
         values: application.fields.iter().map(field_value).collect(),
         rows: application.fields.iter().map(field_row).collect(),
         next_page_token: String::new(),

@@ -11,8 +11,9 @@ use clap::{Arg, Command};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use multiflexi_program::environment_files;
 use multiflexi_proto::v1::{
-    JobState, ListAgentsRequest, ListApplicationsRequest, ListCompaniesRequest,
-    ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
+    JobState, ListAgentsRequest, ListApplicationsRequest, ListArtifactsRequest,
+    ListCompaniesRequest, ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest,
+    ListRunTemplatesRequest,
 };
 
 use crate::{
@@ -42,6 +43,7 @@ type Found = (String, String);
 enum Kind {
     Agent,
     Application,
+    Artifact,
     Company,
     Context,
     Credential,
@@ -67,6 +69,7 @@ impl Kind {
             "job" if command == "job:cancel" => Self::UnendedJob,
             "job" => Self::Job,
             "runtemplate" | "template" => Self::RunTemplate,
+            "artifact" => Self::Artifact,
             "company" => Self::Company,
             "application" | "app" => Self::Application,
             "context" => Self::Context,
@@ -147,7 +150,8 @@ fn scheduler(words: &[OsString]) -> Option<String> {
 /// Asks for the newest: a few if all match.
 async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Failure> {
     let page_size = if all { MOST as i32 } else { SEARCHED };
-    let found = match kind {
+    let order_by = "id desc".to_owned();
+    Ok(match kind {
         Kind::Job | Kind::UnendedJob => {
             let states = if kind == Kind::Job { &[][..] } else { &UNENDED };
             let states = states.iter().map(|state| (*state).into()).collect();
@@ -157,35 +161,54 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
                 let description = format!("{}, {}", job.state().name(), job.run_template_name);
                 (job.id.to_string(), description)
             });
-            return Ok(found.collect());
+            found.collect()
+        }
+        Kind::Artifact => {
+            let request = ListArtifactsRequest { page_size, ..ListArtifactsRequest::default() };
+            let found = server.artifacts().list_artifacts(request).await?.into_inner().artifacts;
+            let found = found
+                .into_iter()
+                .map(|one| (one.id.to_string(), format!("{}, job {}", one.filename, one.job_id)));
+            found.collect()
         }
         Kind::RunTemplate => {
-            let request = ListRunTemplatesRequest { page_size: SEARCHED, ..Default::default() };
+            let request = ListRunTemplatesRequest {
+                page_size,
+                order_by,
+                ..ListRunTemplatesRequest::default()
+            };
             let answer = server.run_templates().list_run_templates(request).await?.into_inner();
             let describe = |name: String, company: &str| format!("{name}, {company}");
             let found = answer.run_templates.into_iter();
             found.map(|one| (one.id.to_string(), describe(one.name, &one.company_name))).collect()
         }
         Kind::Company => {
-            let request = ListCompaniesRequest { page_size: SEARCHED, ..Default::default() };
+            let request =
+                ListCompaniesRequest { page_size, order_by, ..ListCompaniesRequest::default() };
             let answer = server.companies().list_companies(request).await?.into_inner();
             answer.companies.into_iter().map(|one| (one.id.to_string(), one.name)).collect()
         }
         Kind::Application => {
-            let request = ListApplicationsRequest { page_size: SEARCHED, ..Default::default() };
+            let request = ListApplicationsRequest {
+                page_size,
+                order_by,
+                ..ListApplicationsRequest::default()
+            };
             let answer = server.applications().list_applications(request).await?.into_inner();
             answer.applications.into_iter().map(|one| (one.id.to_string(), one.name)).collect()
         }
         Kind::Credential => {
-            let request = ListCredentialsRequest { page_size: SEARCHED, ..Default::default() };
+            let request =
+                ListCredentialsRequest { page_size, order_by, ..ListCredentialsRequest::default() };
             let answer = server.credentials().list_credentials(request).await?.into_inner();
-            let found = answer.credentials.into_iter();
+            // Their list begins with the oldest.
+            let found = answer.credentials.into_iter().rev();
             found
                 .map(|one| (one.id.to_string(), format!("{}, {}", one.name, one.company_name)))
                 .collect()
         }
         Kind::CredentialType | Kind::CredentialTypeCode => {
-            let request = ListCredentialTypesRequest { page_size: SEARCHED, ..Default::default() };
+            let request = ListCredentialTypesRequest { page_size, order_by, ..Default::default() };
             let answer = server.credential_types().list_credential_types(request).await?;
             let found = answer.into_inner().credential_types.into_iter();
             found
@@ -197,7 +220,7 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
         }
         Kind::Context => Vec::new(),
         Kind::Agent => {
-            let request = ListAgentsRequest { page_size: SEARCHED, ..Default::default() };
+            let request = ListAgentsRequest { page_size, order_by, ..ListAgentsRequest::default() };
             let answer = server.agents().list_agents(request).await?.into_inner();
             let state = |connected| if connected { "connected" } else { "away" };
             let found = answer.agents.into_iter();
@@ -208,8 +231,7 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
                 })
                 .collect()
         }
-    };
-    Ok(newest_first(found))
+    })
 }
 
 /// The states of a job that can be cancelled.
@@ -221,12 +243,6 @@ const UNENDED: [JobState; 6] = [
     JobState::Unreachable,
     JobState::Finishing,
 ];
-
-/// These lists begin with the oldest.
-fn newest_first(mut found: Vec<Found>) -> Vec<Found> {
-    found.reverse();
-    found
-}
 
 /// One line that is not too long.
 fn in_short(description: &str) -> String {
@@ -252,7 +268,7 @@ mod tests {
         for command in all.get_subcommands() {
             let name = command.get_name();
             let takes_id = command.get_arguments().any(|argument| argument.get_id() == "id");
-            if takes_id && !name.starts_with("artifact:") {
+            if takes_id {
                 assert!(Kind::of(name, "id").is_some(), "{name}");
             }
         }

@@ -19,7 +19,7 @@ use super::{
     variables,
 };
 use crate::{
-    arguments::{self, ById, Given, Paging},
+    arguments::{self, ById, Given, Sorted},
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -103,31 +103,56 @@ fn retries(retry: Option<&RetryPolicy>) -> String {
     }
 }
 
-/// Lists run templates.
-pub async fn list(server: &Server, output: Output, paging: Paging) -> Result<(), Failure> {
-    let mut client = server.run_templates();
-    let list = pages(&paging, async |page_size, page_token, list| {
-        let request = ListRunTemplatesRequest { page_size, page_token };
-        let answer = client.list_run_templates(request).await?.into_inner();
-        for template in answer.run_templates {
-            list.values.push(value(&template));
-            let [well, not] = runs::columns(&template);
-            list.rows.push(vec![
-                template.id.to_string(),
-                template.name,
-                template.application_name,
-                template.company_name,
-                well.to_string(),
-                not.to_string(),
-                json::local(template.created.as_ref()),
-            ]);
-        }
-        list.next_page_token = answer.next_page_token;
-        Ok(())
-    })
-    .await?;
-    let header = ["ID", "NAME", "APPLICATION", "COMPANY", "OK", "NOT OK", "CREATED"];
-    output.list("run_templates", &header, list)
+/// `runtemplate:list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only run templates of this company
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
+    company: Option<i64>,
+    /// Only run templates of this application
+    #[arg(long, alias = "app_id", value_parser = arguments::id, value_name = "ID")]
+    app: Option<i64>,
+    /// Only run templates whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    name: String,
+    #[command(flatten)]
+    sorted: Sorted,
+}
+
+impl List {
+    /// Lists run templates.
+    pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let mut client = server.run_templates();
+        let list = pages(&self.sorted.paging, async |page_size, page_token, list| {
+            let request = ListRunTemplatesRequest {
+                page_size,
+                page_token,
+                company_id: self.company.unwrap_or_default(),
+                application_id: self.app.unwrap_or_default(),
+                name: self.name.clone(),
+                order_by: self.sorted.order.clone(),
+            };
+            let answer = client.list_run_templates(request).await?.into_inner();
+            for template in answer.run_templates {
+                list.values.push(value(&template));
+                let [well, not] = runs::columns(&template);
+                list.rows.push(vec![
+                    template.id.to_string(),
+                    template.name,
+                    template.application_name,
+                    template.company_name,
+                    well.to_string(),
+                    not.to_string(),
+                    json::local(template.created.as_ref()),
+                ]);
+            }
+            list.next_page_token = answer.next_page_token;
+            Ok(())
+        })
+        .await?;
+        let header = ["ID", "NAME", "APPLICATION", "COMPANY", "OK", "NOT OK", "CREATED"];
+        output.list("run_templates", &header, list)
+    }
 }
 
 /// Shows a run template.

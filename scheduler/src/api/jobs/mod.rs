@@ -78,14 +78,17 @@ impl JobService for Services {
         &self,
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
-        let request = request.into_inner();
-        let page = JobPage::parse(request.page_size, &request.page_token)?;
+        let mut request = request.into_inner();
+        let token = std::mem::take(&mut request.page_token);
+        let size = std::mem::take(&mut request.page_size);
+        let list = parse::list_id(&request);
+        let page = JobPage::parse(size, list.open(&token)?)?;
         let filter = self.filter(&request).await?;
         let rows = self.store.jobs(&filter, page).await?;
         if rows.is_empty() {
             self.known(&filter).await?;
         }
-        let next_page_token = page.next(filter.order, &rows);
+        let next_page_token = list.seal(&page.next(filter.order, &rows));
         let jobs = rows.into_iter().map(job).collect();
         Ok(Response::new(ListJobsResponse { jobs, next_page_token }))
     }

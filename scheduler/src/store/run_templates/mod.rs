@@ -5,13 +5,15 @@ mod layers;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
 use super::{
-    Page, Store, StoreError,
+    Store, StoreError,
     dialect::Kind,
     documents::{ById, Known},
-    jobs, retention,
+    jobs,
+    list::{self, Columns, Filter, ListPage, Listed, Sort},
+    retention,
 };
 use crate::domain::{
     application::Definition,
@@ -65,10 +67,7 @@ fn causes(json: &str) -> Result<Vec<Cause>, sqlx::Error> {
     names.iter().map(|name| name.parse().map_err(jobs::decode)).collect()
 }
 
-fn template(
-    row: &sqlx::any::AnyRow,
-    definitions: &ById<Definition>,
-) -> Result<RunTemplateRow, StoreError> {
+fn template(row: &AnyRow, definitions: &ById<Definition>) -> Result<RunTemplateRow, StoreError> {
     let application = ApplicationId(row.try_get(2)?);
     let definition = definitions
         .get(&application)
@@ -144,6 +143,19 @@ pub(super) async fn by_ids(
     Ok(templates)
 }
 
+/// Which run templates a list has, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct RunTemplateFilter {
+    /// Only this company's.
+    pub company: Option<CompanyId>,
+    /// Only this application's.
+    pub application: Option<ApplicationId>,
+    /// Only those whose name contains this.
+    pub name: String,
+    /// How they are sorted.
+    pub sort: Sort,
+}
+
 impl Store {
     /// The run templates of a company.
     pub async fn run_templates_of(
@@ -181,18 +193,36 @@ impl Store {
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })
     }
 
-    /// Run templates by id.
-    pub async fn run_templates(&self, page: Page) -> Result<Vec<RunTemplateRow>, StoreError> {
+    /// A page of run templates.
+    pub async fn run_templates(
+        &self,
+        filter: &RunTemplateFilter,
+        page: &ListPage,
+    ) -> Result<Listed<RunTemplateRow>, StoreError> {
+        let mut condition = Filter::new(self.dialect);
+        if let Some(company) = filter.company {
+            condition.with("company_id = ?", company.0);
+        }
+        if let Some(application) = filter.application {
+            condition.with("app_id = ?", application.0);
+        }
+        condition.contains("name", &filter.name);
+        let columns = Columns { id: "id", name: "name", created: "created" };
+        let sql = condition.sql(
+            "SELECT id, name, created FROM runtemplate",
+            columns,
+            filter.sort,
+            page,
+        )?;
         let mut conn = self.readers.acquire().await?;
-        let ids: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM runtemplate WHERE id > $1 ORDER BY id LIMIT $2")
-                .bind(page.after.unwrap_or(0))
-                .bind(page.size)
-                .fetch_all(&mut *conn)
-                .await?;
-        let mut rows: Vec<_> =
-            by_ids(&mut conn, self.dialect, &self.known, &ids).await?.into_values().collect();
-        rows.sort_by_key(|row| row.template.id);
-        Ok(rows)
+        let keys = list::fetch(&mut *conn, sql).await?;
+        let key = |row: &AnyRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        let keys: Vec<(i64, String, i64)> =
+            keys.iter().map(key).collect::<Result<_, sqlx::Error>>()?;
+        let keys = page.listed(keys, filter.sort, |(id, name, created)| (*id, name, *created));
+        let ids: Vec<i64> = keys.rows.iter().map(|(id, ..)| *id).collect();
+        let mut found = by_ids(&mut conn, self.dialect, &self.known, &ids).await?;
+        let rows = ids.iter().filter_map(|id| found.remove(&RunTemplateId(*id))).collect();
+        Ok(Listed { rows, next: keys.next })
     }
 }

@@ -9,8 +9,8 @@ use multiflexi_scheduler::{
         retry::{Backoff, RetryPolicy},
     },
     store::{
-        Accept, Cancelled, CreateJobs, FinishingAttempts, GiveUp, Missing, NewJobs, Page,
-        Reconcile, RegisterAgent, Started, StartedRow,
+        Accept, ArtifactFilter, Cancelled, CreateJobs, FinishingAttempts, GiveUp, ListPage,
+        Missing, NewJobs, Reconcile, RegisterAgent, Started, StartedRow,
     },
 };
 
@@ -205,12 +205,10 @@ pub async fn what_stays_away_is_lost_only_after_its_time(database: Box<dyn Datab
     assert_eq!(world.state(patient.job).await, State::Unreachable);
     assert_eq!(world.state(impatient.job).await, State::Lost);
     assert_eq!(world.state(back.job).await, State::Running, "who is back is not given up");
-    let kept = world.store.artifacts(Some(impatient.job), None, all()).await.unwrap();
-    assert_eq!(kept.len(), 2, "stdout.txt and stderr.txt of what had arrived");
-}
-
-fn all() -> Page {
-    Page::parse(0, "").unwrap()
+    let of_job = ArtifactFilter { job: Some(impatient.job), ..ArtifactFilter::default() };
+    let page = ListPage::parse(0, "").unwrap();
+    let kept = world.store.artifacts(&of_job, &page).await.unwrap();
+    assert_eq!(kept.rows.len(), 2, "stdout.txt and stderr.txt of what had arrived");
 }
 
 pub async fn a_job_that_cannot_begin_fails_with_its_reason(database: Box<dyn Database>) {

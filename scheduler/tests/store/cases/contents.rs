@@ -3,8 +3,8 @@
 use multiflexi_scheduler::{
     domain::{ids::AttemptKey, job::FailedArtifact},
     store::{
-        AddPart, BeginUpload, ChunkContent, Content, DeleteJob, FinishUpload, Page, Part,
-        PutArtifact, PutChunk, Store, StoreError, StoredChunk, Upload,
+        AddPart, ArtifactFilter, BeginUpload, ChunkContent, Content, DeleteJob, FinishUpload,
+        ListPage, Part, PutArtifact, PutChunk, Store, StoreError, StoredChunk, Upload,
     },
 };
 
@@ -103,8 +103,9 @@ pub async fn a_broken_artifact_is_on_record_beside_the_others(database: Box<dyn 
     completion.failed_artifacts =
         vec![FailedArtifact { filename: "fifo".to_owned(), reason: "no regular file".to_owned() }];
     assert!(world.end(completion, Some(chunk(0, 19, 0, 1))).await);
-    let page = Page::parse(0, "").unwrap();
-    let rows = world.store.artifacts(Some(key.job), None, page).await.unwrap();
+    let page = ListPage::parse(0, "").unwrap();
+    let filter = ArtifactFilter { job: Some(key.job), ..ArtifactFilter::default() };
+    let rows = world.store.artifacts(&filter, &page).await.unwrap().rows;
     let mut found: Vec<_> =
         rows.iter().map(|row| (row.filename.as_str(), row.failed, row.note.as_str())).collect();
     found.sort_unstable();
@@ -136,6 +137,6 @@ pub async fn deleting_a_job_leaves_nothing_behind(database: Box<dyn Database>) {
     store.job(key.job).await.unwrap_err();
     assert!(store.attempts(key.job).await.unwrap().is_empty());
     assert!(store.chunk_at(key.job, 1, 0).await.unwrap().is_none());
-    let page = Page::parse(0, "").unwrap();
-    assert!(store.artifacts(None, None, page).await.unwrap().is_empty());
+    let page = ListPage::parse(0, "").unwrap();
+    assert!(store.artifacts(&ArtifactFilter::default(), &page).await.unwrap().rows.is_empty());
 }

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod contents;
 pub mod declared;
 pub mod ends;
+pub mod lists;
 pub mod queue;
 pub mod schedulers;
 pub mod schema;

@@ -7,7 +7,7 @@ use multiflexi_scheduler::{
         ids::{CompanyId, JobId},
         job::State,
     },
-    store::{Claim, CreateJobs, NewJobs, Page, ProcessQueue},
+    store::{AgentFilter, Claim, CreateJobs, ListPage, NewJobs, ProcessQueue},
 };
 
 use crate::{
@@ -60,6 +60,7 @@ pub async fn the_queue_counts_every_state(database: Box<dyn Database>) {
     let counts = world.store.queue_counts().await.unwrap();
     assert_eq!(counts.states, [(State::Queued, 3), (State::Running, 1)]);
     assert!(counts.oldest_queued.is_some());
-    let page = Page::parse(0, "").unwrap();
-    assert_eq!(world.store.agents(page).await.unwrap().len(), 1);
+    let page = ListPage::parse(0, "").unwrap();
+    let agents = world.store.agents(&AgentFilter::default(), &page).await.unwrap();
+    assert_eq!(agents.rows.len(), 1);
 }

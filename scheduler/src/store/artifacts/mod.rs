@@ -1,9 +1,13 @@
 //! Artifacts: table `artifacts`, and the parts of large ones.
 
+mod list;
+
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Change, Page, Store, StoreError, Tx, dialect::Kind, jobs, schedulers};
+use super::{Change, Store, StoreError, Tx, dialect::Kind, jobs, schedulers};
 use crate::domain::ids::{ArtifactId, AttemptKey, JobId};
+
+pub use list::ArtifactFilter;
 
 /// What an artifact's content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,30 +350,6 @@ impl Store {
             .await?
             .ok_or(StoreError::NotFound { what: "artifact", id: id.0 })?;
         Ok(artifact(&row)?)
-    }
-
-    /// Artifacts by id: of one job or of all, of one attempt or of all.
-    pub async fn artifacts(
-        &self,
-        job: Option<JobId>,
-        attempt: Option<i32>,
-        page: Page,
-    ) -> Result<Vec<ArtifactRow>, StoreError> {
-        let mut conditions = vec!["id > $1 AND state <> 'uploading'".to_owned()];
-        let mut values = vec![page.after.unwrap_or(0), page.size];
-        for (column, value) in
-            [("job_id", job.map(|job| job.0)), ("attempt", attempt.map(i64::from))]
-        {
-            if let Some(value) = value {
-                values.push(value);
-                conditions.push(format!("{column} = ${}", values.len()));
-            }
-        }
-        let sql = format!("{COLUMNS} WHERE {} ORDER BY id LIMIT $2", conditions.join(" AND "));
-        let query =
-            values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
-        let rows = query.fetch_all(&self.readers).await?;
-        Ok(rows.iter().map(artifact).collect::<Result<_, _>>()?)
     }
 
     /// The content of an artifact that is a file.
