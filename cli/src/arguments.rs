@@ -15,9 +15,9 @@ use multiflexi_proto::v1::VariableFile;
 
 use crate::{
     commands::{
-        agents, applications, artifacts, companies, completion, contexts as contexts_commands,
-        credential_types, credentials, definitions, demo, dev, jobs, man, queue, resource::Delete,
-        retention, run_templates,
+        actions, agents, applications, artifacts, companies, completion,
+        contexts as contexts_commands, credential_types, credentials, definitions, demo, dev, jobs,
+        man, queue, resource::Delete, retention, run_templates,
     },
     contexts, exit_code,
     failure::Failure,
@@ -246,6 +246,31 @@ pub enum Command {
     /// Delete a run template
     #[command(name = "runtemplate:delete", visible_alias = "run-template:delete")]
     RunTemplateDelete(Delete),
+    /// Let jobs be made of a run template again
+    #[command(name = "runtemplate:enable", visible_alias = "run-template:enable")]
+    RunTemplateEnable(ById),
+    /// Let no more jobs be made of a run template; those that are there stay, and run
+    #[command(name = "runtemplate:disable", visible_alias = "run-template:disable")]
+    RunTemplateDisable(ById),
+    /// List what follows the ends of jobs: as run templates have it, or of a job, with what
+    /// came of it
+    #[command(name = "action:list")]
+    ActionList(actions::List),
+    /// Show an action of a run template
+    #[command(name = "action:show", visible_alias = "action:get")]
+    ActionShow(ById),
+    /// Let an action follow the ends of a run template's jobs
+    #[command(name = "action:create")]
+    ActionCreate(actions::Create),
+    /// Change an action
+    #[command(name = "action:update")]
+    ActionUpdate(actions::Update),
+    /// Delete an action
+    #[command(name = "action:delete")]
+    ActionDelete(ById),
+    /// List the kinds of actions, with their settings
+    #[command(name = "action:kinds")]
+    ActionKinds,
     /// List agents
     #[command(name = "agent:list")]
     AgentList(agents::List),

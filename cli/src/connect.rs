@@ -5,6 +5,7 @@ use std::time::Duration;
 use multiflexi_proto::{
     MAX_MESSAGE,
     v1::{
+        action_service_client::ActionServiceClient,
         agent_admin_service_client::AgentAdminServiceClient,
         application_service_client::ApplicationServiceClient,
         artifact_service_client::ArtifactServiceClient,
@@ -105,6 +106,10 @@ impl Server {
     client!(
         /// Run templates.
         run_templates: RunTemplateServiceClient
+    );
+    client!(
+        /// Actions.
+        actions: ActionServiceClient
     );
     client!(
         /// Secrets.

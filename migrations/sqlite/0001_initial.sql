@@ -60,6 +60,7 @@ CREATE TABLE runtemplate (
     keep_age_ms   INTEGER,
     keep_count    INTEGER,
     keep_bytes    INTEGER,
+    active        INTEGER NOT NULL DEFAULT 1,
     successfull_jobs_count INTEGER NOT NULL DEFAULT 0,
     failed_jobs_count      INTEGER NOT NULL DEFAULT 0,
     cancelled_jobs_count   INTEGER NOT NULL DEFAULT 0,
@@ -236,6 +237,47 @@ CREATE TABLE decision (
     why     TEXT NOT NULL
 ) STRICT;
 CREATE INDEX decision_job ON decision (job_id, id);
+
+-- What follows when a job of a run template has ended: an action of the kind `module`, on
+-- `mode` (success, fail, always). `configuration` is JSON like `job.env`: a value is text, or
+-- an object if it is sealed. `leads_to` is the run template that it makes jobs of.
+CREATE TABLE actionconfig (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    runtemplate_id INTEGER NOT NULL REFERENCES runtemplate (id) ON DELETE CASCADE,
+    module         TEXT NOT NULL,
+    mode           TEXT NOT NULL,
+    position       INTEGER NOT NULL,
+    configuration  TEXT NOT NULL,
+    leads_to       INTEGER,
+    created        INTEGER NOT NULL
+) STRICT;
+CREATE INDEX actionconfig_runtemplate ON actionconfig (runtemplate_id, position, id);
+
+-- The actions of jobs that have ended, as they were configured then: what is to be done, and
+-- then the record of it. `state` is pending, running, succeeded or failed. `due` is when it
+-- may be begun, or begun again if whoever has it (under `fence`) does not say what came of
+-- it; null while it waits for the one before it, and once it has ended.
+CREATE TABLE action (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id          INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    attempt         INTEGER NOT NULL,
+    actionconfig_id INTEGER NOT NULL,
+    runtemplate_id  INTEGER NOT NULL,
+    module          TEXT NOT NULL,
+    position        INTEGER NOT NULL,
+    configuration   TEXT NOT NULL,
+    state           TEXT NOT NULL,
+    fence           INTEGER NOT NULL DEFAULT 0,
+    tries           INTEGER NOT NULL DEFAULT 0,
+    due             INTEGER,
+    created         INTEGER NOT NULL,
+    started         INTEGER,
+    ended           INTEGER,
+    outcome         TEXT,
+    UNIQUE (job_id, attempt, actionconfig_id)
+) STRICT;
+CREATE INDEX action_due ON action (due, id) WHERE state IN ('pending', 'running');
+CREATE INDEX action_state ON action (state, id);
 
 -- The stored log of an attempt: framed records from `start` on. Small chunks are
 -- inline in `content`, others are the object of that name.

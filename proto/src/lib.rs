@@ -12,6 +12,31 @@ pub use time::{duration, std_duration, timestamp, timestamp_micros};
 pub mod v1 {
     tonic::include_proto!("multiflexi.v1");
 
+    impl ActionMode {
+        /// The mode's name as people and JSON see it.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::Unspecified => "unspecified",
+                Self::Success => "success",
+                Self::Fail => "fail",
+                Self::Always => "always",
+            }
+        }
+    }
+
+    impl PerformedActionState {
+        /// The state's name as people and JSON see it.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::Unspecified => "unspecified",
+                Self::Pending => "pending",
+                Self::Running => "running",
+                Self::Succeeded => "succeeded",
+                Self::Failed => "failed",
+            }
+        }
+    }
+
     impl JobState {
         /// Whether a job in this state has ended for good (until it is run again).
         pub fn is_terminal(self) -> bool {

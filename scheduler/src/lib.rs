@@ -2,6 +2,7 @@
 //! ask the rules (`domain`) and the `store`; `dispatch` turns what they decide
 //! into messages to agents; `logs` and `artifacts` keep what jobs leave.
 
+pub mod actions;
 mod api;
 pub mod artifacts;
 pub mod config;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::{
+    actions::{Actions, Registry},
     api::Services,
     artifacts::Artifacts,
     config::{Config, ConfigError},
@@ -133,9 +135,15 @@ impl Scheduler {
         let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
         let removal = Removal::new(store.clone(), objects, events.clone(), dispatch.clone());
         let sealing = Sealing::start(store.clone());
+        let queue = dispatch.clone();
+        let launched = Box::new(move |_| {
+            queue.job_queued();
+            queue.job_delayed();
+        });
+        let actions = Actions::start(store.clone(), Registry::default(), launched).await?;
         let keep = config.keep;
         let services =
-            Services { store, logs, artifacts, events, dispatch, removal, sealing, keep };
+            Services { store, logs, artifacts, events, dispatch, removal, sealing, actions, keep };
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
@@ -170,6 +178,7 @@ impl Scheduler {
             () = drain => Ok(()),
         };
         services.dispatch.stop().await;
+        services.actions.stop().await;
         services.sealing.stop().await;
         services.logs.stop().await;
         self.deaf.cancel();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod actions;
 mod agents;
 mod applications;
 mod artifacts;

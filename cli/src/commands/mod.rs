@@ -1,5 +1,6 @@
 //! The commands, a file for each resource.
 
+pub mod actions;
 pub mod agents;
 pub mod applications;
 pub mod artifacts;
@@ -149,6 +150,18 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::RunTemplateDelete(delete) => {
             run_templates::delete(&server, output, delete).await?;
         }
+        Command::RunTemplateEnable(by) => {
+            run_templates::activate(&server, output, by.id(), true).await?;
+        }
+        Command::RunTemplateDisable(by) => {
+            run_templates::activate(&server, output, by.id(), false).await?;
+        }
+        Command::ActionList(list) => list.run(&server, output).await?,
+        Command::ActionShow(by) => actions::show(&server, output, by.id()).await?,
+        Command::ActionCreate(create) => create.run(&server, output).await?,
+        Command::ActionUpdate(update) => update.run(&server, output).await?,
+        Command::ActionDelete(by) => actions::delete(&server, output, by.id()).await?,
+        Command::ActionKinds => actions::kinds(&server, output).await?,
         Command::AgentList(list) => list.run(&server, output).await?,
         Command::Demo(_)
         | Command::Dev(_)

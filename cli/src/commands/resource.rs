@@ -3,7 +3,7 @@
 
 use clap::Args;
 use multiflexi_proto::v1::{
-    Application, Artifact, Company, Credential, CredentialType, Job, RunTemplate,
+    Action, Application, Artifact, Company, Credential, CredentialType, Job, RunTemplate,
 };
 use serde_json::{Value, json};
 
@@ -32,6 +32,7 @@ macro_rules! resources {
 }
 
 resources! {
+    Action: "action",
     Application: "application",
     Artifact: "artifact",
     Company: "company",

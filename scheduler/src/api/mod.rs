@@ -1,5 +1,6 @@
 //! The gRPC services. They read requests, call, and answer; no rule lives here.
 
+mod actions;
 mod agents;
 mod applications;
 mod artifacts;
@@ -21,6 +22,7 @@ use std::{pin::Pin, time::Duration};
 use multiflexi_proto::{
     DESCRIPTORS, MAX_MESSAGE,
     v1::{
+        action_service_server::ActionServiceServer,
         agent_admin_service_server::AgentAdminServiceServer,
         agent_service_server::AgentServiceServer,
         application_service_server::ApplicationServiceServer,
@@ -41,8 +43,8 @@ use tonic::{
 };
 
 use crate::{
-    artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep, events::Events, logs::Logs,
-    removal::Removal, sealing::Sealing, store::Store,
+    actions::Actions, artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep,
+    events::Events, logs::Logs, removal::Removal, sealing::Sealing, store::Store,
 };
 
 /// Answers that come one after the other.
@@ -65,6 +67,7 @@ pub(crate) struct Services {
     pub(crate) dispatch: Dispatch,
     pub(crate) removal: Removal,
     pub(crate) sealing: Sealing,
+    pub(crate) actions: Actions,
     /// What is kept of ended jobs where their run template does not say.
     pub(crate) keep: Keep,
 }
@@ -112,6 +115,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(service!(CredentialTypeServiceServer))
         .add_service(service!(ApplicationServiceServer))
         .add_service(service!(RunTemplateServiceServer))
+        .add_service(service!(ActionServiceServer))
         .add_service(service!(SecretServiceServer))
         .add_service(service!(AgentServiceServer))
         .add_service(service!(AgentAdminServiceServer)))

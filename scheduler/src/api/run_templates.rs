@@ -64,6 +64,7 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
             bytes: template.keep.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         }),
         runs: Some(runs(row.runs)),
+        active: row.active,
     }
 }
 
@@ -158,6 +159,7 @@ fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status
         priority: request.priority.map(parse::priority).transpose()?,
         max_running: parse::changed_limit("max_running", request.max_running)?,
         keep: request.keep.as_ref().map(keep).transpose()?,
+        active: request.active,
     })
 }
 

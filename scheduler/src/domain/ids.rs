@@ -53,6 +53,14 @@ id!(
     CredentialTypeId
 );
 id!(
+    /// Names an action of a run template.
+    ActionId
+);
+id!(
+    /// Names an action of an ended job.
+    PerformedActionId
+);
+id!(
     /// Names an artifact.
     ArtifactId
 );

@@ -1,6 +1,7 @@
 //! The rules of the system, pure: no I/O, no clock, no SQL, no gRPC. Everything
 //! here is a function of its arguments, and everything else asks here.
 
+pub mod action;
 pub mod application;
 pub mod command_line;
 pub mod credential_type;

@@ -161,16 +161,18 @@ impl RetryPolicy {
         let named = self.on.iter().find(|cause| cause.covers(end)).copied();
         let cause = named.or_else(declared)?;
         let next = retries.saturating_add(2);
-        if next > self.max_attempts {
-            return None;
-        }
-        let pause = self.pause(retries, random);
+        let pause = self.again(retries.saturating_add(1), random)?;
         let why = format!(
             "{cause} is retried: this will be try {next} of {}, after {:.1} s",
             self.max_attempts,
             pause.as_secs_f64()
         );
         Some(Retry { pause, why })
+    }
+
+    /// The pause before another try after `tries` were made; none if those were all.
+    pub fn again(&self, tries: u32, random: u32) -> Option<Duration> {
+        (tries < self.max_attempts).then(|| self.pause(tries.saturating_sub(1), random))
     }
 
     /// The pause after `retries` retries: up to a quarter longer than the backoff says.

@@ -6,6 +6,7 @@
 //! Statements are written once: `$1` placeholders and the SQL that SQLite and
 //! PostgreSQL share. What differs stands in [`dialect`] and nowhere else.
 
+mod actions;
 mod agents;
 mod applications;
 mod artifacts;
@@ -32,13 +33,20 @@ mod transitions;
 mod variables;
 mod writer;
 
+use std::sync::Arc;
+
 use sqlx::{
     AnyPool, ConnectOptions as _,
     any::{AnyConnectOptions, AnyPoolOptions},
 };
+use tokio::sync::Notify;
 
 use crate::vault::Vault;
 
+pub use actions::{
+    ActionFailure, ActionRow, ClaimActions, ClaimedAction, CreateAction, DeleteAction, Effect,
+    PerformedActionRow, RecordAction, Recorded, ReleaseActions, UpdateAction,
+};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
 pub use applications::{ApplicationFilter, ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
@@ -94,6 +102,7 @@ pub struct Store {
     writer: writer::Writer,
     dialect: Dialect,
     known: documents::Known,
+    actions: Arc<Notify>,
 }
 
 impl Store {
@@ -118,8 +127,10 @@ impl Store {
             .connect_lazy_with(options.clone());
         let me = schedulers::enter(&mut connection, dialect).await?;
         let known = documents::Known::new(vault, me);
-        let writer = writer::Writer::start(connection, options, dialect, known.clone());
-        Ok(Self { readers, writer, dialect, known })
+        let actions = Arc::new(Notify::new());
+        let rung = Arc::clone(&actions);
+        let writer = writer::Writer::start(connection, options, dialect, known.clone(), rung);
+        Ok(Self { readers, writer, dialect, known, actions })
     }
 
     /// Seals and opens its secrets.
@@ -130,6 +141,11 @@ impl Store {
     /// Which database it is.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether several schedulers can use it at once.
+    pub fn is_shared(&self) -> bool {
+        self.dialect.is_shared()
     }
 
     /// Makes a change durable: when this returns `Ok`, the change is committed.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{Mutex, Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -116,10 +116,11 @@ impl Writer {
         options: AnyConnectOptions,
         dialect: Dialect,
         known: Known,
+        actions: Arc<Notify>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let connection = Some(connection);
-        let worker = Worker { connection, options, dialect, known, waiting };
+        let worker = Worker { connection, options, dialect, known, actions, waiting };
         Self {
             queue: Arc::new(std::sync::Mutex::new(Some(queue))),
             task: Arc::new(Mutex::new(Some(tokio::spawn(worker.run())))),
@@ -158,6 +159,8 @@ struct Worker {
     options: AnyConnectOptions,
     dialect: Dialect,
     known: Known,
+    /// Rung when a transaction has put actions into the outbox.
+    actions: Arc<Notify>,
     waiting: mpsc::Receiver<Box<dyn Pending>>,
 }
 
@@ -207,16 +210,20 @@ impl Worker {
             // Not the database's own word: the connection is not to be trusted.
             self.connection = None;
         }
-        result
+        if result? {
+            self.actions.notify_one();
+        }
+        Ok(())
     }
 }
 
+/// Applies `batch`; whether that put actions into the outbox.
 async fn apply_all(
     connection: &mut AnyConnection,
     (dialect, known): (Dialect, &Known),
     batch: &mut Vec<Box<dyn Pending>>,
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
     let (vault, ends) = (&known.vault, Vec::new());
@@ -231,9 +238,9 @@ async fn apply_all(
         let Ok(change) = waiting.try_recv() else { break };
         batch.push(change);
     }
-    ends::settle(&mut tx).await?;
+    let actions = ends::settle(&mut tx).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(actions)
 }
 
 fn settle_all(batch: Vec<Box<dyn Pending>>, error: &StoreError) {

@@ -79,6 +79,15 @@ suite! {
         a_broken_artifact_is_on_record_beside_the_others,
         deleting_a_job_leaves_nothing_behind,
     }
+    actions::{
+        an_end_for_good_is_followed_by_the_actions_for_it,
+        actions_of_a_job_are_done_one_after_the_other,
+        a_claim_that_ran_out_is_taken_over_and_its_record_is_refused,
+        what_cannot_be_done_is_on_record_with_its_reason,
+        run_templates_do_not_launch_each_other_for_ever,
+        what_can_be_tried_again_is_tried_again_and_the_rest_is_not,
+        schedulers_that_share_a_database_do_each_action_once,
+    }
     declared::{
         what_becomes_secret_is_sealed_in_steps_that_outlive_a_kill,
     }

@@ -11,9 +11,9 @@ use clap::{Arg, Command};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use multiflexi_program::environment_files;
 use multiflexi_proto::v1::{
-    JobState, ListAgentsRequest, ListApplicationsRequest, ListArtifactsRequest,
-    ListCompaniesRequest, ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest,
-    ListRunTemplatesRequest,
+    JobState, ListActionKindsRequest, ListActionsRequest, ListAgentsRequest,
+    ListApplicationsRequest, ListArtifactsRequest, ListCompaniesRequest,
+    ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
 };
 
 use crate::{
@@ -41,6 +41,9 @@ type Found = (String, String);
 /// What an argument names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Action,
+    /// The name of a kind of actions.
+    ActionKind,
     Agent,
     Application,
     Artifact,
@@ -76,6 +79,8 @@ impl Kind {
             "credential" => Self::Credential,
             "credential-type" => Self::CredentialType,
             "type" if command.starts_with("credential:") => Self::CredentialTypeCode,
+            "action" => Self::Action,
+            "kind" if command.starts_with("action:") => Self::ActionKind,
             "agent" => Self::Agent,
             _ => return None,
         })
@@ -217,6 +222,19 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
                     _ => (one.code, one.name),
                 })
                 .collect()
+        }
+        Kind::Action => {
+            let request = ListActionsRequest { page_size: SEARCHED, ..Default::default() };
+            let answer = server.actions().list_actions(request).await?.into_inner();
+            let found = answer.actions.into_iter().rev();
+            found
+                .map(|one| (one.id.to_string(), format!("{}, {}", one.kind, one.run_template_name)))
+                .collect()
+        }
+        Kind::ActionKind => {
+            let answer = server.actions().list_action_kinds(ListActionKindsRequest {}).await?;
+            let found = answer.into_inner().kinds.into_iter();
+            found.map(|one| (one.name, one.description)).collect()
         }
         Kind::Context => Vec::new(),
         Kind::Agent => {

@@ -4,7 +4,11 @@ use multiflexi_proto::v1::{Attempt, GetJobRequest, Job, StreamSummary};
 use serde_json::{Value, json};
 
 use crate::{
-    commands::{resource::given, variables},
+    commands::{
+        actions::{performed_header, performed_row, performed_value},
+        resource::given,
+        variables,
+    },
     connect::Server,
     failure::Failure,
     output::{Output, json},
@@ -94,6 +98,7 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
     let job = given(answer.job)?;
     let mut value = job_value(&job);
     value["attempts"] = answer.attempts.iter().map(attempt_value).collect();
+    value["actions"] = answer.actions.iter().map(performed_value).collect();
     let fields = [
         ("id", job.id.to_string()),
         ("state", job.state().name().to_owned()),
@@ -132,6 +137,11 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
             "LEFTOVERS",
         ];
         output.part(&header, answer.attempts.iter().map(attempt_row).collect())?;
+    }
+    if output.is_chatty() && !answer.actions.is_empty() {
+        crate::output::print("\n")?;
+        let rows = answer.actions.iter().map(performed_row).collect();
+        output.part(&performed_header(), rows)?;
     }
     Ok(())
 }

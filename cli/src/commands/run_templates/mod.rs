@@ -1,5 +1,5 @@
 //! `runtemplate:list`, `runtemplate:show`, `runtemplate:create`, `runtemplate:update`,
-//! `runtemplate:delete`.
+//! `runtemplate:delete`, `runtemplate:enable`, `runtemplate:disable`.
 
 mod runs;
 mod settings;
@@ -54,6 +54,7 @@ fn value(template: &RunTemplate) -> Value {
             "count": keep.count,
             "bytes": keep.bytes,
         })),
+        "active": template.active,
         "runs": runs::value(template),
         "created": json::time(template.created.as_ref()),
     })
@@ -103,6 +104,10 @@ fn retries(retry: Option<&RetryPolicy>) -> String {
     }
 }
 
+fn yes_or_no(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
 /// `runtemplate:list`.
 #[derive(Debug, Args)]
 pub struct List {
@@ -141,6 +146,7 @@ impl List {
                     template.name,
                     template.application_name,
                     template.company_name,
+                    yes_or_no(template.active).to_owned(),
                     well.to_string(),
                     not.to_string(),
                     json::local(template.created.as_ref()),
@@ -150,7 +156,7 @@ impl List {
             Ok(())
         })
         .await?;
-        let header = ["ID", "NAME", "APPLICATION", "COMPANY", "OK", "NOT OK", "CREATED"];
+        let header = ["ID", "NAME", "APPLICATION", "COMPANY", "ACTIVE", "OK", "NOT OK", "CREATED"];
         output.list("run_templates", &header, list)
     }
 }
@@ -178,6 +184,7 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("priority", template.priority.to_string()),
         ("jobs at once", limit(template.max_running)),
         ("kept", kept(template.keep.as_ref())),
+        ("active", yes_or_no(template.active).to_owned()),
         ("runs", runs::text(&template)),
         ("last ended", json::local(template.runs.unwrap_or_default().last_ended.as_ref())),
         ("created", json::local(template.created.as_ref())),
@@ -266,10 +273,25 @@ impl Update {
             priority: given.priority,
             max_running: given.max_running,
             keep: given.keep,
+            active: None,
         };
         let answer = server.run_templates().update_run_template(request).await?;
         output.done_to("changed", answer.into_inner().run_template, value)
     }
+}
+
+/// Lets jobs be made of a run template, or no more.
+pub async fn activate(
+    server: &Server,
+    output: Output,
+    run_template_id: i64,
+    active: bool,
+) -> Result<(), Failure> {
+    let active = Some(active);
+    let request = UpdateRunTemplateRequest { run_template_id, active, ..Default::default() };
+    let answer = server.run_templates().update_run_template(request).await?;
+    let does = if active == Some(true) { "enabled" } else { "disabled" };
+    output.done_to(does, answer.into_inner().run_template, value)
 }
 
 /// Removes a run template.

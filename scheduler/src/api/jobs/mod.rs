@@ -18,7 +18,7 @@ use multiflexi_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Services, parse};
+use super::{Answers, Services, actions::performed, parse};
 use crate::{
     domain::ids::{AttemptKey, JobId},
     store::{AttemptRow, CancelJob, Cancelled, CreateJobs, JobPage, QueueJob, Start},
@@ -71,7 +71,9 @@ impl JobService for Services {
             job.trouble = trouble;
         }
         let attempts = attempts.into_iter().map(attempt).collect();
-        Ok(Response::new(GetJobResponse { job: Some(job), attempts }))
+        let actions = self.store.actions_of_job(id).await?;
+        let actions = actions.into_iter().map(performed).collect();
+        Ok(Response::new(GetJobResponse { job: Some(job), attempts, actions }))
     }
 
     async fn list_jobs(

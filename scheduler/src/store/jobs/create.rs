@@ -78,7 +78,7 @@ impl Change for CreateJobs {
              SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6, $9, \
              COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held} \
              FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
-             WHERE t.id = $7 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
+             WHERE t.id = $7 AND t.active = 1 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
             turn = admission::turn("o.company_id", "COALESCE($10, o.priority)"),
             limited = admission::limited("$6"),
             held = admission::held("$6", "$11", "$5"),
@@ -137,13 +137,22 @@ async fn environment(tx: &mut Tx<'_>, new: &NewJobs) -> Result<String, StoreErro
 }
 
 async fn why_not_created(tx: &mut Tx<'_>, new: &NewJobs) -> Result<StoreError, StoreError> {
-    let owner: Option<i64> = sqlx::query_scalar("SELECT company_id FROM runtemplate WHERE id = $1")
+    let row = sqlx::query("SELECT company_id, active FROM runtemplate WHERE id = $1")
         .bind(new.run_template.0)
         .fetch_optional(&mut *tx.conn)
         .await?;
-    Ok(match (owner, new.company) {
-        (Some(owner), Some(company)) => StoreError::Invalid(format!(
+    let Some(row) = row else {
+        return Ok(StoreError::NotFound { what: "run template", id: new.run_template.0 });
+    };
+    let (owner, active): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(match new.company {
+        Some(company) if company.0 != owner => StoreError::Invalid(format!(
             "run template {} is for company {owner}, not for company {company}",
+            new.run_template
+        )),
+        _ if active == 0 => StoreError::Refused(format!(
+            "run template {0} is inactive, and no jobs are made of it: runtemplate:enable {0} \
+             makes it active again",
             new.run_template
         )),
         _ => StoreError::NotFound { what: "run template", id: new.run_template.0 },

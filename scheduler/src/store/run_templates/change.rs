@@ -144,6 +144,8 @@ pub struct UpdateRunTemplate {
     pub max_running: Option<Option<u32>>,
     /// How much of its ended jobs is kept.
     pub keep: Option<Keep>,
+    /// Whether jobs can be made of it. Those that are there stay.
+    pub active: Option<bool>,
 }
 
 impl UpdateRunTemplate {
@@ -161,6 +163,7 @@ impl UpdateRunTemplate {
             priority: None,
             max_running: None,
             keep: None,
+            active: None,
         }
     }
 }
@@ -197,6 +200,13 @@ impl Change for UpdateRunTemplate {
              WHERE id = $16",
         );
         bind(query, &settings).bind(id.0).execute(&mut *tx.conn).await?;
+        if let Some(active) = self.active {
+            sqlx::query("UPDATE runtemplate SET active = $1 WHERE id = $2")
+                .bind(i64::from(active))
+                .bind(id.0)
+                .execute(&mut *tx.conn)
+                .await?;
+        }
         let VariableChange { set, unset } = &self.environment;
         let (set, unset) = (variables::declare(set, &before.definition), unset.clone());
         variables::change(tx, &RUN_TEMPLATE, id.0, &VariableChange { set, unset }).await?;

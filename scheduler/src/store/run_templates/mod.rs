@@ -51,6 +51,8 @@ pub struct RunTemplateRow {
     pub created: i64,
     /// What became of its jobs.
     pub runs: Runs,
+    /// Whether jobs can be made of it.
+    pub active: bool,
 }
 
 const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug, \
@@ -58,7 +60,7 @@ const COLUMNS: &str = "SELECT t.id, t.name, t.app_id, a.name, a.revision, c.slug
      t.max_attempts, t.retry_on, t.retry_backoff, t.retry_min_gap_ms, t.retry_max_gap_ms, \
      t.overflow, t.priority, t.max_running, t.keep_age_ms, t.keep_count, t.keep_bytes, \
      t.successfull_jobs_count, t.failed_jobs_count, t.cancelled_jobs_count, \
-     t.timed_out_jobs_count, t.lost_jobs_count, t.last_ended \
+     t.timed_out_jobs_count, t.lost_jobs_count, t.last_ended, t.active \
      FROM runtemplate t JOIN apps a ON a.id = t.app_id JOIN company c ON c.id = t.company_id";
 
 /// Causes of retries, from a JSON array of their names.
@@ -111,7 +113,8 @@ fn template(row: &AnyRow, definitions: &ById<Definition>) -> Result<RunTemplateR
         lost: row.try_get(27)?,
         last_ended: row.try_get(28)?,
     };
-    Ok(RunTemplateRow { template, created: row.try_get(10)?, runs })
+    let active = row.try_get::<i64, _>(29)? != 0;
+    Ok(RunTemplateRow { template, created: row.try_get(10)?, runs, active })
 }
 
 /// The run templates with these ids (a JSON array of one-element arrays), with

@@ -44,7 +44,7 @@ impl Change for CancelJob {
         let to = Transition::CancelWaiting.to();
         let sql = format!(
             "UPDATE job SET state = '{to}', ended = $1, held = NULL, {LEAVES_LIMITS} \
-             WHERE id = $2 AND state IN {} RETURNING id, attempt, fence, runtemplate_id",
+             WHERE id = $2 AND state IN {} RETURNING id, attempt, fence, runtemplate_id, retries",
             list(Transition::CancelWaiting.from())
         );
         let ended = sqlx::query(AssertSqlSafe(sql))
@@ -54,7 +54,10 @@ impl Change for CancelJob {
             .await?;
         if let Some(row) = ended {
             let key = key(&row)?;
-            tx.ends.push(End { template: row.try_get(3)?, state: to });
+            // An attempt that was to be retried is the last one now.
+            let ran = row.try_get::<i64, _>(4)? > 0;
+            let ran = ran.then_some((key.job.0, key.number));
+            tx.ends.push(End { template: row.try_get(3)?, state: to, ran });
             self.record(tx, 0, "while it waited").await?;
             let sql = format!(
                 "UPDATE attempt SET state = '{to}', ended = $1 \

@@ -75,7 +75,8 @@ impl Change for Claim {
         self.insert_attempts(tx, &attempts).await?;
         for (key, template, trouble) in troubles {
             fail(tx, key, trouble).await?;
-            tx.ends.push(End { template: template.0, state: Outcome::Failed.state() });
+            let ran = Some((key.job.0, key.number));
+            tx.ends.push(End { template: template.0, state: Outcome::Failed.state(), ran });
             claimed.failed.push(key);
         }
         admission::admit_beside(tx, &claimed.failed).await?;

@@ -116,7 +116,8 @@ pub(super) async fn end(
     for row in &won {
         let (template, state) = (row.try_get(5)?, jobs::state(row, 6)?);
         if state.is_terminal() {
-            tx.ends.push(End { template, state });
+            let AttemptKey { job, number, .. } = key(row)?;
+            tx.ends.push(End { template, state, ran: Some((job.0, number)) });
         }
         if row.try_get::<i64, _>(3)? > 0 {
             companies.insert(row.try_get(4)?);

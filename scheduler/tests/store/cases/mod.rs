@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+pub mod actions;
 pub mod attempts;
 pub mod catalogue;
 pub mod contents;

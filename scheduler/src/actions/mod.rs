@@ -1,0 +1,185 @@
+//! Actions: what follows when a job has ended. The transaction that ends the job puts them
+//! into the outbox; the [`performer`] takes them from there, one after the other for each
+//! job, and records what came of each.
+//!
+//! A kind of action is an [`Action`] in the [`Registry`]: how it is called, which fields it
+//! takes, and what it does. What it does to our own database it only says
+//! ([`Effect`]): that is made in the transaction that records it, and so happens once.
+
+mod fields;
+mod launch_job;
+mod performer;
+mod reschedule;
+mod sleep;
+mod stop;
+
+use std::{fmt::Debug, pin::Pin, sync::Arc};
+
+use tokio::time::Instant;
+
+use crate::{
+    domain::{
+        environment::Variables,
+        ids::{JobId, RunTemplateId},
+        retry::RetryPolicy,
+    },
+    store::Effect,
+};
+
+pub use fields::{Field, SettingError, Settings, Takes};
+pub use performer::{Actions, Launched};
+
+/// A job that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedJob {
+    /// The job.
+    pub id: JobId,
+    /// Its last attempt.
+    pub attempt: i32,
+    /// Its run template.
+    pub run_template: RunTemplateId,
+}
+
+/// Why an action cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Why, as a sentence.
+    pub reason: String,
+    /// It may be possible later.
+    pub again: bool,
+}
+
+/// What an action comes to.
+pub type Performing<'a> = Pin<Box<dyn Future<Output = Result<Effect, Failed>> + Send + 'a>>;
+
+/// A kind of action.
+pub trait Action: Debug + Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// What it does, as a sentence for people.
+    fn about(&self) -> &'static str;
+
+    /// What it can be told.
+    fn fields(&self) -> &'static [Field];
+
+    /// The run template that it makes jobs of, if it is another than that of the job which
+    /// has ended.
+    fn leads_to(&self, _settings: &Settings) -> Option<RunTemplateId> {
+        None
+    }
+
+    /// How often it is tried, and after which pauses, if it can be tried again.
+    fn retry(&self) -> RetryPolicy {
+        RetryPolicy::default()
+    }
+
+    /// Does it, until `deadline` at most: after that nobody waits for it any more.
+    fn perform<'a>(
+        &'a self,
+        settings: &'a Settings,
+        ended: &'a EndedJob,
+        deadline: Instant,
+    ) -> Performing<'a>;
+}
+
+/// A kind that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no kind of action: take {known}")]
+pub struct UnknownKind {
+    name: String,
+    known: String,
+}
+
+/// The kinds of actions that there are.
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<[Box<dyn Action>]>);
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::of(vec![
+            Box::new(launch_job::LaunchJob { name: "ChainRuntemplate" }),
+            Box::new(launch_job::LaunchJob { name: "LaunchJob" }),
+            Box::new(reschedule::Reschedule),
+            Box::new(sleep::Sleep),
+            Box::new(stop::Stop),
+        ])
+    }
+}
+
+impl Registry {
+    /// A registry of these kinds.
+    pub fn of(kinds: Vec<Box<dyn Action>>) -> Self {
+        Self(kinds.into())
+    }
+
+    /// All kinds, by name.
+    pub fn kinds(&self) -> impl Iterator<Item = &dyn Action> {
+        self.0.iter().map(Box::as_ref)
+    }
+
+    /// The kind of this name, in whatever case.
+    pub fn find(&self, name: &str) -> Result<&dyn Action, UnknownKind> {
+        let found = self.kinds().find(|kind| kind.name().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self.kinds().map(Action::name).collect();
+            UnknownKind { name: name.chars().take(40).collect(), known: known.join(", ") }
+        })
+    }
+}
+
+impl dyn Action + '_ {
+    /// Reads what it is told.
+    pub fn read(&self, given: &Variables) -> Result<Settings, SettingError> {
+        fields::read(self.name(), self.fields(), given)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(pairs: &[(&str, &str)]) -> Variables {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn refused(kind: &str, pairs: &[(&str, &str)]) -> String {
+        let registry = Registry::default();
+        registry.find(kind).unwrap().read(&given(pairs)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        let registry = Registry::default();
+        assert_eq!(registry.find("launchjob").unwrap().name(), "LaunchJob");
+        let unknown = registry.find("Lunch").unwrap_err().to_string();
+        assert!(unknown.contains("\"Lunch\"") && unknown.contains("Reschedule"), "{unknown}");
+    }
+
+    #[test]
+    fn what_a_kind_cannot_take_is_refused_by_field_and_value() {
+        let said = refused("Reschedule", &[("delay", "soon")]);
+        assert!(said.contains("delay") && said.contains("\"soon\""), "{said}");
+        assert!(refused("Reschedule", &[("delay", "-1")]).contains("\"-1\""));
+        let said = refused("LaunchJob", &[]);
+        assert!(said.contains("run_template_id") && said.contains("LaunchJob"), "{said}");
+        assert!(refused("LaunchJob", &[("run_template_id", "0")]).contains("\"0\""));
+        let said = refused("Sleep", &[("secs", "1")]);
+        assert!(said.contains("\"secs\"") && said.contains("seconds"), "{said}");
+        assert!(refused("Stop", &[("now", "1")]).contains("takes no settings"));
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_default() {
+        let registry = Registry::default();
+        let read = |kind: &str, pairs: &[(&str, &str)]| {
+            registry.find(kind).unwrap().read(&given(pairs)).unwrap()
+        };
+        assert_eq!(read("Reschedule", &[]).number("delay"), 3600);
+        assert_eq!(read("Sleep", &[]).number("seconds"), 60);
+        assert_eq!(read("Sleep", &[("seconds", "5")]).number("seconds"), 5);
+        let chained = read("ChainRuntemplate", &[("run_template_id", "7")]);
+        let kind = registry.find("ChainRuntemplate").unwrap();
+        assert_eq!(kind.leads_to(&chained), Some(RunTemplateId(7)));
+    }
+}

@@ -1,0 +1,41 @@
+//! `Reschedule`: a job of the same run template, later.
+
+use std::{future::ready, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Action, EndedJob, Field, Performing, Settings, Takes};
+use crate::store::Effect;
+
+/// Queues the run template's next job.
+#[derive(Debug)]
+pub(super) struct Reschedule;
+
+impl Action for Reschedule {
+    fn name(&self) -> &'static str {
+        "Reschedule"
+    }
+
+    fn about(&self) -> &'static str {
+        "queues another job of the same run template, for later"
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        &[Field {
+            name: "delay",
+            about: "how many seconds later it is run",
+            takes: Takes::Seconds,
+            default: Some("3600"),
+        }]
+    }
+
+    fn perform<'a>(
+        &'a self,
+        settings: &'a Settings,
+        ended: &'a EndedJob,
+        _: Instant,
+    ) -> Performing<'a> {
+        let delay = Duration::from_secs(settings.number("delay").unsigned_abs());
+        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay))))
+    }
+}

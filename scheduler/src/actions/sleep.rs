@@ -1,0 +1,42 @@
+//! `Sleep`: the job's next action waits. Nothing is held meanwhile: the next one has its
+//! time in the outbox.
+
+use std::{future::ready, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Action, EndedJob, Field, Performing, Settings, Takes};
+use crate::store::Effect;
+
+/// Lets the next action wait.
+#[derive(Debug)]
+pub(super) struct Sleep;
+
+impl Action for Sleep {
+    fn name(&self) -> &'static str {
+        "Sleep"
+    }
+
+    fn about(&self) -> &'static str {
+        "lets the next action of the job wait"
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        &[Field {
+            name: "seconds",
+            about: "how many seconds it waits",
+            takes: Takes::Seconds,
+            default: Some("60"),
+        }]
+    }
+
+    fn perform<'a>(
+        &'a self,
+        settings: &'a Settings,
+        _: &'a EndedJob,
+        _: Instant,
+    ) -> Performing<'a> {
+        let time = Duration::from_secs(settings.number("seconds").unsigned_abs());
+        Box::pin(ready(Ok(Effect::Wait(time))))
+    }
+}

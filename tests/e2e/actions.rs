@@ -1,0 +1,163 @@
+//! Actions: what follows the ends of jobs.
+
+use std::fs;
+
+use multiflexi_fixture::{Answer, Stack, eventually};
+use serde_json::Value;
+
+/// Gives a run template an action; `set` are its settings.
+fn create(stack: &Stack, template: i64, kind: &str, on: &str, set: &[&str]) -> Answer {
+    let template = template.to_string();
+    let words = ["action:create", "--template", &template, "--kind", kind, "--on", on, "-q"];
+    let set = set.iter().flat_map(|setting| ["--set", *setting]);
+    stack.cli.run(words.into_iter().chain(set))
+}
+
+fn action(stack: &Stack, template: i64, kind: &str, on: &str, set: &[&str]) -> String {
+    let created = create(stack, template, kind, on, set);
+    assert_eq!(created.code, 0, "{}", created.stderr);
+    created.text().trim().to_owned()
+}
+
+/// What follows the end of a job, once all of it is done.
+fn followed(stack: &Stack, job: i64) -> Vec<Value> {
+    eventually("all that follows is done", || {
+        let actions = stack.show(job)["actions"].as_array().unwrap().clone();
+        actions.iter().all(|action| action["ended"].is_string()).then_some(actions)
+    })
+}
+
+fn jobs_of(stack: &Stack, template: i64) -> Vec<Value> {
+    let listed = stack.cli.json(["job:list", "--template", &template.to_string(), "--all"]);
+    listed["jobs"].as_array().unwrap().clone()
+}
+
+#[test]
+fn an_end_is_followed_by_its_actions_in_their_order_and_each_is_on_record() {
+    let stack = Stack::start();
+    let next = stack.script("echo next", &[]);
+    let template = stack.script("exit $CODE", &["--env", "CODE=0"]);
+    let launch = format!("run_template_id={next}");
+    action(&stack, template, "Sleep", "success", &["seconds=0"]);
+    action(&stack, template, "launchjob", "success", &[&launch]);
+    action(&stack, template, "Reschedule", "fail", &["delay=7200"]);
+    let stop = action(&stack, template, "Stop", "fail", &[]);
+
+    let well = stack.queued(template);
+    stack.ended(well);
+    let done = followed(&stack, well);
+    let kinds: Vec<&str> = done.iter().filter_map(|action| action["kind"].as_str()).collect();
+    assert_eq!(kinds, ["Sleep", "LaunchJob"]);
+    assert!(done.iter().all(|action| action["state"] == "succeeded"), "{done:?}");
+    let launched = jobs_of(&stack, next)[0]["id"].as_i64().unwrap();
+    assert_eq!(done[1]["outcome"], format!("launched job {launched}"));
+    assert_eq!(stack.ended(launched)["state"], "succeeded");
+    let why = stack.cli.run(["job:why", &launched.to_string()]).text();
+    assert!(why.contains(&format!("of job {well}")), "{why}");
+
+    let id = template.to_string();
+    let waiting = stack.job(template);
+    let words = ["job:create", "--template", &id, "--env", "CODE=3", "--queue"];
+    let badly = stack.cli.create(words);
+    stack.ended(badly);
+    let done = followed(&stack, badly);
+    assert_eq!(done.len(), 2, "{done:?}");
+    let later = jobs_of(&stack, template)[0].clone();
+    assert!(later["state"] == "queued" && later["not_before"].is_string(), "{later}");
+    assert_eq!(done[1]["action_id"].to_string(), stop);
+    assert_eq!(stack.cli.json(["runtemplate:show", &id])["active"], false);
+
+    let listed = stack.cli.json(["action:list", "--job", &badly.to_string()]);
+    assert_eq!(listed["actions"].as_array().unwrap().len(), 2);
+    let shown = stack.cli.run(["job:show", &badly.to_string()]).text();
+    assert!(shown.contains("Reschedule") && shown.contains("is inactive"), "{shown}");
+    let refused = stack.cli.run(["job:create", "--template", &id]);
+    assert!(refused.code == 77 && refused.stderr.contains("is inactive"), "{}", refused.stderr);
+    let run = stack.cli.run(["job:run", &waiting.to_string()]);
+    assert_eq!(run.code, 0, "one that is there can be run: {}", run.stderr);
+    stack.cli.json(["runtemplate:enable", &id]);
+    stack.job(template);
+    stack.cli.json(["job:delete", &badly.to_string()]);
+    let failed = stack.cli.json(["action:list", "--state", "succeeded", "--all"]);
+    let of_jobs = failed["actions"].as_array().unwrap().iter();
+    assert!(of_jobs.clone().count() > 0 && of_jobs.clone().all(|one| one["job_id"] != badly));
+}
+
+#[test]
+fn actions_are_changed_and_deleted_and_what_cannot_be_is_said() {
+    let stack = Stack::start();
+    let (one, two) = (stack.script("true", &[]), stack.script("true", &[]));
+    let said = |kind: &str, on: &str, set: &[&str]| {
+        let refused = create(&stack, one, kind, on, set);
+        assert_ne!(refused.code, 0);
+        refused.stderr
+    };
+    assert!(said("Lunch", "always", &[]).contains("ChainRuntemplate, LaunchJob"));
+    let soon = said("Reschedule", "fail", &["delay=soon"]);
+    assert!(soon.contains("delay of Reschedule is \"soon\""), "{soon}");
+    assert!(said("LaunchJob", "success", &[]).contains("run_template_id is missing"));
+    let kinds = stack.cli.json(["action:kinds"]);
+    let names: Vec<&str> =
+        kinds["kinds"].as_array().unwrap().iter().filter_map(|k| k["name"].as_str()).collect();
+    assert_eq!(names, ["ChainRuntemplate", "LaunchJob", "Reschedule", "Sleep", "Stop"]);
+
+    let to_two = format!("run_template_id={two}");
+    let to_one = format!("run_template_id={one}");
+    let id = action(&stack, one, "ChainRuntemplate", "success", &[&to_two]);
+    let back = create(&stack, two, "LaunchJob", "always", &[&to_one]);
+    assert_eq!(back.code, 65, "{}", back.stderr);
+    assert!(back.stderr.contains(&format!("({one} launches {two})")), "{}", back.stderr);
+    let itself = said("LaunchJob", "success", &[&to_one]);
+    assert!(itself.contains("itself for ever"), "{itself}");
+
+    let changed = stack.cli.json(["action:update", &id, "--on", "always", "--position", "9"]);
+    assert!(changed["on"] == "always" && changed["position"] == 9, "{changed}");
+    assert_eq!(changed["settings"]["run_template_id"], two.to_string());
+    let wrong = stack.cli.run(["action:update", &id, "--unset", "run_template_id"]);
+    assert!(wrong.code == 65 && wrong.stderr.contains("is missing"), "{}", wrong.stderr);
+    let listed = stack.cli.json(["action:list", "--template", &one.to_string()]);
+    assert_eq!(listed["actions"][0], stack.cli.json(["action:show", &id]));
+    stack.cli.json(["action:delete", &id]);
+    assert_eq!(stack.cli.run(["action:show", &id]).code, 66);
+    action(&stack, two, "LaunchJob", "always", &[&to_one]);
+    stack.cli.json(["runtemplate:delete", &two.to_string()]);
+    assert_eq!(stack.cli.json(["action:list"])["actions"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn each_action_happens_once_though_the_scheduler_is_killed_before_and_while_it_does() {
+    const JOBS: usize = 60;
+    let mut stack = Stack::start();
+    let next = stack.script("exit 0", &[]);
+    let go = stack.folder().join("go");
+    let script = format!("until [ -e '{}' ]; do sleep 0.02; done", go.display());
+    let template = stack.script(&script, &[]);
+    let launch = format!("run_template_id={next}");
+    action(&stack, template, "Sleep", "success", &["seconds=1"]);
+    action(&stack, template, "LaunchJob", "always", &[&launch]);
+    action(&stack, template, "Reschedule", "success", &["delay=7200"]);
+    let id = template.to_string();
+    let created = stack.cli.json(["job:create", "--template", &id, "--count", "60", "--queue"]);
+    let jobs: Vec<i64> =
+        created["job_ids"].as_array().unwrap().iter().filter_map(Value::as_i64).collect();
+    assert_eq!(jobs.len(), JOBS);
+    fs::File::create(go).unwrap();
+    for job in &jobs {
+        stack.ended(*job);
+    }
+    // All have ended, and what follows waits for its time or is under way.
+    stack.scheduler.restart();
+    eventually("some actions were done", || {
+        let done = stack.cli.json(["action:list", "--state", "succeeded", "--all"]);
+        (done["actions"].as_array().unwrap().len() > JOBS).then_some(())
+    });
+    stack.scheduler.restart();
+    for job in &jobs {
+        let done = followed(&stack, *job);
+        assert_eq!(done.len(), 3, "{done:?}");
+        assert!(done.iter().all(|action| action["state"] == "succeeded"), "{done:?}");
+    }
+    stack.scheduler.restart();
+    assert_eq!(jobs_of(&stack, next).len(), JOBS);
+    assert_eq!(jobs_of(&stack, template).len(), 2 * JOBS);
+}
