@@ -4,6 +4,7 @@
 mod config;
 mod effect;
 mod outbox;
+mod record;
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
@@ -19,10 +20,9 @@ use crate::{
 
 pub use config::{CreateAction, DeleteAction, UpdateAction};
 pub use effect::Effect;
-pub use outbox::{
-    ActionFailure, ClaimActions, ClaimedAction, RecordAction, Recorded, ReleaseActions,
-};
+pub use outbox::{ClaimActions, ClaimedAction, ReleaseActions};
 pub(super) use outbox::{Ran, enqueue};
+pub use record::{ActionFailure, RecordAction, Recorded};
 
 /// An action of a run template.
 #[derive(Clone, Debug, PartialEq, Eq)]

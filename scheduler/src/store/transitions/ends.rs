@@ -76,16 +76,16 @@ fn count_sql(dialect: Dialect) -> String {
     let columns = ["k_template", "k_succeeded", "k_failed", "k_cancelled", "k_timed_out", "k_lost"];
     let rows = dialect.rows("$1", &columns.map(|column| (column, Kind::Int)));
     format!(
-        "WITH locked AS (SELECT id FROM runtemplate WHERE id IN (SELECT r.k_template FROM {rows}) \
-         ORDER BY id {lock}) \
+        "WITH counted AS (SELECT t.id, r.* FROM {rows} JOIN runtemplate t ON t.id = r.k_template \
+         ORDER BY t.id {lock}) \
          UPDATE runtemplate SET \
-         successfull_jobs_count = successfull_jobs_count + r.k_succeeded, \
-         failed_jobs_count = failed_jobs_count + r.k_failed, \
-         cancelled_jobs_count = cancelled_jobs_count + r.k_cancelled, \
-         timed_out_jobs_count = timed_out_jobs_count + r.k_timed_out, \
-         lost_jobs_count = lost_jobs_count + r.k_lost, \
+         successfull_jobs_count = successfull_jobs_count + counted.k_succeeded, \
+         failed_jobs_count = failed_jobs_count + counted.k_failed, \
+         cancelled_jobs_count = cancelled_jobs_count + counted.k_cancelled, \
+         timed_out_jobs_count = timed_out_jobs_count + counted.k_timed_out, \
+         lost_jobs_count = lost_jobs_count + counted.k_lost, \
          last_ended = CASE WHEN last_ended > $2 THEN last_ended ELSE $2 END \
-         FROM locked, {rows} WHERE runtemplate.id = locked.id AND r.k_template = locked.id \
+         FROM counted WHERE runtemplate.id = counted.id \
          RETURNING runtemplate.id, (SELECT COUNT(*) FROM actionconfig c \
          WHERE c.runtemplate_id = runtemplate.id)",
         lock = dialect.lock_rows(),
