@@ -43,7 +43,7 @@ type Found = (String, String);
 enum Kind {
     Action,
     /// The name of a kind of actions.
-    KindOfAction,
+    SortOfAction,
     Agent,
     Application,
     Artifact,
@@ -80,7 +80,7 @@ impl Kind {
             "credential-type" => Self::CredentialType,
             "type" if command.starts_with("credential:") => Self::CredentialTypeCode,
             "action" => Self::Action,
-            "kind" if command.starts_with("action:") => Self::KindOfAction,
+            "kind" if command.starts_with("action:") => Self::SortOfAction,
             "agent" => Self::Agent,
             _ => return None,
         })
@@ -231,7 +231,7 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
                 .map(|one| (one.id.to_string(), format!("{}, {}", one.kind, one.run_template_name)))
                 .collect()
         }
-        Kind::KindOfAction => {
+        Kind::SortOfAction => {
             let answer = server.actions().list_action_kinds(ListActionKindsRequest {}).await?;
             let found = answer.into_inner().kinds.into_iter();
             found.map(|one| (one.name, one.description)).collect()
