@@ -15,11 +15,11 @@ use multiflexi_proto::v1::VariableFile;
 
 use crate::{
     commands::{
-        actions, agents, applications, artifacts, companies, completion,
-        contexts as contexts_commands, credential_types, credentials, definitions, demo, dev, jobs,
-        man, queue, resource::Delete, retention, run_templates,
+        actions, agents, applications, artifacts, companies, completion, contexts,
+        credential_types, credentials, definitions, demo, dev, jobs, man, queue, resource::Delete,
+        retention, run_templates,
     },
-    contexts, exit_code,
+    exit_code,
     failure::Failure,
     output::{Colours, Format},
 };
@@ -70,7 +70,7 @@ pub struct Global {
 impl Global {
     /// The scheduler that is asked.
     pub fn scheduler(&self) -> Result<String, Failure> {
-        Ok(contexts::choose(self.server.as_deref(), self.context.as_deref())?.server)
+        Ok(crate::contexts::choose(self.server.as_deref(), self.context.as_deref())?.server)
     }
 }
 
@@ -279,16 +279,16 @@ pub enum Command {
     ContextList,
     /// Show a context, or which scheduler commands ask now
     #[command(name = "context:show", visible_alias = "context:get")]
-    ContextShow(contexts_commands::Show),
+    ContextShow(contexts::Show),
     /// Create a context for the scheduler that --server names, or change it
     #[command(name = "context:set")]
-    ContextSet(contexts_commands::ByName),
+    ContextSet(contexts::ByName),
     /// Make a context the one in use: commands ask its scheduler from now on
     #[command(name = "context:use")]
-    ContextUse(contexts_commands::ByName),
+    ContextUse(contexts::ByName),
     /// Delete a context
     #[command(name = "context:delete")]
-    ContextDelete(contexts_commands::ByName),
+    ContextDelete(contexts::ByName),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Print all commands with their arguments as JSON

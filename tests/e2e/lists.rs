@@ -132,6 +132,8 @@ fn a_page_token_is_good_for_its_own_list_only() {
         let other = stack.cli.run(next.iter().chain(&filter));
         assert_eq!(other.code, 65, "{list}: {}", other.stderr);
         assert!(other.stderr.contains("another list"), "{list}: {}", other.stderr);
+        let elsewhere = stack.cli.run(["application:list", "--page-token", token]);
+        assert_eq!(elsewhere.code, 65, "{list}: {}", elsewhere.stderr);
         let foreign = stack.cli.run([list, "--page-token", "nonsense"]);
         assert!(foreign.code == 65 && foreign.stderr.contains("\"nonsense\""));
         let order = stack.cli.run([list, "--order", "colour"]);

@@ -116,7 +116,7 @@ impl ApplicationService for Services {
         let mut request = request.into_inner();
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list(&request, size, &token)?;
+        let (list, page) = parse::list("application", &request, size, &token)?;
         let filter = ApplicationFilter {
             sort: parse::sort(&request.order_by, &Order::ALL, Sort::default())?,
             name: request.name,

@@ -82,7 +82,7 @@ impl CompanyService for Services {
         let mut request = request.into_inner();
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list(&request, size, &token)?;
+        let (list, page) = parse::list("company", &request, size, &token)?;
         let sort = parse::sort(&request.order_by, &Order::ALL, Sort::default())?;
         let filter = CompanyFilter { name: request.name, sort };
         let found = self.store.companies(&filter, &page).await?;

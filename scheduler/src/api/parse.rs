@@ -67,18 +67,20 @@ pub(super) fn requested_by(value: String) -> Result<String, Status> {
     Ok(value)
 }
 
-/// The list that a request asks for: what is left of the request without the page.
-pub(super) fn list_id(request: &impl prost::Message) -> ListId {
-    ListId::of(&request.encode_to_vec())
+/// The list of a `what` that a request asks for: what is left of the request without the
+/// page.
+pub(super) fn list_id(what: &str, request: &impl prost::Message) -> ListId {
+    ListId::of(what, &request.encode_to_vec())
 }
 
 /// The same, with the page of it.
 pub(super) fn list(
+    what: &str,
     request: &impl prost::Message,
     page_size: i32,
     token: &str,
 ) -> Result<(ListId, ListPage), StoreError> {
-    let list = list_id(request);
+    let list = list_id(what, request);
     Ok((list, ListPage::parse(page_size, list.open(token)?)?))
 }
 

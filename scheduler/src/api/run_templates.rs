@@ -218,7 +218,7 @@ impl RunTemplateService for Services {
         let mut request = request.into_inner();
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list(&request, size, &token)?;
+        let (list, page) = parse::list("run template", &request, size, &token)?;
         let company = parse::optional_id("company_id", "company", request.company_id)?;
         let application =
             parse::optional_id("application_id", "application", request.application_id)?;

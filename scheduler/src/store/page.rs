@@ -47,9 +47,10 @@ impl Page {
 pub struct ListId(u32);
 
 impl ListId {
-    /// The list that a request asks for; its message without size and token of the page.
-    pub fn of(request: &[u8]) -> Self {
-        Self(crc32fast::hash(request))
+    /// The list of a `what` that a request asks for: its message without size and token of
+    /// the page.
+    pub fn of(what: &str, request: &[u8]) -> Self {
+        Self(crc32fast::hash(&[what.as_bytes(), request].join(&0)))
     }
 
     /// The token that goes out.
@@ -98,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_own_list_only() {
-        let (list, other) = (ListId::of(b"a"), ListId::of(b"b"));
+        let (list, other) = (ListId::of("job", b"a"), ListId::of("job", b"b"));
+        assert_ne!(ListId::of("job", b""), ListId::of("company", b""));
         let token = list.seal("7.-1");
         assert_eq!(list.open(&token).unwrap(), "7.-1");
         assert!(other.open(&token).unwrap_err().to_string().contains("another list"));

@@ -83,7 +83,7 @@ impl JobService for Services {
         let mut request = request.into_inner();
         let token = std::mem::take(&mut request.page_token);
         let size = std::mem::take(&mut request.page_size);
-        let list = parse::list_id(&request);
+        let list = parse::list_id("job", &request);
         let page = JobPage::parse(size, list.open(&token)?)?;
         let filter = self.filter(&request).await?;
         let rows = self.store.jobs(&filter, page).await?;
