@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::store::{SealDeclared, Sealing as Step, Store, StoreError};
+use crate::store::{Erased, SealDeclared, Sealing as Step, Store, StoreError};
 
 /// When it fails it is tried again after this time.
 const RETRY: Duration = Duration::from_secs(30);
@@ -47,7 +47,8 @@ impl Sealing {
     async fn run(self, store: Store) {
         loop {
             let pause = match self.seal(&store).await {
-                Ok(()) => Duration::MAX,
+                Ok(true) => Duration::MAX,
+                Ok(false) => RETRY,
                 Err(error) => {
                     tracing::error!(%error, "values that are secret now cannot be sealed; trying on");
                     RETRY
@@ -61,18 +62,22 @@ impl Sealing {
         }
     }
 
-    async fn seal(&self, store: &Store) -> Result<(), StoreError> {
+    /// Seals all that is to be sealed; false if its traces are still in the database's files.
+    async fn seal(&self, store: &Store) -> Result<bool, StoreError> {
         while !self.stop.is_cancelled() {
             match store.change(SealDeclared).await? {
                 Step::Nothing => break,
                 Step::More => {}
                 Step::Whole(sealed) => {
                     let erased = store.erase_deleted().await?;
+                    if erased == Erased::Busy {
+                        return Ok(false);
+                    }
                     store.change(sealed).await?;
-                    tracing::info!(erased, "what an application has declared secret is sealed");
+                    tracing::info!(?erased, "what an application has declared secret is sealed");
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }

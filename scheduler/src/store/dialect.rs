@@ -199,12 +199,22 @@ impl Dialect {
 /// a second.
 const SMALL: i64 = 128 * 1024 * 1024;
 
-/// Takes what was deleted or overwritten out of the database's files; false if some of it
-/// may still be there.
+/// How much of what was deleted or overwritten has left the database's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// All of it.
+    Whole,
+    /// Some may still be there, until the database's own upkeep or somebody's.
+    Partly,
+    /// Somebody reads what was there before: it has to be tried again.
+    Busy,
+}
+
+/// Takes what was deleted or overwritten out of the database's files.
 pub(super) async fn erase(
     connection: &mut AnyConnection,
     dialect: Dialect,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Erased, sqlx::Error> {
     match dialect {
         Dialect::Sqlite => {
             // What moved from one page to another leaves traces that only a new file is
@@ -218,11 +228,16 @@ pub(super) async fn erase(
                 connection.execute(vacuum).await?;
             }
             // Its log of changes has the pages of before until it is begun anew.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
-            Ok(small)
+            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let busy: i64 = sqlx::query_scalar(truncate).fetch_one(connection).await?;
+            Ok(match (busy, small) {
+                (0, true) => Erased::Whole,
+                (0, false) => Erased::Partly,
+                _ => Erased::Busy,
+            })
         }
         // Its own upkeep does.
-        Dialect::Postgres => Ok(false),
+        Dialect::Postgres => Ok(Erased::Partly),
     }
 }
 

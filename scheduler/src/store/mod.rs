@@ -63,7 +63,7 @@ pub use credentials::{
 };
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, Erased};
 pub use error::StoreError;
 pub use jobs::{
     AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobOrder, JobPage, JobRow,
@@ -164,9 +164,8 @@ impl Store {
         self.writer.submit(change).await
     }
 
-    /// Takes what was deleted or overwritten out of the database's own files; false if some
-    /// of it may still be there.
-    pub async fn erase_deleted(&self) -> Result<bool, StoreError> {
+    /// Takes what was deleted or overwritten out of the database's own files.
+    pub async fn erase_deleted(&self) -> Result<Erased, StoreError> {
         let mut conn = self.readers.acquire().await?;
         Ok(dialect::erase(&mut conn, self.dialect).await?)
     }
