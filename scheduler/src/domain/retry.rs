@@ -214,6 +214,16 @@ mod tests {
         Completion { cause, exit_code, ..Completion::lost(key, 0, String::new()) }
     }
 
+    #[test]
+    fn tries_are_counted_and_the_pause_between_them_grows() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let max_gap = Duration::from_secs(30);
+        let policy = RetryPolicy { max_attempts: 5, max_gap, ..RetryPolicy::default() };
+        let pauses = [1, 2, 3, 4, 5, 6].map(|tries| policy.again(tries, 0));
+        assert_eq!(pauses, [seconds(10), seconds(20), seconds(30), seconds(30), None, None]);
+        assert_eq!(RetryPolicy::default().again(1, 0), None, "one try is all unless it says more");
+    }
+
     fn policy(on: &[&str]) -> RetryPolicy {
         let on = on.iter().map(|cause| cause.parse().unwrap()).collect();
         RetryPolicy { max_attempts: 3, on, ..RetryPolicy::default() }
