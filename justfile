@@ -24,10 +24,11 @@ lint:
 # The store's suite on a PostgreSQL of its own (apt-get install postgresql)
 databases:
     cargo test -p multiflexi-scheduler --test store -- --ignored
+    cargo test -p multiflexi-e2e -- --ignored schedulers::
 
 # Much of everything, on the release build: gigabytes, thousands of jobs, a full disk (as root)
 volume:
-    cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture
+    cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture volume::
 
 # A million random events of the dispatch protocol, simulated
 simulate:
@@ -37,6 +38,7 @@ simulate:
 fault *ARGS:
     cargo run --release -p multiflexi-faults -- random {{ARGS}}
     cargo run --release -p multiflexi-faults -- random --postgres --cycles 200 --longest 10s
+    cargo run --release -p multiflexi-faults -- schedulers
     cargo run --release -p multiflexi-faults -- upload
     cargo run --release -p multiflexi-faults -- outages
 

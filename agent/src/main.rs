@@ -11,14 +11,16 @@ use multiflexi_program::{environment_files, log, memory, say, shutdown};
 #[derive(Debug, Parser)]
 #[command(name = "multiflexi-agent", version, about, after_help = SIGNALS)]
 struct Arguments {
-    /// The scheduler
+    /// The scheduler; several that share one database with commas between
     #[arg(
         long,
         env = "MULTIFLEXI_SERVER",
         default_value = "http://127.0.0.1:7780",
-        value_name = "URL"
+        value_name = "URL,…",
+        value_delimiter = ',',
+        num_args = 1
     )]
-    server: String,
+    server: Vec<String>,
     /// The agent's name, unique among agents [default: the host's]
     #[arg(long, env = "MULTIFLEXI_AGENT_NAME", value_name = "NAME")]
     name: Option<String>,
@@ -129,7 +131,7 @@ fn run() -> anyhow::Result<()> {
     log::start(arguments.log_format, "info");
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let config = Config {
-        server: arguments.server,
+        servers: arguments.server,
         name: arguments.name,
         slots: arguments.slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
         labels: arguments.label.into_iter().collect(),

@@ -44,7 +44,8 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub struct Global {
     /// The scheduler [default: what --context, MULTIFLEXI_SERVER, MULTIFLEXI_CONTEXT or
-    /// context:use names, in this order; else http://127.0.0.1:7780]
+    /// context:use names, in this order; else http://127.0.0.1:7780]. Of several with commas
+    /// between, which share one database, the first that is there is asked
     #[arg(long, value_name = "URL", global = true)]
     pub server: Option<String>,
     /// The scheduler of this context: context:list shows all

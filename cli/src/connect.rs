@@ -31,7 +31,7 @@ const WINDOW: [u32; 2] = [4 * 1024 * 1024, 8 * 1024 * 1024];
 /// A connection to the scheduler.
 #[derive(Clone, Debug)]
 pub struct Server {
-    url: String,
+    urls: String,
     channel: Channel,
 }
 
@@ -47,36 +47,32 @@ macro_rules! client {
 }
 
 impl Server {
-    /// Checks that `url` can be a scheduler's.
-    pub fn endpoint(url: &str) -> Result<Endpoint, Failure> {
-        let invalid = || {
-            Failure::usage(format!("{url:?} is no URL of a scheduler"))
-                .hint("it looks like http://HOST:7780; `multiflexi-cli context:show` tells where it is from")
-        };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| invalid())?;
-        let has_host = endpoint.uri().host().is_some_and(|host| !host.is_empty());
-        if !has_host || endpoint.uri().scheme_str() != Some("http") {
-            return Err(invalid());
-        }
-        Ok(endpoint)
+    /// Checks that these can be schedulers: URLs, with commas between if several share one
+    /// database.
+    pub fn endpoints(urls: &str) -> Result<Vec<Endpoint>, Failure> {
+        urls.split(',').map(endpoint).collect()
     }
 
-    /// Connects to the scheduler at `url`.
-    pub async fn connect(url: &str) -> Result<Self, Failure> {
-        let channel = Self::endpoint(url)?
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .initial_stream_window_size(WINDOW[0])
-            .initial_connection_window_size(WINDOW[1])
-            .connect()
-            .await
-            .map_err(|error| Failure::unreachable(url, &root_cause(&error)))?;
-        Ok(Self { url: url.to_owned(), channel })
+    /// Connects to the first scheduler of `urls` that is there.
+    pub async fn connect(urls: &str) -> Result<Self, Failure> {
+        let mut unreachable = None;
+        for (url, endpoint) in urls.split(',').zip(Self::endpoints(urls)?) {
+            let endpoint = endpoint
+                .connect_timeout(CONNECT)
+                .tcp_nodelay(true)
+                .initial_stream_window_size(WINDOW[0])
+                .initial_connection_window_size(WINDOW[1]);
+            match endpoint.connect().await {
+                Ok(channel) => return Ok(Self { urls: urls.to_owned(), channel }),
+                Err(error) => unreachable = Some(Failure::unreachable(url, &root_cause(&error))),
+            }
+        }
+        Err(unreachable.unwrap_or_else(|| invalid(urls)))
     }
 
     /// Connects again.
     pub async fn reconnect(&self) -> Result<Self, Failure> {
-        Self::connect(&self.url).await
+        Self::connect(&self.urls).await
     }
 
     client!(
@@ -127,6 +123,21 @@ impl Server {
         /// Agents.
         agents: AgentAdminServiceClient
     );
+}
+
+fn invalid(url: &str) -> Failure {
+    Failure::usage(format!("{url:?} is no URL of a scheduler")).hint(
+        "it looks like http://HOST:7780; `multiflexi-cli context:show` tells where it is from",
+    )
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, Failure> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| invalid(url))?;
+    let has_host = endpoint.uri().host().is_some_and(|host| !host.is_empty());
+    if !has_host || endpoint.uri().scheme_str() != Some("http") {
+        return Err(invalid(url));
+    }
+    Ok(endpoint)
 }
 
 /// What is at the bottom of an error: `Connection refused`, not `transport error`.

@@ -22,5 +22,6 @@ mod one_command;
 mod output;
 mod restarts;
 mod retries;
+mod schedulers;
 mod scripts;
 mod volume;

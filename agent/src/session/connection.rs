@@ -74,12 +74,15 @@ type Uploaded = (AttemptKey, Result<Vec<FailedArtifact>, Status>);
 pub(super) struct Connection<'a> {
     config: &'a Config,
     identity: &'a Identity,
+    /// The scheduler's endpoint.
+    server: &'a str,
     client: AgentServiceClient<Channel>,
 }
 
 /// One connection that is open.
 struct Session<'a> {
     config: &'a Config,
+    server: &'a str,
     client: AgentServiceClient<Channel>,
     supervisor: &'a mut SupervisorLink,
     holdings: &'a mut Holdings,
@@ -105,9 +108,10 @@ impl<'a> Connection<'a> {
     pub(super) fn new(
         config: &'a Config,
         identity: &'a Identity,
+        server: &'a str,
         client: AgentServiceClient<Channel>,
     ) -> Self {
-        Self { config, identity, client }
+        Self { config, identity, server, client }
     }
 
     /// Serves until the connection is over. Afterwards `holdings` is what the
@@ -156,6 +160,7 @@ impl<'a> Connection<'a> {
         let (pump, run) = log_pump::pump(self.client.clone(), folder, supervisor.requests());
         let mut session = Session {
             config: self.config,
+            server: self.server,
             client: self.client,
             supervisor,
             holdings,
@@ -194,7 +199,7 @@ impl Session<'_> {
     async fn welcomed(&mut self, welcome: &v1::Welcome, identity: &Identity) -> Interval {
         tracing::info!(
             agent = identity.name,
-            server = self.config.server,
+            server = self.server,
             slots = self.config.slots,
             resumed = welcome.resumed.len(),
             "connected to the scheduler"

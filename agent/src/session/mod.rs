@@ -66,8 +66,9 @@ impl Default for SpoolLimits {
 /// How an agent is configured.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The scheduler's endpoint: `http://127.0.0.1:7780`.
-    pub server: String,
+    /// The endpoints of schedulers that share one database, `http://127.0.0.1:7780`: it is
+    /// connected to any one of them.
+    pub servers: Vec<String>,
     /// The agent's name; the host's if absent.
     pub name: Option<String>,
     /// How many jobs it runs at once.
@@ -115,7 +116,9 @@ pub enum Error {
 /// Runs the session until it has stopped as `asked`. Losing the scheduler is no
 /// error: it is looked for until it is back, and the jobs go on meanwhile.
 pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Error> {
-    let endpoint = endpoint(&config.server)?;
+    let endpoints: Vec<Endpoint> =
+        config.servers.iter().map(|server| endpoint(server)).collect::<Result<_, _>>()?;
+    let mut turn = Turn::new(endpoints.len());
     let identity = Identity::take(&config)?;
     let mut supervisor = SupervisorLink::open(&config).await?;
     let mut holdings = Holdings::default();
@@ -123,9 +126,10 @@ pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Err
     let mut backoff = BACKOFF[0];
     let mut said = false;
     loop {
-        let over = match connect(&endpoint).await {
+        let server = config.servers.get(turn.at).map(String::as_str).unwrap_or_default();
+        let over = match connect(&endpoints[turn.at]).await {
             Ok(client) => {
-                let connection = Connection::new(&config, &identity, client);
+                let connection = Connection::new(&config, &identity, server, client);
                 let begun = Instant::now();
                 let over = connection.serve(&mut supervisor, &mut holdings, &mut stopping).await;
                 if begun.elapsed() > BACKOFF[1] {
@@ -159,22 +163,23 @@ pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Err
             }
             Over::Lost(reason) if said => tracing::debug!(reason, "still no scheduler"),
             Over::Lost(reason) => {
-                tracing::warn!(
-                    server = config.server,
-                    reason,
-                    "no connection to the scheduler; trying on"
-                );
+                tracing::warn!(server, reason, "no connection to the scheduler; trying on");
                 said = true;
             }
             Over::Dropped(reason) => {
                 tracing::warn!(
-                    server = config.server,
+                    server,
                     reason,
                     "the connection to the scheduler is gone; connecting again"
                 );
                 said = false;
                 backoff = BACKOFF[0];
+                turn.begin();
             }
+        }
+        // The others are tried at once: one of them may be there.
+        if !turn.next() {
+            continue;
         }
         let pause = jittered(backoff);
         if !stopping.wait_without_scheduler(pause, &mut supervisor, &mut holdings).await {
@@ -182,6 +187,39 @@ pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Err
             return Ok(());
         }
         backoff = (backoff * 2).min(BACKOFF[1]);
+    }
+}
+
+/// Which of the schedulers is tried next.
+struct Turn {
+    at: usize,
+    /// How many have been tried in this round.
+    tried: usize,
+    all: usize,
+}
+
+impl Turn {
+    /// Agents begin with different ones.
+    fn new(all: usize) -> Self {
+        let random = uuid::Uuid::new_v4().as_u128();
+        let at = usize::try_from(random % all.max(1) as u128).unwrap_or_default();
+        Self { at, tried: 0, all }
+    }
+
+    /// A round begins.
+    fn begin(&mut self) {
+        self.tried = 0;
+    }
+
+    /// Goes on with the next one; true if all have been tried.
+    fn next(&mut self) -> bool {
+        self.at = (self.at + 1) % self.all.max(1);
+        self.tried += 1;
+        let round = self.tried >= self.all;
+        if round {
+            self.tried = 0;
+        }
+        round
     }
 }
 
@@ -244,6 +282,20 @@ mod tests {
         let pauses: Vec<_> = (0..100).map(|_| jittered(pause)).collect();
         assert!(pauses.iter().all(|one| *one >= pause / 2 && *one <= pause));
         assert!(pauses.iter().any(|one| *one != pauses[0]));
+    }
+
+    #[test]
+    fn all_schedulers_are_tried_before_it_pauses() {
+        let mut turn = Turn::new(3);
+        let mut tried = vec![turn.at];
+        assert!(!turn.next());
+        tried.push(turn.at);
+        assert!(!turn.next());
+        tried.push(turn.at);
+        assert!(turn.next());
+        tried.sort_unstable();
+        assert_eq!(tried, [0, 1, 2]);
+        assert!(Turn::new(1).next());
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub fn set(by: &ByName, global: &Global, output: Output) -> Result<(), Failure> 
     let server = global.server.as_deref().ok_or_else(|| {
         Failure::usage(format!("context {name:?} gets no scheduler: add --server URL"))
     })?;
-    Server::endpoint(server)?;
+    Server::endpoints(server)?;
     let mut contexts = Contexts::read()?;
     let does = if contexts.set(name, server)? { "created" } else { "changed" };
     contexts.write()?;

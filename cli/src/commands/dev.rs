@@ -89,7 +89,7 @@ impl Pair {
         let (connected, mut is_connected) = watch::channel(false);
         let program = std::env::current_exe().map_err(|error| internal(&error))?;
         let config = agent::Config {
-            server: url.clone(),
+            servers: vec![url.clone()],
             name: None,
             slots: slots.unwrap_or(u32::try_from(4 * processors).unwrap_or(4)),
             labels: BTreeMap::new(),

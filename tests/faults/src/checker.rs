@@ -4,14 +4,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
-use crate::workload::{LARGE, LINES, Workload};
+use crate::workload::{Size, Workload};
 
 /// What is wrong, counted.
 #[derive(Debug, Default)]
@@ -66,8 +66,8 @@ pub struct Found<'a> {
     pub url: &'a str,
     /// The scheduler's data folder.
     pub data: &'a Path,
-    /// The agent's folder.
-    pub agent: &'a Path,
+    /// The agents' folders.
+    pub agents: &'a [PathBuf],
     /// A supervisor was killed: attempts may be lost, and their jobs tried again.
     pub may_be_lost: bool,
 }
@@ -93,13 +93,16 @@ pub async fn check(found: &Found<'_>, workload: &Workload) -> anyhow::Result<Fin
         findings.lost += usize::try_from(attempts - 1).unwrap_or_default();
         let unknown = ledger.range((*job, attempts + 1)..(*job + 1, 0)).count();
         findings.add("attempts that are not on record", unknown, || format!("job {job}"));
-        output(&mut db, found.data, (*job, attempts), &mut findings).await?;
-        artifacts(&mut db, found.data, (*job, attempts), &mut findings).await?;
+        let (data, size) = (found.data, workload.size);
+        output(&mut db, data, (*job, attempts), size, &mut findings).await?;
+        artifacts(&mut db, data, (*job, attempts), size, &mut findings).await?;
     }
-    let processes = multiflexi_fixture::processes::of_jobs(found.agent);
-    findings.add("processes left behind", processes.len(), || format!("{processes:?}"));
-    let folders = fs::read_dir(found.agent.join("attempts"))?.count();
-    findings.add("attempts left in the spool", folders, String::new);
+    for agent in found.agents {
+        let processes = multiflexi_fixture::processes::of_jobs(agent);
+        findings.add("processes left behind", processes.len(), || format!("{processes:?}"));
+        let folders = fs::read_dir(agent.join("attempts"))?.count();
+        findings.add("attempts left in the spool", folders, String::new);
+    }
     Ok(findings)
 }
 
@@ -154,6 +157,7 @@ async fn output(
     db: &mut AnyConnection,
     data: &Path,
     (job, attempt): (i64, i64),
+    size: Size,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let chunks = sqlx::query(
@@ -190,10 +194,10 @@ async fn output(
         let text = String::from_utf8_lossy(stream);
         let lines: Vec<&str> = text.lines().collect();
         findings.lines += lines.len();
-        let expected: Vec<String> = (1..=LINES).map(|line| format!("{name} {line}")).collect();
+        let expected: Vec<String> = (1..=size.lines).map(|line| format!("{name} {line}")).collect();
         let missing = expected.iter().filter(|line| !lines.contains(&line.as_str())).count();
         findings.add("lines lost", missing, || format!("job {job}, std{name}"));
-        let twice = lines.len().saturating_sub(LINES - missing);
+        let twice = lines.len().saturating_sub(size.lines - missing);
         findings.add("lines twice", twice, || format!("job {job}, std{name}"));
         let disorder = missing == 0 && twice == 0 && lines != expected;
         findings.add("streams in disorder", disorder.into(), || format!("job {job}, std{name}"));
@@ -239,6 +243,7 @@ async fn artifacts(
     db: &mut AnyConnection,
     data: &Path,
     (job, attempt): (i64, i64),
+    size: Size,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let rows = sqlx::query(
@@ -270,7 +275,7 @@ async fn artifacts(
         };
         let right = match name.as_str() {
             "small" => format!("{job}\n").into_bytes(),
-            _ => vec![b'0' + u8::try_from(job % 10).unwrap_or_default(); LARGE],
+            _ => vec![b'0' + u8::try_from(job % 10).unwrap_or_default(); size.large],
         };
         let whole = content == right && row.get::<Option<String>, _>(4) == Some(hex(&right));
         findings.artifacts += usize::from(whole);

@@ -6,6 +6,7 @@ mod fault;
 mod outages;
 mod random;
 mod schedule;
+mod schedulers;
 mod upload;
 mod workload;
 
@@ -18,6 +19,8 @@ use clap::Parser;
 enum Scenario {
     /// Faults at random, from a seed that is printed and replays them
     Random(schedule::Schedule),
+    /// Several schedulers on one PostgreSQL, killed at random
+    Schedulers(schedulers::Schedulers),
     /// A large artifact whose upload is cut five times
     Upload {
         /// Its size
@@ -36,6 +39,7 @@ enum Scenario {
 fn main() -> anyhow::Result<()> {
     match Scenario::parse() {
         Scenario::Random(schedule) => schedule::run(&schedule),
+        Scenario::Schedulers(schedulers) => schedulers::run(&schedulers),
         Scenario::Upload { mib } => upload::run(mib),
         Scenario::Outages { outage } => outages::run(outage),
     }

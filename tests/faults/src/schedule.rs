@@ -14,7 +14,7 @@ use crate::{
     checker::{self, Found},
     fault::{self, Fault, System},
     random::Random,
-    workload::Workload,
+    workload::{Size, Workload},
 };
 
 /// Jobs that may wait or run while faults go on: enough to be hit, few enough to end.
@@ -62,7 +62,7 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     let environment = clocks[1].environment();
     let options = AgentOptions { environment, ..AgentOptions::default() };
     let agent = Agent::start(&agent_folder, &proxy.url(), options);
-    let mut workload = Workload::new(Cli::new(&scheduler.url()), folder.path());
+    let mut workload = Workload::new(Cli::new(&scheduler.url()), folder.path(), Size::LONG);
     let mut system = System { scheduler, agent, proxy, clocks };
     let begun = Instant::now();
     let mut injected = BTreeMap::<&str, u32>::new();
@@ -93,7 +93,8 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
         |database| database.url,
     );
     let may_be_lost = injected.contains_key(Fault::KillSupervisor.kind());
-    let found = Found { url: &url, data: &data, agent: &agent_folder, may_be_lost };
+    let agents = [agent_folder];
+    let found = Found { url: &url, data: &data, agents: &agents, may_be_lost };
     let findings = runtime.block_on(checker::check(&found, &workload))?;
     println!("{} faults in {:.0?}\n{findings}", injected.values().sum::<u32>(), begun.elapsed());
     anyhow::ensure!(findings.is_clean(), "something is wrong; --seed {seed} replays these faults");
@@ -101,7 +102,7 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
 }
 
 /// Waits until every job has ended.
-fn settle(workload: &Workload) -> anyhow::Result<()> {
+pub fn settle(workload: &Workload) -> anyhow::Result<()> {
     let begun = Instant::now();
     while workload.open() > 0 {
         if begun.elapsed() > Duration::from_secs(300) {
@@ -113,7 +114,7 @@ fn settle(workload: &Workload) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fresh_seed() -> u64 {
+pub fn fresh_seed() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::from(since.subsec_nanos()) ^ since.as_secs()
 }

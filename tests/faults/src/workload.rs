@@ -9,16 +9,31 @@ use std::{
 
 use multiflexi_fixture::{Cli, eventually};
 
-/// Lines on each stream.
-pub const LINES: usize = 300;
+/// How much a job does.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Lines on each stream.
+    pub lines: usize,
+    /// Bytes of the large file.
+    pub large: usize,
+    /// It rests after each so many lines.
+    pub rest_after: usize,
+}
 
-/// Bytes of the large file.
-pub const LARGE: usize = 300_000;
+impl Size {
+    /// A job of about a second, which faults hit in all its parts.
+    pub const LONG: Self = Self { lines: 300, large: 300_000, rest_after: 30 };
+
+    /// A job of a few milliseconds, of which there can be many.
+    pub const SHORT: Self = Self { lines: 10, large: 5_000, rest_after: 1000 };
+}
 
 /// The jobs of a run.
 #[derive(Debug)]
 pub struct Workload {
     cli: Cli,
+    /// How much each does.
+    pub size: Size,
     template: String,
     ledger: PathBuf,
     batches: u64,
@@ -28,13 +43,14 @@ pub struct Workload {
 
 impl Workload {
     /// Makes a run template whose jobs keep their ledger in `folder`.
-    pub fn new(cli: Cli, folder: &Path) -> Self {
+    pub fn new(cli: Cli, folder: &Path, size: Size) -> Self {
+        let Size { lines, large, rest_after } = size;
         let ledger = folder.join("ledger");
         let script = format!(
             "echo begin $MULTIFLEXI_JOB_ID $MULTIFLEXI_ATTEMPT >> {ledger}; i=0; \
-             while [ $i -lt {LINES} ]; do i=$((i+1)); echo out $i; echo err $i >&2; \
-             [ $((i % 30)) = 0 ] && sleep 0.1; done; \
-             head -c {LARGE} /dev/zero | tr '\\0' $((MULTIFLEXI_JOB_ID % 10)) > large; \
+             while [ $i -lt {lines} ]; do i=$((i+1)); echo out $i; echo err $i >&2; \
+             [ $((i % {rest_after})) = 0 ] && sleep 0.1; done; \
+             head -c {large} /dev/zero | tr '\\0' $((MULTIFLEXI_JOB_ID % 10)) > large; \
              echo $MULTIFLEXI_JOB_ID > small; \
              echo end $MULTIFLEXI_JOB_ID $MULTIFLEXI_ATTEMPT >> {ledger}",
             ledger = ledger.display()
@@ -51,7 +67,7 @@ impl Workload {
         let retries = ["--max-attempts", "1000", "--retry-on", "lost", "--retry-backoff", "none"];
         let template =
             cli.create(words.into_iter().chain(more).chain(patience).chain(retries)).to_string();
-        Self { cli, template, ledger, batches: 0, jobs: Vec::new() }
+        Self { cli, size, template, ledger, batches: 0, jobs: Vec::new() }
     }
 
     /// Submits `count` jobs once, however often the scheduler is away meanwhile.

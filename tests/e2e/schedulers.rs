@@ -1,0 +1,165 @@
+//! Several schedulers on one PostgreSQL.
+
+use std::path::PathBuf;
+
+use multiflexi_fixture::{
+    Agent, AgentOptions, Cli, Lines, Scheduler, SchedulerOptions, eventually, postgres::Postgres,
+};
+
+/// Schedulers that share a database, and an agent of each.
+struct Group {
+    agents: Vec<Agent>,
+    schedulers: Vec<Scheduler>,
+    // The server goes after those who use it.
+    _postgres: Postgres,
+    folder: tempfile::TempDir,
+}
+
+impl Group {
+    fn start(size: usize) -> Self {
+        let folder = tempfile::Builder::new().prefix("mf-test-").tempdir().unwrap();
+        let mut postgres = Postgres::start();
+        let environment = postgres.database().environment;
+        let data = folder.path().join("data");
+        let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
+        let schedulers: Vec<_> =
+            (0..size).map(|_| Scheduler::start(&data, options.clone())).collect();
+        let mut group = Self { agents: Vec::new(), schedulers, _postgres: postgres, folder };
+        for number in 0..size {
+            let url = group.schedulers[number].url();
+            group.agent(number, &url);
+        }
+        group
+    }
+
+    fn agent(&mut self, number: usize, urls: &str) {
+        let name = format!("agent-{number}");
+        let options = AgentOptions { name, slots: 2, ..AgentOptions::default() };
+        let folder = self.agent_folder(number);
+        self.agents.push(Agent::start(&folder, urls, options));
+    }
+
+    fn agent_folder(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("agent-{number}"))
+    }
+
+    fn urls(&self) -> String {
+        let urls: Vec<String> = self.schedulers.iter().map(Scheduler::url).collect();
+        urls.join(",")
+    }
+
+    fn cli(&self, number: usize) -> Cli {
+        Cli::new(&self.schedulers[number].url())
+    }
+
+    /// A run template of a shell script.
+    fn script(&self, script: &str) -> String {
+        let cli = self.cli(0);
+        let count = cli.json(["application:list"])["applications"].as_array().unwrap().len();
+        let name = format!("app {count}");
+        let words = ["application:create", "--name", &name, "--executable", "sh", "--cmdparams"];
+        let application = cli.create(words.into_iter().chain(["-c {SCRIPT}"])).to_string();
+        let company = match cli.json(["company:list"])["companies"][0]["id"].as_i64() {
+            Some(company) => company,
+            None => cli.create(["company:create", "--name", "Acme"]),
+        };
+        let (company, script) = (company.to_string(), format!("SCRIPT={script}"));
+        let words = ["runtemplate:create", "--name", "t", "--app", &application];
+        let more = ["--company", &company, "--env", &script];
+        cli.create(words.into_iter().chain(more)).to_string()
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn a_job_is_run_followed_and_cancelled_through_any_scheduler() {
+    let group = Group::start(2);
+    let template =
+        group.script("i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo $i; sleep 0.05; done");
+    let expected: String = (1..=20).map(|line| format!("{line}\n")).collect();
+    for number in [0, 1, 0, 1] {
+        let job = group.cli(number).create(["job:create", "--template", &template]).to_string();
+        let answer = group.cli(1 - number).run(["job:run", &job]);
+        assert_eq!((answer.code, answer.text()), (0, expected.clone()), "{}", answer.stderr);
+    }
+    for cli in [group.cli(0), group.cli(1)] {
+        let status = cli.json(["queue:status"]);
+        assert!(status["agents_connected"] == 2 && status["slots_total"] == 4, "{status}");
+    }
+
+    // Live, through whichever scheduler has not the agent.
+    let template = group.script("echo begun; exec sleep 1000");
+    let job = group.cli(0).create(["job:create", "--template", &template, "--queue"]);
+    group.cli(1).wait_for_state(job, "running");
+    let job = job.to_string();
+    let mut followers: Vec<_> =
+        [0, 1].map(|number| group.cli(number).start(["job:logs", &job, "--follow"])).into();
+    for follower in &mut followers {
+        Lines::of(follower.stdout.take().unwrap()).at_least(1);
+    }
+    group.cli(0).json(["job:cancel", &job]);
+    for follower in &mut followers {
+        assert!(follower.wait().unwrap().success());
+    }
+    let template = group.script("exec sleep 1000");
+    for number in [0, 1] {
+        let job = group.cli(0).create(["job:create", "--template", &template, "--queue"]);
+        group.cli(number).wait_for_state(job, "running");
+        let cancelled = group.cli(number).json(["job:cancel", &job.to_string(), "--wait"]);
+        assert_eq!(cancelled["state"], "cancelled");
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn a_job_goes_on_when_its_agent_connects_to_another_scheduler() {
+    let mut group = Group::start(2);
+    group.agents.clear();
+    let urls = group.urls();
+    group.agent(7, &urls);
+    let template = group.script(
+        "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i; sleep 0.1; done; echo $i > file",
+    );
+    let cli = Cli::new(&urls);
+    let job = cli.create(["job:create", "--template", &template]).to_string();
+    let mut follower = cli.start(["job:run", &job]);
+    let seen = Lines::of(follower.stdout.take().unwrap());
+    seen.at_least(5);
+    // Each is killed in turn, and with it the connection of whoever uses it.
+    for number in [0, 1, 0, 1] {
+        group.schedulers[number].restart();
+        seen.at_least(seen.so_far().len() + 5);
+    }
+    assert!(follower.wait().unwrap().success());
+    let expected: Vec<String> = (1..=60).map(|line: u32| line.to_string()).collect();
+    assert_eq!(seen.at_least(60), expected);
+    let shown = cli.json(["job:show", &job]);
+    assert_eq!(shown["attempts"].as_array().unwrap().len(), 1, "{shown}");
+    let artifacts = cli.json(["artifact:list", "--job", &job]);
+    assert_eq!(artifacts["artifacts"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn what_a_killed_scheduler_had_is_looked_after_by_the_others() {
+    let mut group = Group::start(2);
+    let template = group.script("exec sleep 1000");
+    let jobs: Vec<i64> = (0..4)
+        .map(|_| group.cli(0).create(["job:create", "--template", &template, "--queue"]))
+        .collect();
+    for job in &jobs {
+        group.cli(1).wait_for_state(*job, "running");
+    }
+    group.schedulers[0].kill();
+    let cli = group.cli(1);
+    let states = || -> Vec<String> {
+        let state = |job: &i64| cli.json(["job:show", &job.to_string()])["state"].clone();
+        jobs.iter().map(|job| state(job).as_str().unwrap().to_owned()).collect()
+    };
+    eventually("its agent's jobs are unreachable", || {
+        let states = states();
+        let of = |what: &str| states.iter().filter(|state| *state == what).count();
+        (of("unreachable") == 2 && of("running") == 2).then_some(())
+    });
+    assert_eq!(cli.json(["queue:status"])["agents_connected"], 1);
+}
