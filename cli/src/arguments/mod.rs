@@ -1,0 +1,170 @@
+//! The arguments that commands share, and the list of commands.
+
+mod command;
+mod environment;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+
+use crate::{
+    exit_code,
+    failure::Failure,
+    output::{Colours, Format},
+};
+
+pub use command::Command;
+pub use environment::{Environment, Given};
+pub use values::{duration, id, since, time, timestamp, variable};
+
+/// Runs companies' jobs on many hosts, live.
+#[derive(Debug, Parser)]
+#[command(name = "multiflexi-cli", version, about, after_help = exit_code::HELP)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for all commands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The scheduler [default: what --context, MULTIFLEXI_SERVER, MULTIFLEXI_CONTEXT or
+    /// context:use names, in this order; else http://127.0.0.1:7780]. Of several with commas
+    /// between, which share one database, the first that is there is asked
+    #[arg(long, value_name = "URL", global = true)]
+    pub server: Option<String>,
+    /// The scheduler of this context: context:list shows all
+    #[arg(long, value_name = "NAME", global = true)]
+    pub context: Option<String>,
+    /// How results are printed
+    #[arg(short, long, default_value = "text", value_name = "FORMAT", global = true)]
+    pub format: Format,
+    /// Reads variables from this file, besides /etc/multiflexi/.env
+    #[arg(long, value_name = "FILE", global = true)]
+    pub environment: Option<PathBuf>,
+    /// Print ids and nothing else
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print these fields only, in this order, by their names in JSON
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', global = true)]
+    pub fields: Vec<String>,
+    /// When to use colours; NO_COLOR turns them off too
+    #[arg(long, default_value = "auto", value_name = "WHEN", global = true)]
+    pub color: Colours,
+}
+
+impl Global {
+    /// The scheduler that is asked.
+    pub fn scheduler(&self) -> Result<String, Failure> {
+        Ok(crate::contexts::choose(self.server.as_deref(), self.context.as_deref())?.server)
+    }
+}
+
+/// Names one thing.
+#[derive(Debug, Args)]
+pub struct ById {
+    /// Its id
+    #[arg(value_parser = id, required_unless_present = "named", value_name = "ID")]
+    id: Option<i64>,
+    /// Its id, as the PHP MultiFlexi's command line has it
+    #[arg(
+        long = "id",
+        id = "named",
+        value_parser = id,
+        conflicts_with = "id",
+        value_name = "ID",
+        hide = true
+    )]
+    named: Option<i64>,
+}
+
+impl ById {
+    /// The id.
+    pub fn id(&self) -> i64 {
+        self.id.or(self.named).unwrap_or_default()
+    }
+}
+
+/// Which part of a list is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Paging {
+    /// Most rows to show
+    #[arg(
+        long,
+        default_value_t = 50,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..=1000)
+    )]
+    pub limit: i32,
+    /// Goes on where another list ended: its `next_page_token`
+    #[arg(long, default_value = "", value_name = "TOKEN", hide_default_value = true)]
+    pub page_token: String,
+    /// Show all rows
+    #[arg(long, conflicts_with_all = ["limit", "page_token"])]
+    pub all: bool,
+}
+
+/// How a list is sorted, and which part of it is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Sorted {
+    /// What they are sorted by: id, name or created; "id desc" begins with the newest
+    /// [default: id]
+    #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
+    pub order: String,
+    /// Which part.
+    #[command(flatten)]
+    pub paging: Paging,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["multiflexi-cli"].iter().chain(words))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn globals_stand_before_or_after_the_command() {
+        for words in [
+            ["-f", "json", "--server", "http://h:1", "job:show", "5"],
+            ["job:show", "5", "-f", "json", "--server", "http://h:1"],
+        ] {
+            let arguments = parse(&words).unwrap();
+            assert_eq!(arguments.global.server.as_deref(), Some("http://h:1"));
+            assert!(matches!(arguments.global.format, Format::Json));
+            assert!(matches!(arguments.command, Command::JobShow(by) if by.id() == 5));
+        }
+    }
+
+    #[test]
+    fn the_names_of_the_php_command_line_are_taken() {
+        assert!(matches!(parse(&["job:get", "--id", "5"]).unwrap().command,
+            Command::JobShow(by) if by.id() == 5));
+        parse(&["run-template:list"]).unwrap();
+        parse(&["job:create", "--runtemplate_id", "1", "--company_id", "2"]).unwrap();
+        parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"])
+            .unwrap();
+        parse(&["artifact:save", "--id", "1", "--file", "f"]).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for bad in ["0", "-1", "x", "", "1.5", "99999999999999999999"] {
+            assert!(parse(&["job:show", bad]).is_err(), "{bad:?}");
+        }
+        assert!(parse(&["job:show"]).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! How arguments are read: ids, times, durations.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
+
+/// Reads an id.
+pub fn id(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(id) if id > 0 => Ok(id),
+        _ => Err("an id is a whole number from 1 on".to_owned()),
+    }
+}
+
+/// Reads a variable.
+pub fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a variable looks like NAME=VALUE".to_owned()),
+    }
+}
+
+/// Reads a time: RFC 3339, or a local date with or without a time.
+pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let formats =
+        ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+    let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let midnight = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+    local
+        .or_else(midnight)
+        .and_then(|time| Local.from_local_datetime(&time).earliest())
+        .map(|time| time.to_utc())
+        .ok_or_else(|| {
+            "a time looks like 2026-01-31, \"2026-01-31 13:00\" or 2026-01-31T13:00:00Z".to_owned()
+        })
+}
+
+/// Reads a time, or how long ago it was.
+pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(ago) = duration(text) {
+        let then = std::time::SystemTime::now().checked_sub(ago);
+        return then.map(Into::into).ok_or_else(|| "that is too long ago".to_owned());
+    }
+    time(text).map_err(|error| format!("{error}, or 5m (ago)"))
+}
+
+/// A time as the protocol has it.
+pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
+    let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
+    prost_types::Timestamp { seconds: time.timestamp(), nanos }
+}
+
+/// Reads a duration.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration looks like 30s, 5m or 1h 30m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_can_be_said_in_many_ways() {
+        let time = since("2026-01-31T13:00:00Z").unwrap();
+        assert_eq!(time.timestamp(), 1_769_864_400);
+        assert_eq!(since("2026-01-31T14:00:00+01:00").unwrap(), time);
+        assert!(since("2026-01-31").is_ok() && since("2026-01-31 13:00").is_ok());
+        let then = since("5m").unwrap();
+        let ago = Utc::now() - then;
+        assert!((300..310).contains(&ago.num_seconds()), "{ago}");
+        assert!(since("yesterday").is_err());
+    }
+
+    #[test]
+    fn variables_may_hold_anything_after_the_first_equals_sign() {
+        assert_eq!(variable("A=b=c\n"), Ok(("A".to_owned(), "b=c\n".to_owned())));
+        assert_eq!(variable("A="), Ok(("A".to_owned(), String::new())));
+        assert!(variable("A").is_err());
+        assert!(variable("=b").is_err());
+    }
+}
