@@ -176,3 +176,16 @@ fn listening_beyond_this_host_is_warned_about() {
     );
     open.log.find("warning", |line| line.contains(warning).then_some(()));
 }
+
+#[test]
+fn an_executor_that_is_not_there_is_refused_by_name() {
+    let stack = Stack::start();
+    let template = stack.script("echo $MULTIFLEXI_EXECUTOR", &["--executor", "native"]);
+    assert_eq!(stack.cli.json(["runtemplate:show", &template.to_string()])["executor"], "Native");
+    let update = ["runtemplate:update", &template.to_string(), "--executor", "Docker"];
+    let refused = stack.cli.run(update);
+    assert!(refused.code == 65, "{refused:?}");
+    assert!(refused.stderr.contains("there is no executor \"Docker\""), "{refused:?}");
+    let job = stack.job(template).to_string();
+    assert_eq!(stack.cli.run(["job:run", &job]).text(), "Native\n");
+}

@@ -18,7 +18,7 @@ use crate::{
     dispatch::convert,
     domain::{
         ids::{ApplicationId, CompanyId, RunTemplateId},
-        job::Overflow,
+        job::{Executor, Overflow},
         retention::Keep,
         retry::{Backoff, Cause, RetryPolicy},
     },
@@ -41,6 +41,7 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
     let template = row.template;
     v1::RunTemplate {
         missing_credentials: template.missing_credentials(),
+        executor: Executor::Native.to_string(),
         id: template.id.0,
         name: template.name,
         application_id: template.application.0,
@@ -140,7 +141,16 @@ fn overflow(said: i32) -> Result<Overflow, Status> {
     }
 }
 
+/// Refuses what there is no executor for.
+fn check_executor(name: &str) -> Result<(), Status> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    name.parse::<Executor>().map(|_| ()).map_err(|error| invalid("executor", error))
+}
+
 fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status> {
+    check_executor(&request.executor)?;
     let id = parse::id("run_template_id", "run template", request.run_template_id)?;
     let says_overflow = request.overflow != v1::OutputOverflow::Unspecified as i32;
     Ok(UpdateRunTemplate {
@@ -164,6 +174,7 @@ fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status
 }
 
 fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate, Status> {
+    check_executor(&request.executor)?;
     let timeout = parse::duration("timeout", request.timeout.as_ref())?;
     if timeout == Some(Duration::ZERO) {
         return Err(invalid("timeout", "the timeout is 0: leave it out for no limit"));

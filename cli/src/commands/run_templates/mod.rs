@@ -46,6 +46,7 @@ fn value(template: &RunTemplate) -> Value {
             "min_gap_seconds": json::seconds(retry.min_gap.as_ref()),
             "max_gap_seconds": json::seconds(retry.max_gap.as_ref()),
         })),
+        "executor": template.executor,
         "overflow": overflow_name(template.overflow()),
         "priority": template.priority,
         "max_running": template.max_running,
@@ -174,6 +175,7 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("name", template.name.clone()),
         ("application", format!("{} ({})", template.application_name, template.application_id)),
         ("company", format!("{} ({})", template.company_name, template.company_id)),
+        ("executor", template.executor.clone()),
         ("environment", variables::text(&template.environment, &template.files)),
         ("lacks credentials", template.missing_credentials.join(", ")),
         ("timeout", seconds(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
@@ -230,6 +232,7 @@ impl Create {
             priority: given.priority.unwrap_or_default(),
             max_running: given.max_running.filter(|most| *most > 0),
             keep: given.keep,
+            executor: given.executor,
         };
         let answer = server.run_templates().create_run_template(request).await?;
         output.done_to("created", answer.into_inner().run_template, value)
@@ -273,6 +276,7 @@ impl Update {
             priority: given.priority,
             max_running: given.max_running,
             keep: given.keep,
+            executor: given.executor,
             active: None,
         };
         let answer = server.run_templates().update_run_template(request).await?;

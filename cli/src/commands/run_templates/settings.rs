@@ -39,6 +39,9 @@ pub struct Settings {
     max_running: Option<i32>,
     #[command(flatten)]
     kept: Kept,
+    /// What runs its jobs: Native, processes on the agent's host
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    executor: String,
 }
 
 /// Settings as the protocol has them.
@@ -59,6 +62,8 @@ pub struct Given {
     pub max_running: Option<i32>,
     /// What is kept of ended jobs.
     pub keep: Option<v1::Keep>,
+    /// What runs jobs.
+    pub executor: String,
 }
 
 impl Settings {
@@ -73,6 +78,7 @@ impl Settings {
             priority: self.priority,
             max_running: self.max_running,
             keep: self.kept.limits(),
+            executor: self.executor,
         }
     }
 }

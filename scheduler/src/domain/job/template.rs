@@ -79,6 +79,35 @@ pub struct Credential {
     pub given: Given,
 }
 
+/// What runs jobs. The PHP MultiFlexi has others too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Executor {
+    /// A process on the agent's host.
+    #[default]
+    Native,
+}
+
+impl fmt::Display for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Native")
+    }
+}
+
+impl FromStr for Executor {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name.eq_ignore_ascii_case("native") {
+            return Ok(Self::Native);
+        }
+        let name: String = name.chars().take(40).collect();
+        Err(format!(
+            "there is no executor {name:?}: this version runs jobs as processes on the agent's \
+             host, which is called Native"
+        ))
+    }
+}
+
 /// What happens to a job whose output does not fit into the agent's spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Credential, RunBeginError, Template};
+use super::{Credential, Executor, RunBeginError, Template};
 use crate::domain::{
     environment::{self, Given, Layer, Resolved, VariableChange, Variables},
     ids::AttemptKey,
@@ -31,7 +31,7 @@ pub fn environment_of(
     let system = [
         ("MULTIFLEXI_JOB_ID", key.job.to_string()),
         ("MULTIFLEXI_ATTEMPT", key.number.to_string()),
-        ("MULTIFLEXI_EXECUTOR", "Native".to_owned()),
+        ("MULTIFLEXI_EXECUTOR", Executor::Native.to_string()),
         ("MULTIFLEXI_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
         ("MULTIFLEXI_RUNTEMPLATE_ID", template.id.to_string()),
         ("MULTIFLEXI_RUNTEMPLATE_NAME", template.name.clone()),
