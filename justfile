@@ -26,6 +26,10 @@ databases:
     cargo test -p multiflexi-scheduler --test store -- --ignored
     cargo test -p multiflexi-e2e -- --ignored schedulers::
 
+# Logs and artifacts on an S3 server of the tests' own
+objects:
+    cargo test -p multiflexi-e2e -- --ignored object_store::
+
 # Much of everything, on the release build: gigabytes, thousands of jobs, a full disk (as root)
 volume:
     cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture volume::

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use multiflexi_program::log;
 
-use crate::{domain::retention::Keep, store::Location};
+use crate::{domain::retention::Keep, objects::Place, store::Location};
 
 /// The address of a scheduler that was told nothing else.
 pub const LISTEN: &str = "127.0.0.1:7780";
@@ -47,6 +47,12 @@ pub struct Arguments {
     /// arguments of a process can be read by everybody
     #[arg(long, env = "DB_USERNAME", value_name = "NAME")]
     pub db_username: Option<String>,
+    /// Where logs and artifacts are that are too large for the database: a folder,
+    /// s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Credentials and the
+    /// address of a server of your own come from AWS_…, AZURE_… and GOOGLE_… variables
+    /// [default: objects in the data folder]
+    #[arg(long, env = "MULTIFLEXI_OBJECT_STORE", value_name = "URL")]
+    pub object_store: Option<String>,
     /// File of the keys that secrets are sealed with in the database; all schedulers of one
     /// database need the same [default: secrets.keys in the data folder]
     #[arg(long, env = "MULTIFLEXI_KEY_FILE", value_name = "FILE")]
@@ -72,6 +78,35 @@ pub struct Arguments {
     /// How the log on stderr looks
     #[arg(long, env = "MULTIFLEXI_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: log::Format,
+    /// What to do; without it, the scheduler runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does besides running the scheduler.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The object store's contents
+    Objects {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ObjectsCommand,
+    },
+}
+
+/// What can be done with an object store's contents.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ObjectsCommand {
+    /// Copies all logs and artifacts into another store; what is there already stays. Run it
+    /// again when the scheduler has stopped, then start that with the new store
+    Copy {
+        /// The store that has them: a folder or a URL, as for --object-store
+        #[arg(long, value_name = "URL")]
+        from: String,
+        /// The store that gets them
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
 }
 
 /// A scheduler's configuration.
@@ -81,8 +116,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The database.
     pub database: Location,
-    /// Folder for large logs and artifacts.
-    pub objects: PathBuf,
+    /// Where large logs and artifacts are.
+    pub objects: Place,
     /// The file of the keys that secrets are sealed with.
     pub keys: PathBuf,
     /// What is kept of ended jobs where their run template does not say.
@@ -104,7 +139,7 @@ impl Config {
         Self {
             listen,
             database: sqlite(&data_dir.join("multiflexi.db")),
-            objects: data_dir.join("objects"),
+            objects: Place::folder(&data_dir.join("objects")),
             keys: data_dir.join("secrets.keys"),
             keep: Keep::default(),
             advertise: None,
@@ -136,6 +171,9 @@ impl Config {
             bytes: arguments.keep_bytes,
         };
         config.advertise.clone_from(&arguments.advertise);
+        if let Some(url) = &arguments.object_store {
+            config.objects = Place::parse(url).map_err(ConfigError)?;
+        }
         if let Some(file) = &arguments.key_file {
             config.keys.clone_from(file);
         }
@@ -211,6 +249,14 @@ mod tests {
         let socket = ["--db-connection", "pgsql", "--db-host", "/run/postgresql"];
         let url = config(&socket, None).unwrap().database.url;
         assert_eq!(url, "postgres://localhost/multiflexi?host=%2Frun%2Fpostgresql");
+    }
+
+    #[test]
+    fn objects_are_in_the_data_folder_unless_another_place_is_named() {
+        let objects = |words: &[&str]| config(words, None).map(|config| config.objects.to_string());
+        assert_eq!(objects(&["--data-dir", "/d"]).unwrap(), "/d/objects");
+        assert_eq!(objects(&["--object-store", "s3://logs/a"]).unwrap(), "s3://logs/a");
+        assert!(objects(&["--object-store", "s3://me:secret@logs"]).is_err());
     }
 
     #[test]

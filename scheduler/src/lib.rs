@@ -31,7 +31,7 @@ use crate::{
     dispatch::{Dispatch, DispatchSettings},
     events::Events,
     logs::{LogSettings, Logs},
-    objects::{ObjectError, Objects},
+    objects::{IdentityError, ObjectError, Objects},
     peers::Peers,
     removal::Removal,
     sealing::Sealing,
@@ -60,6 +60,9 @@ pub enum Error {
     /// The object store.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// The object store and the database do not belong together.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A folder.
     #[error("the folder {folder} cannot be made: {reason}")]
     Folder {
@@ -116,8 +119,10 @@ impl Scheduler {
             std::fs::create_dir_all(folder)
                 .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
         }
-        let objects = Objects::local(&config.objects)?;
+        let objects = Objects::open(&config.objects)?;
+        objects.attempt().await?;
         let store = Store::open(&config.database, Vault::open(&config.keys)?).await?;
+        objects::settle(&objects, &store).await?;
         let logs = Logs::start(store.clone(), objects.clone(), LogSettings::default());
         let advertised = config.advertise.unwrap_or_else(|| config::url_of(address));
         let peers = Peers::default();
@@ -147,7 +152,12 @@ impl Scheduler {
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
-        tracing::info!(%address, database = config.database.name, "the scheduler is ready");
+        tracing::info!(
+            %address,
+            database = config.database.name,
+            objects = %config.objects,
+            "the scheduler is ready"
+        );
         Ok(Self { services, router, listener, address, deaf })
     }
 

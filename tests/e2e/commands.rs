@@ -237,19 +237,7 @@ fn what_a_run_template_does_not_keep_is_removed_with_all_it_left() {
             stack.ended(job);
         }
     }
-    let objects = || {
-        let mut files = 0;
-        let mut folders = vec![stack.folder().join("data/objects")];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                match entry.file_type().unwrap().is_dir() {
-                    true => folders.push(entry.path()),
-                    false => files += 1,
-                }
-            }
-        }
-        files
-    };
+    let objects = || multiflexi_fixture::objects(&stack.folder().join("data/objects")).len();
     assert_eq!(objects(), 6, "six large files");
     let left = |template: &str| {
         stack.cli.json(["job:list", "--template", template])["jobs"].as_array().unwrap().len()
@@ -262,7 +250,7 @@ fn what_a_run_template_does_not_keep_is_removed_with_all_it_left() {
     assert_eq!(stack.cli.json(["retention:apply"])["jobs"], 0);
 
     // What a kill has left: an object without a row, two days old.
-    let orphan = stack.folder().join("data/objects/logs/99/1/00000000000000000000");
+    let orphan = stack.folder().join("data/objects/logs/99/1/00000000000000000000-6");
     fs::create_dir_all(orphan.parent().unwrap()).unwrap();
     fs::write(&orphan, "orphan").unwrap();
     assert_eq!(stack.cli.json(["retention:apply"])["objects"], 0, "it may get its row yet");

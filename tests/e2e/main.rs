@@ -18,6 +18,7 @@ mod files;
 mod followers;
 mod life;
 mod lists;
+mod object_store;
 mod one_command;
 mod output;
 mod restarts;

@@ -1,7 +1,7 @@
 //! `retention:apply`.
 
 use clap::Args;
-use multiflexi_proto::v1::ApplyRetentionRequest;
+use multiflexi_proto::v1::{ApplyRetentionRequest, ApplyRetentionResponse};
 use serde_json::json;
 
 use super::progress_bar;
@@ -21,15 +21,30 @@ impl Apply {
         let request = ApplyRetentionRequest { dry_run: self.dry_run };
         let mut answers = server.retention().apply_retention(request).await?.into_inner();
         let bar = progress_bar("{spinner} {pos} jobs, {elapsed}");
-        let (mut jobs, mut objects) = (0_i64, 0_i64);
+        let mut last = ApplyRetentionResponse::default();
         while let Some(answer) = answers.message().await? {
-            (jobs, objects) = (answer.jobs, answer.objects);
-            bar.set_position(jobs.unsigned_abs());
+            bar.set_position(answer.jobs.unsigned_abs());
+            last = answer;
         }
         bar.finish_and_clear();
         let what = if self.dry_run { "would be removed" } else { "were removed" };
-        let sentence = format!("{jobs} jobs, and {objects} objects of none, {what}");
-        let value = json!({ "jobs": jobs, "objects": objects, "dry_run": self.dry_run });
+        let ApplyRetentionResponse { jobs, objects, missing_objects, missing_job_ids } = last;
+        let mut sentence = format!("{jobs} jobs, and {objects} objects of none, {what}");
+        if missing_objects > 0 {
+            let of: Vec<String> = missing_job_ids.iter().map(ToString::to_string).collect();
+            sentence = format!(
+                "{sentence}; {missing_objects} objects are lost, of the jobs {}: job:verify says \
+                 what they held",
+                of.join(", ")
+            );
+        }
+        let value = json!({
+            "jobs": jobs,
+            "objects": objects,
+            "missing_objects": missing_objects,
+            "missing_job_ids": missing_job_ids,
+            "dry_run": self.dry_run,
+        });
         output.done(&value, &sentence)
     }
 }

@@ -20,7 +20,12 @@ impl RetentionService for Services {
         let progress = self.removal.apply_retention(self.keep, dry_run);
         let answers = ReceiverStream::new(progress).map(|progress| {
             let progress = progress?;
-            Ok(ApplyRetentionResponse { jobs: progress.jobs, objects: progress.objects })
+            Ok(ApplyRetentionResponse {
+                jobs: progress.jobs,
+                objects: progress.objects,
+                missing_objects: progress.missing,
+                missing_job_ids: progress.missing_of.iter().map(|job| job.0).collect(),
+            })
         });
         Ok(Response::new(Box::pin(answers)))
     }

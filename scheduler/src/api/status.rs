@@ -75,7 +75,11 @@ impl From<ObjectError> for Status {
     fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::Full => full(&error),
-            ObjectError::Open(_) | ObjectError::Failed(_) => internal(&error),
+            ObjectError::Away { .. } | ObjectError::Refused { .. } => {
+                Self::unavailable(error.to_string())
+            }
+            ObjectError::Missing { .. } => Self::data_loss(error.to_string()),
+            ObjectError::Failed { .. } => internal(&error),
         }
     }
 }

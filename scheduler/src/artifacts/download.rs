@@ -1,9 +1,12 @@
 //! Reads an artifact, in pieces and from any byte on, as fast as its reader takes
 //! them and no faster.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use multiflexi_proto::frame::{self, Stream};
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 
 use super::{ArtifactError, Artifacts};
 use crate::{
@@ -69,10 +72,12 @@ impl Artifacts {
             Content::Parts(parts) => parts,
         };
         for part in parts.iter().filter(|part| part.start + part.length > offset) {
-            let content = self.objects.get(&part.object).await?;
-            let skip = index(offset - part.start).min(content.len());
-            if let Reader::Gone = send_all(content.slice(skip..), pieces).await {
-                return Ok(());
+            let skip = u64::try_from(offset - part.start).unwrap_or(0);
+            let mut content = pin!(self.objects.read(&part.object, skip).await?);
+            while let Some(piece) = content.next().await {
+                if let Reader::Gone = send_all(piece?, pieces).await {
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_stream::{Stream, StreamExt as _};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{ArtifactError, Artifacts, content_type};
 use crate::{
     domain::ids::{ArtifactId, AttemptKey},
+    objects::{self, ObjectError},
     store::{AddPart, BeginUpload, FinishUpload, Part, PutArtifact, Upload},
 };
 
@@ -91,9 +93,10 @@ impl Artifacts {
         expect_offset(&upload, offset, committed)?;
         let mut taken = Taken::default();
         for part in parts.iter().filter(|part| part.start < committed) {
-            taken.add(&self.objects.get(&part.object).await?);
+            let get = || self.objects.get(&part.object);
+            taken.add(&self.patiently(&upload, || true, get).await?);
         }
-        let mut storing: Option<JoinHandle<Result<(), ArtifactError>>> = None;
+        let mut storing: Option<Storing> = None;
         let mut pieces = Vec::new();
         let mut start = committed;
         let announced = loop {
@@ -113,11 +116,8 @@ impl Artifacts {
                 }
                 let part = self.part(&upload, start, filled);
                 start = taken.bytes;
-                storing = Some(self.store_part(
-                    (upload.key, artifact),
-                    part,
-                    std::mem::take(&mut pieces),
-                ));
+                storing =
+                    Some(self.store_part(&upload, artifact, part, std::mem::take(&mut pieces)));
             }
             let end = end.or_else(|| check_size(&upload, taken.bytes).err().map(Err));
             if let Some(end) = end {
@@ -146,18 +146,55 @@ impl Artifacts {
         Part { start, length, object }
     }
 
+    /// Stores a part beside what arrives. While the object store is away it tries on, and
+    /// so the sender waits, with what it has sent and nothing more.
     fn store_part(
         &self,
-        (key, artifact): (AttemptKey, ArtifactId),
+        upload: &Upload,
+        artifact: ArtifactId,
         part: Part,
         pieces: Vec<Bytes>,
-    ) -> JoinHandle<Result<(), ArtifactError>> {
-        let (store, objects) = (self.store.clone(), self.objects.clone());
-        tokio::spawn(async move {
-            objects.put(&part.object, pieces).await?;
-            store.change(AddPart { key, artifact, part }).await?;
+    ) -> Storing {
+        let (artifacts, upload) = (self.clone(), upload.clone());
+        let sender = CancellationToken::new();
+        let gone = sender.clone();
+        let stored = tokio::spawn(async move {
+            let put = || artifacts.objects.put(&part.object, pieces.clone());
+            artifacts.patiently(&upload, || !gone.is_cancelled(), put).await?;
+            artifacts.store.change(AddPart { key: upload.key, artifact, part }).await?;
             Ok(())
+        });
+        Storing { stored, _sender: sender.drop_guard() }
+    }
+
+    /// Asks the object store, again and again while it is away and the sender is `there`;
+    /// the job says so.
+    async fn patiently<T, F>(
+        &self,
+        upload: &Upload,
+        there: impl Fn() -> bool,
+        ask: impl FnMut() -> F,
+    ) -> Result<T, ObjectError>
+    where
+        F: Future<Output = Result<T, ObjectError>>,
+    {
+        let (log, mut told) = (self.logs.get(upload.key), false);
+        // A full store is the agent's to wait for: it says so on its side too.
+        let passes = |error: &ObjectError| error.passes() && *error != ObjectError::Full && there();
+        let done = objects::patiently(ask, passes, |error| {
+            let (attempt, filename) = (upload.key, &upload.filename);
+            if !std::mem::replace(&mut told, true) {
+                tracing::error!(%attempt, filename, %error, "a file cannot be stored; trying on");
+            }
+            if let Some(log) = &log {
+                log.set_trouble(format!("its file {filename:?} cannot be stored: {error}"));
+            }
         })
+        .await;
+        if let Some(log) = log.filter(|_| told) {
+            log.clear_trouble();
+        }
+        done
     }
 
     /// Removes what is stored of a file that did not arrive as announced.
@@ -170,9 +207,17 @@ impl Artifacts {
     }
 }
 
-async fn join(stored: JoinHandle<Result<(), ArtifactError>>) -> Result<(), ArtifactError> {
+/// A part that is being stored. When its upload is dropped, as its sender is gone, it is
+/// stored all the same, but not waited for.
+struct Storing {
+    stored: JoinHandle<Result<(), ArtifactError>>,
+    _sender: DropGuard,
+}
+
+async fn join(storing: Storing) -> Result<(), ArtifactError> {
+    let stored = storing.stored.await;
     // It is never aborted: it fails to join only if it panicked.
-    stored.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// What has arrived so far.

@@ -65,7 +65,7 @@ impl Dispatch {
 
     async fn complete_when_whole(&self, agent: &Arc<Connected>, completion: &Arc<Completion>) {
         let key = completion.key;
-        let log = match self.shared.logs.resume(key).await {
+        let log = match self.shared.logs.resume_patiently(key).await {
             Ok(log) => log,
             Err(error) => {
                 // Its stored part is unreadable: the end is recorded all the same.

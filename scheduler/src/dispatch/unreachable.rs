@@ -94,7 +94,7 @@ impl Dispatch {
         &self,
         key: AttemptKey,
     ) -> Result<(i64, [StreamSummary; 2], Option<StoredChunk>), LogError> {
-        let log = self.shared.logs.resume(key).await?;
+        let log = self.shared.logs.resume_patiently(key).await?;
         let chunk = self.store_rest(&log).await;
         Ok((log.received(), log.summary(), chunk))
     }

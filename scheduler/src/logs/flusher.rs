@@ -78,9 +78,10 @@ impl Logs {
         .map_err(|error| damaged(error.to_string()))?;
         let content = if sealed {
             let key = log.key();
-            // Another scheduler that had this attempt does not overwrite it.
-            let me = self.store.me();
-            let name = format!("logs/{}/{}/{:020}-{me}", key.job, key.number, unsealed.start);
+            // What it holds is in its name: a put that comes late, after one of more bytes,
+            // does not overwrite that.
+            let Unsealed { start, length, .. } = unsealed;
+            let name = format!("logs/{}/{}/{start:020}-{length}", key.job, key.number);
             self.objects.put(&name, vec![Bytes::from(bytes)]).await?;
             ChunkContent::Object(name)
         } else {

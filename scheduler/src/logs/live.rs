@@ -245,6 +245,10 @@ impl LiveLog {
         self.lock().trouble = Some(trouble);
     }
 
+    pub(crate) fn clear_trouble(&self) {
+        self.lock().trouble = None;
+    }
+
     /// Size and hash of both streams as they were taken in.
     pub fn summary(&self) -> [StreamSummary; 2] {
         self.lock().streams.each_ref().map(|stream| StreamSummary {

@@ -35,3 +35,10 @@ pub enum LogError {
         reason: String,
     },
 }
+
+impl LogError {
+    /// Whether it passes: nothing is given up for such an error.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Objects(error) if error.passes())
+    }
+}

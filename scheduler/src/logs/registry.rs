@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Appended, LiveLog, LogError, chunk, flusher};
 use crate::{
     domain::ids::{AttemptKey, JobId},
-    objects::Objects,
+    objects::{self, Objects},
     store::{ChunkContent, Store, StoredChunk},
 };
 
@@ -113,6 +113,16 @@ impl Logs {
         let mut live = self.lock();
         let entry = live.entry(key).or_insert_with(|| Entry { log: Arc::new(log), durable: None });
         Ok(Arc::clone(&entry.log))
+    }
+
+    /// As [`resume`](Self::resume), for as long as the object store is away: output that
+    /// cannot be read now is not lost.
+    pub async fn resume_patiently(&self, key: AttemptKey) -> Result<Arc<LiveLog>, LogError> {
+        let resume = || self.resume(key);
+        objects::patiently(resume, LogError::passes, |error| {
+            tracing::error!(attempt = %key, %error, "stored output cannot be read; trying on");
+        })
+        .await
     }
 
     /// A live log.

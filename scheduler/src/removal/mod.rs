@@ -2,6 +2,7 @@
 //! lock, and what is removed stays removed when it is interrupted. What was stored goes
 //! with the rows: the objects of logs and artifacts.
 
+mod missing;
 mod retention;
 mod sweep;
 
@@ -28,12 +29,16 @@ use crate::{
 const AT_ONCE: i64 = 100;
 
 /// How far a removal is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Jobs that were removed, or would be.
     pub jobs: i64,
     /// Objects that nothing refers to and that were removed, or would be.
     pub objects: i64,
+    /// Objects that rows refer to and that are not there.
+    pub missing: i64,
+    /// Whose they were: the first jobs.
+    pub missing_of: Vec<JobId>,
 }
 
 /// Why a removal cannot go on.
@@ -137,7 +142,7 @@ impl Removal {
             let mut progress = Progress::default();
             for part in ids.chunks(AT_ONCE as usize) {
                 progress.jobs += removal.batch(part.into(), &State::REMOVABLE, dry_run).await?;
-                if listener.send(Ok(progress)).await.is_err() {
+                if listener.send(Ok(progress.clone())).await.is_err() {
                     break;
                 }
             }
@@ -171,7 +176,7 @@ impl Removal {
             page.after = Some((last.id.0, last.id.0));
             let ids = rows.iter().map(|row| row.id).collect();
             progress.jobs += self.batch(ids, &filter.states, dry_run).await?;
-            if listener.send(Ok(progress)).await.is_err() {
+            if listener.send(Ok(progress.clone())).await.is_err() {
                 break;
             }
         }
@@ -185,7 +190,7 @@ impl Removal {
             let Some(last) = ids.last() else { return Ok(()) };
             after = *last;
             progress.jobs += self.batch(ids, &which.states, which.dry_run).await?;
-            if listener.send(Ok(progress)).await.is_err() {
+            if listener.send(Ok(progress.clone())).await.is_err() {
                 return Ok(());
             }
         }

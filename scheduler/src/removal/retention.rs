@@ -34,7 +34,9 @@ impl Removal {
                 return Ok(());
             }
         }
-        self.sweep(dry_run, &mut progress, listener).await
+        self.sweep(dry_run, &mut progress, listener).await?;
+        // A question for each object: only who wants to know what there is pays for it.
+        if dry_run { self.count_missing(&mut progress, listener).await } else { Ok(()) }
     }
 
     /// Removes what is beyond these limits; false if nobody listens any more.
@@ -63,7 +65,7 @@ impl Removal {
             let Some(newest) = ids.last() else { return Ok(true) };
             after = *newest;
             progress.jobs += self.batch(ids, &State::ENDED, dry_run).await?;
-            if listener.send(Ok(*progress)).await.is_err() {
+            if listener.send(Ok(progress.clone())).await.is_err() {
                 return Ok(false);
             }
         }

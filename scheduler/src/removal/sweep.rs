@@ -29,7 +29,7 @@ impl Removal {
             if !dry_run {
                 self.objects.remove(&orphans).await;
             }
-            if listener.send(Ok(*progress)).await.is_err() {
+            if listener.send(Ok(progress.clone())).await.is_err() {
                 return Ok(());
             }
         }
@@ -37,12 +37,25 @@ impl Removal {
     }
 }
 
-/// The job and attempt that an object's name speaks of: `logs/JOB/ATTEMPT/…`.
+/// The job and attempt that an object's name speaks of: `logs/JOB/ATTEMPT/START-LENGTH` or
+/// `artifacts/JOB/ATTEMPT/ID`. None if it is not a name that we give, to the letter: in a
+/// bucket there may be what others keep.
 fn job_of(name: &str) -> Option<(JobId, i32)> {
-    let mut parts = name.split('/');
-    let kind = parts.next()?;
-    let (job, attempt) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    matches!(kind, "logs" | "artifacts").then_some((JobId(job), attempt))
+    let parts: Vec<&str> = name.split('/').collect();
+    let [kind, job, attempt, last] = parts[..] else { return None };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let ours = match kind {
+        "logs" => last.split_once('-').is_some_and(|(start, length)| {
+            start.len() == 20 && digits(start) && !length.is_empty() && digits(length)
+        }),
+        "artifacts" => last.len() == 32 && last.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        _ => false,
+    };
+    let plain = |text: &str| digits(text) && !text.starts_with('0');
+    if !ours || !plain(job) || !plain(attempt) {
+        return None;
+    }
+    Some((JobId(job.parse().ok()?), attempt.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -51,10 +64,26 @@ mod tests {
 
     #[test]
     fn names_tell_whose_they_are() {
-        assert_eq!(job_of("logs/12/3/000"), Some((JobId(12), 3)));
-        assert_eq!(job_of("artifacts/12/1/abc"), Some((JobId(12), 1)));
-        for other in ["logs/x/3/0", "logs/12", "backup/1/1/1", ""] {
-            assert_eq!(job_of(other), None, "{other}");
+        let (chunk, part) = ("00000000000000002048-512", "018f3c1e9a7b7cc0a1b2c3d4e5f60718");
+        assert_eq!(job_of(&format!("logs/12/3/{chunk}")), Some((JobId(12), 3)));
+        assert_eq!(job_of(&format!("artifacts/12/1/{part}")), Some((JobId(12), 1)));
+    }
+
+    #[test]
+    fn what_others_keep_in_the_same_place_is_not_ours() {
+        let (chunk, part) = ("00000000000000002048-512", "018f3c1e9a7b7cc0a1b2c3d4e5f60718");
+        for other in [
+            format!("logs/2024/01/{chunk}"),
+            format!("logs/12/3/{part}"),
+            format!("logs/12/3/a/{chunk}"),
+            format!("artifacts/12/1/{chunk}"),
+            format!("backup/12/1/{part}"),
+            "logs/2024/11/access.log".to_owned(),
+            "logs/12".to_owned(),
+            "multiflexi-object-store".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(job_of(&other), None, "{other}");
         }
     }
 }

@@ -21,6 +21,7 @@ mod error;
 mod jobs;
 mod list;
 mod logs;
+mod objects;
 mod page;
 mod queue;
 mod reseal;
@@ -71,6 +72,7 @@ pub use jobs::{
 };
 pub use list::{ListPage, Listed, Order, Sort};
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
+pub use objects::{ObjectStoreRow, Referred, Referrer, RememberObjectStore};
 pub use page::{ListId, MAX_PAGE, Page};
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
 pub use reseal::{Reseal, Resealed};
