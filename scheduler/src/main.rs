@@ -25,7 +25,8 @@ fn run() -> anyhow::Result<()> {
     memory::keep_small();
     environment_files::load(std::env::args_os())?;
     let arguments = Arguments::parse();
-    log::start(arguments.log_format, "info");
+    // The object store's client tells of each try; what comes of them, we say.
+    log::start(arguments.log_format, "info,object_store=warn");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match &arguments.command {
         None => {

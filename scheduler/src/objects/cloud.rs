@@ -13,7 +13,7 @@ use object_store::{
 };
 use url::Url;
 
-use super::place::Cloud;
+use super::{error, place::Cloud};
 
 /// How one request is tried again: for long enough to get over a hiccup, and so
 /// briefly that who waits is told of an outage. Beyond it, those who keep what has
@@ -44,7 +44,11 @@ pub(super) fn open(cloud: Cloud, bucket: &str, prefix: &Name) -> Result<Opened, 
             let endpoint =
                 value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
             let http = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-            (Arc::new(PrefixStore::new(built(builder.build())?, prefix.clone())), endpoint, http)
+            (
+                Arc::new(PrefixStore::new(built(cloud, builder.build())?, prefix.clone())),
+                endpoint,
+                http,
+            )
         }
         Cloud::Azure => {
             let builder =
@@ -57,7 +61,11 @@ pub(super) fn open(cloud: Cloud, bucket: &str, prefix: &Name) -> Result<Opened, 
             }
             let endpoint = value(AzureConfigKey::Endpoint);
             let http = value(AzureConfigKey::Client(ClientConfigKey::AllowHttp));
-            (Arc::new(PrefixStore::new(built(builder.build())?, prefix.clone())), endpoint, http)
+            (
+                Arc::new(PrefixStore::new(built(cloud, builder.build())?, prefix.clone())),
+                endpoint,
+                http,
+            )
         }
         Cloud::Google => {
             let builder =
@@ -65,14 +73,26 @@ pub(super) fn open(cloud: Cloud, bucket: &str, prefix: &Name) -> Result<Opened, 
             let value = |key| builder.get_config_value(&key);
             let endpoint = value(GoogleConfigKey::BaseUrl);
             let http = value(GoogleConfigKey::Client(ClientConfigKey::AllowHttp));
-            (Arc::new(PrefixStore::new(built(builder.build())?, prefix.clone())), endpoint, http)
+            (
+                Arc::new(PrefixStore::new(built(cloud, builder.build())?, prefix.clone())),
+                endpoint,
+                http,
+            )
         }
     };
     Ok((store, endpoint.map(|url| server(cloud, &url, http.as_deref())).transpose()?))
 }
 
-fn built<T>(store: Result<T, object_store::Error>) -> Result<T, String> {
-    store.map_err(|error| super::error::root(&error))
+fn built<T>(cloud: Cloud, store: Result<T, object_store::Error>) -> Result<T, String> {
+    store.map_err(|error| {
+        let reason = error::root(&error);
+        if reason.contains("certificate") {
+            return format!(
+                "{reason}: install ca-certificates, or name a file of them with SSL_CERT_FILE"
+            );
+        }
+        format!("its settings are not enough ({reason}): {}", error::credentials(cloud))
+    })
 }
 
 /// The server that a URL names, without what else may be in the URL.

@@ -131,7 +131,7 @@ impl Told {
             let cause = root(http);
             let reason = match http.kind() {
                 HttpErrorKind::Connect => format!(
-                    "it cannot be reached ({cause}); check the network and {}",
+                    "it cannot be reached ({cause}); check {} and the network",
                     address(cloud)
                 ),
                 HttpErrorKind::Timeout => "it does not answer in time".to_owned(),
@@ -156,7 +156,7 @@ impl Told {
 const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
 
 /// What to check when access is refused.
-fn credentials(cloud: Cloud) -> &'static str {
+pub(super) fn credentials(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::S3 => {
             "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may read, write, \
@@ -175,7 +175,7 @@ fn credentials(cloud: Cloud) -> &'static str {
 /// What says where the server is.
 fn address(cloud: Cloud) -> &'static str {
     match cloud {
-        Cloud::S3 => "AWS_ENDPOINT_URL and AWS_REGION",
+        Cloud::S3 => "AWS_ENDPOINT_URL, AWS_REGION",
         Cloud::Azure => "AZURE_STORAGE_ACCOUNT_NAME",
         Cloud::Google => "the name of the bucket",
     }

@@ -78,6 +78,8 @@ suite! {
         artifacts_are_stored_inline_and_in_parts,
         a_broken_artifact_is_on_record_beside_the_others,
         deleting_a_job_leaves_nothing_behind,
+        rows_tell_page_by_page_which_objects_they_refer_to,
+        the_object_store_is_remembered_once_and_can_be_renamed,
     }
     actions::{
         an_end_for_good_is_followed_by_the_actions_for_it,

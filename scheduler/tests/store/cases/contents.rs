@@ -4,7 +4,8 @@ use multiflexi_scheduler::{
     domain::{ids::AttemptKey, job::FailedArtifact},
     store::{
         AddPart, ArtifactFilter, BeginUpload, ChunkContent, Content, DeleteJob, FinishUpload,
-        ListPage, Part, PutArtifact, PutChunk, Store, StoreError, StoredChunk, Upload,
+        ListPage, ObjectStoreRow, Part, PutArtifact, PutChunk, Referrer, RememberObjectStore,
+        Store, StoreError, StoredChunk, Upload,
     },
 };
 
@@ -139,4 +140,58 @@ pub async fn deleting_a_job_leaves_nothing_behind(database: Box<dyn Database>) {
     assert!(store.chunk_at(key.job, 1, 0).await.unwrap().is_none());
     let page = ListPage::parse(0, "").unwrap();
     assert!(store.artifacts(&ArtifactFilter::default(), &page).await.unwrap().rows.is_empty());
+}
+
+pub async fn rows_tell_page_by_page_which_objects_they_refer_to(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let (first, second) = (world.running().await, world.running().await);
+    let store = &world.store;
+    assert_eq!(store.newest_object().await.unwrap(), None);
+    put(store, first, chunk(0, 19, 0, 1)).await;
+    for (key, start) in [(first, 19), (first, 38), (second, 0)] {
+        let mut sealed = chunk(start, 19, 0, 1);
+        sealed.content = ChunkContent::Object(format!("{}-{start}", key.job));
+        put(store, key, sealed).await;
+    }
+    let newest = format!("{}-0", second.job);
+    assert_eq!(store.newest_object().await.unwrap(), Some(newest.clone()));
+    for (key, filename) in [(first, "a"), (second, "b")] {
+        let (artifact, _) = store.change(BeginUpload(upload(key, filename, 10))).await.unwrap();
+        for start in [0, 5] {
+            let part = Part { start, length: 5, object: format!("{filename}-{start}") };
+            store.change(AddPart { key, artifact, part }).await.unwrap();
+        }
+    }
+    let chunks = [format!("{}-19", first.job), format!("{}-38", first.job), newest];
+    let parts = ["a-0", "a-5", "b-0", "b-5"].map(str::to_owned);
+    for (referrer, expected) in
+        [(Referrer::Chunks, chunks.as_slice()), (Referrer::Parts, parts.as_slice())]
+    {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.referred(referrer, after.as_ref(), 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
+            for one in page {
+                assert!(store.refers_to(one.job, one.attempt, &one.object).await.unwrap());
+                found.push(one.object);
+            }
+        }
+        assert_eq!(found, expected);
+    }
+}
+
+pub async fn the_object_store_is_remembered_once_and_can_be_renamed(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    assert_eq!(store.object_store().await.unwrap(), None);
+    let remember = |id: &str, name: &str| {
+        store.change(RememberObjectStore { id: id.to_owned(), name: name.to_owned() })
+    };
+    let row = |id: &str, name: &str| ObjectStoreRow { id: id.to_owned(), name: name.to_owned() };
+    assert_eq!(remember("one", "/a folder").await.unwrap(), row("one", "/a folder"));
+    let second = remember("two", "s3://b").await.unwrap();
+    assert_eq!(second, row("one", "/a folder"), "of two that begin together, one stands");
+    assert_eq!(remember("one", "s3://b").await.unwrap(), row("one", "s3://b"));
+    assert_eq!(store.object_store().await.unwrap(), Some(row("one", "s3://b")));
 }
