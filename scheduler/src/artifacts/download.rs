@@ -1,12 +1,9 @@
 //! Reads an artifact, in pieces and from any byte on, as fast as its reader takes
 //! them and no faster.
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use multiflexi_proto::frame::{self, Stream};
 use tokio::sync::mpsc;
-use tokio_stream::StreamExt as _;
 
 use super::{ArtifactError, Artifacts};
 use crate::{
@@ -73,11 +70,9 @@ impl Artifacts {
         };
         for part in parts.iter().filter(|part| part.start + part.length > offset) {
             let skip = u64::try_from(offset - part.start).unwrap_or(0);
-            let mut content = pin!(self.objects.read(&part.object, skip).await?);
-            while let Some(piece) = content.next().await {
-                if let Reader::Gone = send_all(piece?, pieces).await {
-                    return Ok(());
-                }
+            let content = self.objects.get_from(&part.object, skip).await?;
+            if let Reader::Gone = send_all(content, pieces).await {
+                return Ok(());
             }
         }
         Ok(())

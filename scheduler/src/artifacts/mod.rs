@@ -4,6 +4,7 @@
 
 mod content_type;
 mod download;
+mod storing;
 mod upload;
 mod verify;
 

@@ -6,15 +6,12 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
 use tokio_stream::{Stream, StreamExt as _};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{ArtifactError, Artifacts, content_type};
+use super::{ArtifactError, Artifacts, content_type, storing::Storing};
 use crate::{
     domain::ids::{ArtifactId, AttemptKey},
-    objects::{self, ObjectError},
-    store::{AddPart, BeginUpload, FinishUpload, Part, PutArtifact, Upload},
+    store::{BeginUpload, FinishUpload, Part, PutArtifact, Upload},
 };
 
 /// A file of up to this many bytes is stored in the database.
@@ -112,7 +109,7 @@ impl Artifacts {
             let filled = taken.bytes - start;
             if filled >= PART || (end.is_some() && filled > 0) {
                 if let Some(stored) = storing.take() {
-                    join(stored).await?;
+                    stored.done().await?;
                 }
                 let part = self.part(&upload, start, filled);
                 start = taken.bytes;
@@ -123,7 +120,7 @@ impl Artifacts {
             if let Some(end) = end {
                 // What is stored of an upload that broke off counts: it goes on there.
                 if let Some(stored) = storing.take() {
-                    join(stored).await?;
+                    stored.done().await?;
                 }
                 break end?;
             }
@@ -146,57 +143,6 @@ impl Artifacts {
         Part { start, length, object }
     }
 
-    /// Stores a part beside what arrives. While the object store is away it tries on, and
-    /// so the sender waits, with what it has sent and nothing more.
-    fn store_part(
-        &self,
-        upload: &Upload,
-        artifact: ArtifactId,
-        part: Part,
-        pieces: Vec<Bytes>,
-    ) -> Storing {
-        let (artifacts, upload) = (self.clone(), upload.clone());
-        let sender = CancellationToken::new();
-        let gone = sender.clone();
-        let stored = tokio::spawn(async move {
-            let put = || artifacts.objects.put(&part.object, pieces.clone());
-            artifacts.patiently(&upload, || !gone.is_cancelled(), put).await?;
-            artifacts.store.change(AddPart { key: upload.key, artifact, part }).await?;
-            Ok(())
-        });
-        Storing { stored, _sender: sender.drop_guard() }
-    }
-
-    /// Asks the object store, again and again while it is away and the sender is `there`;
-    /// the job says so.
-    async fn patiently<T, F>(
-        &self,
-        upload: &Upload,
-        there: impl Fn() -> bool,
-        ask: impl FnMut() -> F,
-    ) -> Result<T, ObjectError>
-    where
-        F: Future<Output = Result<T, ObjectError>>,
-    {
-        let (log, mut told) = (self.logs.get(upload.key), false);
-        // A full store is the agent's to wait for: it says so on its side too.
-        let passes = |error: &ObjectError| error.passes() && *error != ObjectError::Full && there();
-        let done = objects::patiently(ask, passes, |error| {
-            let (attempt, filename) = (upload.key, &upload.filename);
-            if !std::mem::replace(&mut told, true) {
-                tracing::error!(%attempt, filename, %error, "a file cannot be stored; trying on");
-            }
-            if let Some(log) = &log {
-                log.set_trouble(format!("its file {filename:?} cannot be stored: {error}"));
-            }
-        })
-        .await;
-        if let Some(log) = log.filter(|_| told) {
-            log.clear_trouble();
-        }
-        done
-    }
-
     /// Removes what is stored of a file that did not arrive as announced.
     async fn forget(&self, upload: &Upload, artifact: ArtifactId) -> Result<(), ArtifactError> {
         let parts = self.store.upload_parts(upload.key, &upload.filename).await?;
@@ -205,19 +151,6 @@ impl Artifacts {
         self.objects.remove(&objects).await;
         Ok(())
     }
-}
-
-/// A part that is being stored. When its upload is dropped, as its sender is gone, it is
-/// stored all the same, but not waited for.
-struct Storing {
-    stored: JoinHandle<Result<(), ArtifactError>>,
-    _sender: DropGuard,
-}
-
-async fn join(storing: Storing) -> Result<(), ArtifactError> {
-    let stored = storing.stored.await;
-    // It is never aborted: it fails to join only if it panicked.
-    stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// What has arrived so far.

@@ -95,8 +95,11 @@ impl Dispatch {
             match self.shared.logs.last_chunk(log).await {
                 Ok(chunk) => return chunk,
                 Err(error) => {
-                    tracing::error!(attempt = %log.key(), %error, "output cannot be stored; trying on");
-                    log.set_trouble(format!("its output cannot be stored: {error}"));
+                    let text = format!("its output cannot be stored: {error}");
+                    if log.trouble().as_ref() != Some(&text) {
+                        tracing::error!(attempt = %log.key(), %error, "output cannot be stored; trying on");
+                    }
+                    log.set_trouble(text);
                     self.shared.events.notify(log.key().job);
                 }
             }

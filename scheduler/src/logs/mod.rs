@@ -39,6 +39,10 @@ pub enum LogError {
 impl LogError {
     /// Whether it passes: nothing is given up for such an error.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Objects(error) if error.passes())
+        match self {
+            Self::Objects(error) => error.passes(),
+            Self::Store(error) => matches!(error, StoreError::Database(_) | StoreError::Full),
+            Self::Damaged { .. } => false,
+        }
     }
 }

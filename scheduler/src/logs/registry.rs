@@ -23,6 +23,9 @@ pub(super) const INLINE: i64 = 64 * 1024;
 /// Logs that wait for their age; more are flushed at once.
 const WAITING: usize = 16 * 1024;
 
+/// How long a flush may take that is under way when the scheduler stops.
+const STOP: Duration = Duration::from_secs(10);
+
 /// When logs are made durable while their attempts go on.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSettings {
@@ -77,11 +80,14 @@ impl Logs {
         logs
     }
 
-    /// Waits for flushes that are under way.
+    /// Waits for flushes that are under way; not for long, as agents keep what is not
+    /// acknowledged.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(STOP, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some output could not be stored in time: its agents send it again");
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptKey, Entry>> {
@@ -115,7 +121,7 @@ impl Logs {
         Ok(Arc::clone(&entry.log))
     }
 
-    /// As [`resume`](Self::resume), for as long as the object store is away: output that
+    /// As [`resume`](Self::resume), for as long as the database or the object store is away: output that
     /// cannot be read now is not lost.
     pub async fn resume_patiently(&self, key: AttemptKey) -> Result<Arc<LiveLog>, LogError> {
         let resume = || self.resume(key);

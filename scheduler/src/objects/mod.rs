@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use object_store::{
-    GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload, local::LocalFileSystem,
-    path::Path as Name,
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload,
+    local::LocalFileSystem, path::Path as Name,
 };
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt as _};
@@ -105,24 +105,16 @@ impl Objects {
 
     /// The whole content of an object.
     pub async fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
-        let got = self.store.get(&Name::from(name)).await.map_err(self.explain(name))?;
-        got.bytes().await.map_err(self.explain(name))
+        self.get_from(name, 0).await
     }
 
-    /// The content of an object from a byte on, as it arrives.
-    pub async fn read(
-        &self,
-        name: &str,
-        offset: u64,
-    ) -> Result<impl Stream<Item = Result<Bytes, ObjectError>> + Send + use<>, ObjectError> {
-        let options = match offset {
-            0 => GetOptions::new(),
-            offset => GetOptions::new().with_range(Some(object_store::GetRange::Offset(offset))),
-        };
+    /// The content of an object from a byte on, and only that is fetched. It comes whole: an
+    /// object has a few megabytes, and who reads slowly holds no connection meanwhile.
+    pub async fn get_from(&self, name: &str, offset: u64) -> Result<Bytes, ObjectError> {
+        let range = (offset > 0).then_some(GetRange::Offset(offset));
+        let options = GetOptions::new().with_range(range);
         let got = self.store.get_opts(&Name::from(name), options).await;
-        let (told, object) = (Arc::clone(&self.told), name.to_owned());
-        let content = got.map_err(self.explain(name))?.into_stream();
-        Ok(content.map(move |piece| piece.map_err(|error| told.explain(&object, &error))))
+        got.map_err(self.explain(name))?.bytes().await.map_err(self.explain(name))
     }
 
     /// Removes an object.
@@ -219,8 +211,7 @@ mod tests {
         objects.attempt().await.unwrap();
         objects.put("a/b", vec!["hello ".into(), "world".into()]).await.unwrap();
         for offset in [0, 6, 10] {
-            let pieces: Vec<_> = objects.read("a/b", offset).await.unwrap().collect().await;
-            let content: Vec<u8> = pieces.into_iter().flat_map(Result::unwrap).collect();
+            let content = objects.get_from("a/b", offset).await.unwrap();
             assert_eq!(content, b"hello world"[usize::try_from(offset).unwrap()..]);
         }
         assert!(objects.has("a/b").await.unwrap());
