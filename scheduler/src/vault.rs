@@ -77,12 +77,23 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// The vault whose keys are in this file, which may not be there yet.
     pub fn open(file: &Path) -> Result<Self, VaultError> {
-        let keys = match fs::read_to_string(file) {
-            Ok(text) => parse(&text).map_err(|reason| failed(file, &reason))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(file, &error)),
-        };
-        Ok(Self { file: file.to_owned(), keys: Arc::new(RwLock::new(keys)) })
+        Ok(Self { file: file.to_owned(), keys: Arc::new(RwLock::new(read(file)?)) })
+    }
+
+    /// Takes in what another process has put into the file since, such as an import: it had
+    /// something to seal when there was no key yet.
+    fn read_again(&self) -> Result<(), VaultError> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let unknown = read(&self.file)?;
+        let unknown = unknown.into_iter().filter(|new| keys.iter().all(|known| known.id != new.id));
+        let unknown: Vec<Named> = unknown.collect();
+        keys.extend(unknown);
+        Ok(())
+    }
+
+    fn knows(&self, id: &str) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().any(|known| known.id == id)
     }
 
     /// Seals a variable's value.
@@ -101,6 +112,9 @@ impl Vault {
 
     /// Opens a variable's value.
     pub fn unseal(&self, name: &str, sealed: &Sealed) -> Result<String, VaultError> {
+        if !self.knows(&sealed.key) {
+            self.read_again()?;
+        }
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = keys.iter().find(|known| known.id == sealed.key) else {
             let (name, key) = (name.to_owned(), sealed.key.clone());
@@ -144,10 +158,22 @@ impl Vault {
     }
 
     fn have_a_key(&self) -> Result<(), VaultError> {
+        if self.current().is_none() {
+            self.read_again()?;
+        }
         match self.current() {
             Some(_) => Ok(()),
             None => self.add_key(),
         }
+    }
+}
+
+/// The keys in a file, which may not be there yet.
+fn read(file: &Path) -> Result<Vec<Named>, VaultError> {
+    match fs::read_to_string(file) {
+        Ok(text) => parse(&text).map_err(|reason| failed(file, &reason)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(file, &error)),
     }
 }
 
@@ -210,6 +236,20 @@ mod tests {
         assert!(matches!(again.unseal("KEY", &damaged), Err(VaultError::Damaged(_))));
         let other = Vault::open(&folder.path().join("others")).unwrap();
         assert!(matches!(other.unseal("KEY", &sealed), Err(VaultError::NoKey { .. })));
+    }
+
+    #[test]
+    fn a_key_that_another_process_has_made_is_found_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        let (ours, other) = (Vault::open(&file).unwrap(), Vault::open(&file).unwrap());
+        let sealed = other.seal("KEY", "value").unwrap();
+        assert_eq!(ours.unseal("KEY", &sealed).unwrap(), "value");
+        let third = Vault::open(&file).unwrap();
+        assert_eq!(third.current(), Some(sealed.key.clone()));
+        let late = Vault { file: file.clone(), keys: Arc::default() };
+        assert_eq!(late.seal("KEY", "more").unwrap().key, sealed.key, "it makes no second key");
+        assert_eq!(Vault::open(&file).unwrap().unseal("KEY", &sealed).unwrap(), "value");
     }
 
     #[test]
