@@ -325,3 +325,18 @@ CREATE TABLE artifact_part (
     object      TEXT NOT NULL,
     PRIMARY KEY (artifact_id, start)
 ) STRICT, WITHOUT ROWID;
+
+-- What was imported from another system: its id there and its own here. `brought` is what
+-- it said there when that was last taken over, JSON, so that the next import can tell what
+-- has changed there from what has changed here; sealed with `key_id` if there are secrets
+-- in it. A row outlives what it speaks of: what was deleted here is not imported again.
+CREATE TABLE adopted (
+    source    TEXT NOT NULL,
+    kind      TEXT NOT NULL,
+    source_id INTEGER NOT NULL,
+    own_id    INTEGER NOT NULL,
+    brought   TEXT NOT NULL,
+    key_id    TEXT,
+    imported  INTEGER NOT NULL,
+    PRIMARY KEY (source, kind, source_id)
+) STRICT, WITHOUT ROWID;

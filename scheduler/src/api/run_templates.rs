@@ -18,24 +18,15 @@ use crate::{
     dispatch::convert,
     domain::{
         ids::{ApplicationId, CompanyId, RunTemplateId},
-        job::{Executor, Overflow},
+        job::{Executor, GRACE, LOST_AFTER, Overflow},
         retention::Keep,
-        retry::{Backoff, Cause, RetryPolicy},
+        retry::{Backoff, Cause, MAX_ATTEMPTS, RetryPolicy},
     },
     store::{
         CreateRunTemplate, NewRunTemplate, Order, RunTemplateFilter, RunTemplateRow, Runs, Sort,
         UpdateRunTemplate,
     },
 };
-
-/// Time between SIGTERM and SIGKILL, if the template does not say.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// How long an unreachable agent's jobs are waited for.
-const LOST_AFTER: Duration = Duration::from_secs(600);
-
-/// Most attempts that a run template can ask for.
-const MAX_ATTEMPTS: i32 = 1000;
 
 fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
     let template = row.template;

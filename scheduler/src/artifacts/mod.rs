@@ -7,9 +7,11 @@ mod download;
 mod storing;
 mod upload;
 mod verify;
+mod written;
 
 pub use upload::{Incoming, Pieces};
 pub use verify::Verified;
+pub use written::{FileWriter, WrittenFile, is_filename};
 
 use crate::{
     logs::{LogError, Logs},

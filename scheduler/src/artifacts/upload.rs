@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// A file of up to this many bytes is stored in the database.
-const INLINE: i64 = 64 * 1024;
+pub(super) const INLINE: i64 = 64 * 1024;
 
 /// Size of a part, in bytes. Two of them are in memory: one that is being stored
 /// and one that is arriving.
-const PART: i64 = 4 * 1024 * 1024;
+pub(super) const PART: i64 = 4 * 1024 * 1024;
 
 /// Longest name, in bytes, as Linux allows it.
 const MAX_FILENAME: usize = 4096;
@@ -220,7 +220,7 @@ fn broke_off(upload: &Upload, reason: String) -> ArtifactError {
     ArtifactError::BrokeOff { filename: upload.filename.clone(), reason }
 }
 
-fn check_filename(filename: &str) -> Result<(), ArtifactError> {
+pub(super) fn check_filename(filename: &str) -> Result<(), ArtifactError> {
     let below = filename.split('/').all(|part| !matches!(part, "" | "." | ".."));
     if below && filename.len() <= MAX_FILENAME && !filename.contains('\0') {
         return Ok(());

@@ -107,6 +107,9 @@ impl FromStr for Backoff {
     }
 }
 
+/// Most attempts that a run template can ask for.
+pub const MAX_ATTEMPTS: i32 = 1000;
+
 /// A run template's wish for retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {

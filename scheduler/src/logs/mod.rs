@@ -9,11 +9,13 @@ mod flusher;
 mod live;
 mod reader;
 mod registry;
+mod written;
 
 pub use flusher::Rest;
 pub use live::{Appended, LiveLog};
 pub use reader::LogReader;
 pub use registry::{DurableTo, LogSettings, Logs};
+pub use written::{LogWriter, Written};
 
 use crate::{objects::ObjectError, store::StoreError};
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::{
     Change, Store, StoreError, Tx, credential_types,
@@ -13,9 +13,12 @@ use super::{
     rows,
     variables::{self, CREDENTIAL},
 };
-use crate::domain::{
-    environment::{Given, VariableChange},
-    ids::{CompanyId, CredentialId, CredentialTypeId, RunTemplateId},
+use crate::{
+    domain::{
+        environment::{Given, VariableChange},
+        ids::{CompanyId, CredentialId, CredentialTypeId, RunTemplateId},
+    },
+    vault::Vault,
 };
 
 /// A credential, without its values.
@@ -77,17 +80,27 @@ async fn checked_type(
     Ok(id.0)
 }
 
-/// What a credential has now, with a change.
-async fn changed(tx: &mut Tx<'_>, id: i64, change: &VariableChange) -> Result<Given, StoreError> {
+/// What a credential has.
+pub(super) async fn variables_of(
+    conn: &mut AnyConnection,
+    vault: &Vault,
+    id: i64,
+) -> Result<Given, StoreError> {
     let rows =
         sqlx::query("SELECT name, value, key_id, file_name FROM credata WHERE credential_id = $1")
             .bind(id)
-            .fetch_all(&mut *tx.conn)
+            .fetch_all(conn)
             .await?;
     let mut given = Given::default();
     for row in &rows {
-        variables::read(row, 0, tx.vault, &mut given)?;
+        variables::read(row, 0, vault, &mut given)?;
     }
+    Ok(given)
+}
+
+/// What a credential has now, with a change.
+async fn changed(tx: &mut Tx<'_>, id: i64, change: &VariableChange) -> Result<Given, StoreError> {
+    let mut given = variables_of(&mut *tx.conn, tx.vault, id).await?;
     given.change(change);
     Ok(given)
 }

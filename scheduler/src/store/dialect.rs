@@ -1,7 +1,9 @@
 //! Everything in which the databases differ. A new one is a new arm of each
 //! `match` here, a folder under `migrations/`, and a green conformance suite.
 
-use sqlx::{AnyConnection, ConnectOptions as _, Executor as _, any::AnyConnectOptions};
+use sqlx::{
+    AnyConnection, AssertSqlSafe, ConnectOptions as _, Executor as _, any::AnyConnectOptions,
+};
 
 use super::{StoreError, schema::Migrations};
 
@@ -257,4 +259,80 @@ pub(super) async fn prepare(
     dialect: Dialect,
 ) -> Result<(), sqlx::Error> {
     connection.execute(dialect.settings()).await.map(|_| ())
+}
+
+/// The highest id that was ever given out in a table; 0 if none was.
+pub(super) async fn last_id(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    table: &'static str,
+) -> Result<i64, sqlx::Error> {
+    let query = match dialect {
+        Dialect::Sqlite => {
+            sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = $1")
+                .bind(table)
+        }
+        Dialect::Postgres => sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table}_id_seq"
+        ))),
+    };
+    query.fetch_one(connection).await
+}
+
+/// Makes the next row of a table get this id, if all that were given out are lower.
+pub(super) async fn prefer_id(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    table: &'static str,
+    id: i64,
+) -> Result<(), sqlx::Error> {
+    if last_id(connection, dialect, table).await? < id {
+        set_last_id(connection, dialect, table, id - 1).await?;
+    }
+    Ok(())
+}
+
+/// Gives out an id of a table for a row to come: this one if all that were given out are
+/// lower, else the next.
+pub(super) async fn take_id(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    table: &'static str,
+    wanted: i64,
+) -> Result<i64, sqlx::Error> {
+    match dialect {
+        Dialect::Sqlite => {
+            let id = wanted.max(last_id(connection, dialect, table).await? + 1);
+            set_last_id(connection, dialect, table, id).await?;
+            Ok(id)
+        }
+        Dialect::Postgres => {
+            prefer_id(connection, dialect, table, wanted).await?;
+            let next = format!("SELECT nextval('{table}_id_seq')");
+            sqlx::query_scalar(AssertSqlSafe(next)).fetch_one(connection).await
+        }
+    }
+}
+
+async fn set_last_id(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    table: &'static str,
+    last: i64,
+) -> Result<(), sqlx::Error> {
+    match dialect {
+        Dialect::Sqlite => {
+            let update = "UPDATE sqlite_sequence SET seq = $2 WHERE name = $1";
+            let update = sqlx::query(update).bind(table).bind(last);
+            if update.execute(&mut *connection).await?.rows_affected() == 0 {
+                let insert = "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)";
+                sqlx::query(insert).bind(table).bind(last).execute(connection).await?;
+            }
+        }
+        Dialect::Postgres => {
+            let set = format!("SELECT setval('{table}_id_seq', $1, false)");
+            sqlx::query(AssertSqlSafe(set)).bind(last + 1).execute(connection).await?;
+        }
+    }
+    Ok(())
 }

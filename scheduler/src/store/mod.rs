@@ -7,6 +7,7 @@
 //! PostgreSQL share. What differs stands in [`dialect`] and nowhere else.
 
 mod actions;
+mod adopted;
 mod agents;
 mod applications;
 mod artifacts;
@@ -48,6 +49,7 @@ pub use actions::{
     ActionFailure, ActionRow, ClaimActions, ClaimedAction, CreateAction, DeleteAction, Effect,
     PerformedActionRow, RecordAction, Recorded, ReleaseActions, UpdateAction,
 };
+pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
 pub use applications::{ApplicationFilter, ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
@@ -67,8 +69,8 @@ pub use declared::{SealDeclared, Sealed, Sealing};
 pub use dialect::{Dialect, Erased};
 pub use error::StoreError;
 pub use jobs::{
-    AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter, JobOrder, JobPage, JobRow,
-    NewJobs, Start,
+    AdoptJob, AdoptedFile, AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter,
+    JobOrder, JobPage, JobRow, NewJobs, Start, TakeJobIds,
 };
 pub use list::{ListPage, Listed, Order, Sort};
 pub use logs::{ChunkContent, PutChunk, StoredChunk};

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, StoreError, Tx,
+    Change, StoreError, Tx, adopted,
     dialect::Kind,
     variables::{self, COMPANY, CREDENTIAL, RUN_TEMPLATE, VariablesOf},
 };
@@ -38,6 +38,7 @@ impl Change for Reseal {
         for of in [&COMPANY, &CREDENTIAL, &RUN_TEMPLATE] {
             done.secrets += reseal_table(tx, of, &current).await?;
         }
+        done.secrets += adopted::reseal(tx, &current).await?;
         // What is sealed in a job's variables is an object.
         let chosen = "env LIKE '%\"key\"%'";
         let of_jobs = jobs(tx, chosen, self.after, |given| given.secret.len()).await?;

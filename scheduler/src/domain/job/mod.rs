@@ -13,5 +13,5 @@ pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSumma
 pub use run_begin::{Launch, RunBeginError, run_begin};
 pub use run_end::{Durations, Outcome, Times, run_end};
 pub use state::{Refused, State, Transition};
-pub use template::{Credential, Executor, Overflow, Template};
+pub use template::{Credential, Executor, GRACE, LOST_AFTER, Overflow, Template};
 pub use variables::{MASK, environment_of, secrets_of, texts_of, without_secrets};

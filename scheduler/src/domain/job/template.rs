@@ -11,6 +11,12 @@ use crate::domain::{
     retry::RetryPolicy,
 };
 
+/// Time between SIGTERM and SIGKILL, if the template does not say.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long an unreachable agent's jobs are waited for, if the template does not say.
+pub const LOST_AFTER: Duration = Duration::from_secs(600);
+
 /// What a run template says, with its application and company.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {

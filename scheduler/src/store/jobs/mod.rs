@@ -1,6 +1,7 @@
 //! Jobs and their attempts, as they are asked for. How their states change is in
 //! [`super::transitions`].
 
+mod adopt;
 mod create;
 mod delete;
 mod list;
@@ -18,6 +19,7 @@ use crate::domain::{
 };
 use crate::vault::Vault;
 
+pub use adopt::{AdoptJob, AdoptedFile, TakeJobIds};
 pub use create::{CreateJobs, NewJobs, Start};
 pub use delete::{DeleteJob, DeleteJobs, Deleted};
 pub use list::{JobFilter, JobOrder, JobPage};
