@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use multiflexi_program::log;
 
 use crate::{domain::retention::Keep, objects::Place, store::Location};
@@ -19,6 +19,9 @@ pub const LISTEN: &str = "127.0.0.1:7780";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "multiflexi-scheduler", version, about)]
 pub struct Arguments {
+    /// What to do instead of running
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Address and port to listen on. Nobody has to log in yet: whoever can
     /// connect can run programs on the agents
     #[arg(long, env = "MULTIFLEXI_LISTEN", default_value = LISTEN, value_name = "ADDRESS:PORT")]
@@ -26,36 +29,43 @@ pub struct Arguments {
     /// Folder for the SQLite database, logs and artifacts
     #[arg(
         long,
+        global = true,
         env = "MULTIFLEXI_DATA_DIR",
         default_value = "/var/lib/multiflexi/scheduler",
         value_name = "DIR"
     )]
     pub data_dir: PathBuf,
     /// Database: sqlite, or pgsql
-    #[arg(long, env = "DB_CONNECTION", default_value = "sqlite", value_name = "TYPE")]
+    #[arg(
+        long,
+        global = true,
+        env = "DB_CONNECTION",
+        default_value = "sqlite",
+        value_name = "TYPE"
+    )]
     pub db_connection: String,
     /// Name of the database; for SQLite its file [default: multiflexi.db in the data folder]
-    #[arg(long, env = "DB_DATABASE", value_name = "NAME")]
+    #[arg(long, global = true, env = "DB_DATABASE", value_name = "NAME")]
     pub db_database: Option<String>,
     /// Host of the database
-    #[arg(long, env = "DB_HOST", default_value = "localhost", value_name = "HOST")]
+    #[arg(long, global = true, env = "DB_HOST", default_value = "localhost", value_name = "HOST")]
     pub db_host: String,
     /// Port of the database [default: the database's own]
-    #[arg(long, env = "DB_PORT", value_name = "PORT")]
+    #[arg(long, global = true, env = "DB_PORT", value_name = "PORT")]
     pub db_port: Option<u16>,
     /// User of the database. The password comes from DB_PASSWORD alone, as the
     /// arguments of a process can be read by everybody
-    #[arg(long, env = "DB_USERNAME", value_name = "NAME")]
+    #[arg(long, global = true, env = "DB_USERNAME", value_name = "NAME")]
     pub db_username: Option<String>,
     /// Where logs and artifacts are that are too large for the database: a folder,
     /// s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Credentials and the
     /// address of a server of your own come from AWS_…, AZURE_… and GOOGLE_… variables
     /// [default: objects in the data folder]
-    #[arg(long, env = "MULTIFLEXI_OBJECT_STORE", value_name = "URL")]
+    #[arg(long, global = true, env = "MULTIFLEXI_OBJECT_STORE", value_name = "URL")]
     pub object_store: Option<String>,
     /// File of the keys that secrets are sealed with in the database; all schedulers of one
     /// database need the same [default: secrets.keys in the data folder]
-    #[arg(long, env = "MULTIFLEXI_KEY_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "MULTIFLEXI_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     /// How long ended jobs are kept where their run template does not say, such as 90d
     /// [default: for ever]
@@ -73,14 +83,17 @@ pub struct Arguments {
     #[arg(long, env = "MULTIFLEXI_ADVERTISE", value_name = "URL")]
     pub advertise: Option<String>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub environment: Option<PathBuf>,
     /// How the log on stderr looks
-    #[arg(long, env = "MULTIFLEXI_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "MULTIFLEXI_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
     pub log_format: log::Format,
-    /// What to do; without it, the scheduler runs.
-    #[command(subcommand)]
-    pub command: Option<Command>,
 }
 
 /// What the program does besides running the scheduler.
@@ -92,6 +105,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ObjectsCommand,
     },
+    /// Brings what a PHP MultiFlexi has: its database is read and never changed
+    ImportMultiflexi(ImportMultiflexi),
 }
 
 /// What can be done with an object store's contents.
@@ -107,6 +122,37 @@ pub enum ObjectsCommand {
         #[arg(long, value_name = "URL")]
         to: String,
     },
+}
+
+/// `import-multiflexi`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportMultiflexi {
+    /// The database: mysql://user:password@host:port/database. Better given in the variable,
+    /// as the arguments of a process can be read by everybody
+    #[arg(long, env = "MULTIFLEXI_IMPORT_FROM", hide_env_values = true, value_name = "URL")]
+    pub from: String,
+    /// What names that database here, from import to import [default: its host, port and name]
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// The time zone that it means where its times name none, as +01:00 [default: its server's]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub time_zone: Option<String>,
+    /// Says what would be imported, and writes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the report looks
+    #[arg(short, long, default_value = "text", value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
 }
 
 /// A scheduler's configuration.

@@ -3,6 +3,7 @@
 //! into messages to agents; `logs` and `artifacts` keep what jobs leave.
 
 pub mod actions;
+pub mod adoption;
 mod api;
 pub mod artifacts;
 pub mod config;
@@ -25,6 +26,7 @@ use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::{
     actions::{Actions, Registry},
+    adoption::AdoptionError,
     api::Services,
     artifacts::Artifacts,
     config::{Config, ConfigError},
@@ -84,6 +86,9 @@ pub enum Error {
     /// The services.
     #[error("the services cannot be built: {0}")]
     Services(String),
+    /// An import.
+    #[error(transparent)]
+    Adoption(#[from] AdoptionError),
     /// The server.
     #[error("the server failed: {0}")]
     Serve(#[from] tonic::transport::Error),

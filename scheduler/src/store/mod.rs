@@ -43,7 +43,7 @@ use sqlx::{
 };
 use tokio::sync::Notify;
 
-use crate::vault::Vault;
+use crate::{domain::ids::SchedulerId, vault::Vault};
 
 pub use actions::{
     ActionFailure, ActionRow, ClaimActions, ClaimedAction, CreateAction, DeleteAction, Effect,
@@ -99,6 +99,13 @@ pub struct Location {
     pub name: String,
 }
 
+/// What the program that opens a database is to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Scheduler,
+    Tool,
+}
+
 /// An open database.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -113,6 +120,16 @@ impl Store {
     /// Opens the database and brings its schema up to date. The database must be
     /// one of ours, of this version or an older one. `vault` seals and opens secrets.
     pub async fn open(location: &Location, vault: Vault) -> Result<Self, StoreError> {
+        Self::open_as(Role::Scheduler, location, vault).await
+    }
+
+    /// Opens it as [`Store::open`] does for a program that works on the database beside the
+    /// schedulers: it dispatches nothing, so it is none of them.
+    pub async fn open_beside(location: &Location, vault: Vault) -> Result<Self, StoreError> {
+        Self::open_as(Role::Tool, location, vault).await
+    }
+
+    async fn open_as(role: Role, location: &Location, vault: Vault) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(&location.url)?;
         let options = location
@@ -129,7 +146,10 @@ impl Store {
             .min_connections(0)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
-        let me = schedulers::enter(&mut connection, dialect).await?;
+        let me = match role {
+            Role::Scheduler => schedulers::enter(&mut connection, dialect).await?,
+            Role::Tool => SchedulerId(0),
+        };
         let known = documents::Known::new(vault, me);
         let actions = Arc::new(Notify::new());
         let rung = Arc::clone(&actions);

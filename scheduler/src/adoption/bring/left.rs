@@ -1,0 +1,150 @@
+//! What this version does not import: counted, and named where somebody would miss it.
+
+use std::collections::BTreeMap;
+
+use super::by;
+use crate::adoption::{
+    AdoptionError,
+    map::job::actions,
+    report::Report,
+    source::{ACTIONCONFIG, COMPANY, RUNTEMPLATE, Row, Source},
+    target::Target,
+};
+
+/// Tables of which only the number of rows is said.
+const COUNTED: [(&str, &str); 9] = [
+    ("user", "users"),
+    ("token", "tokens"),
+    ("event_source", "event sources"),
+    ("event_rule", "event rules"),
+    ("companyapp", "applications assigned to companies"),
+    ("task", "tasks"),
+    ("modconfig", "settings of modules"),
+    ("schedule", "jobs in the queue"),
+    ("log", "messages of the log"),
+];
+
+/// Says what is not imported.
+pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), AdoptionError> {
+    let report = &mut target.report;
+    for row in source.all(&COMPANY).await? {
+        let fields = ["ic", "email", "zabbix_host"];
+        let mut fields: Vec<&str> =
+            fields.into_iter().filter(|field| row.text(field).is_some()).collect();
+        if row.flag("enabled") {
+            fields.push("enabled");
+        }
+        if !fields.is_empty() {
+            let name = row.text("name").unwrap_or_default();
+            let item = format!("company {} {name:?}: {}", row.id(), fields.join(", "));
+            report.not_brought("fields of companies", item);
+        }
+    }
+    let templates = source.all(&RUNTEMPLATE).await?;
+    let settings = source.all(&ACTIONCONFIG).await?;
+    let settings = by(&settings, "runtemplate_id");
+    for row in &templates {
+        let settings = settings.get(&row.id()).map(Vec::as_slice).unwrap_or_default();
+        of_run_template(row, settings, report);
+    }
+    for (table, what) in COUNTED {
+        let count = source.count(table).await?;
+        if count > 0 {
+            let known = report.not_brought.entry(what).or_default();
+            known.count = u64::try_from(count).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+fn of_run_template(row: &Row, settings: &[&Row], report: &mut Report) {
+    let name = row.text("name").unwrap_or_default();
+    let this = format!("run template {} {name:?}", row.id());
+    let mut schedule = Vec::new();
+    let interval = row.text("interv").unwrap_or_default();
+    if !matches!(interval.as_str(), "" | "n") {
+        schedule.push(format!("interval {}", words(&interval)));
+    }
+    schedule.extend(row.text("cron").map(|cron| format!("cron {cron}")));
+    for (column, what) in [("delay", "delay (s)"), ("allow_late", "late success")] {
+        schedule.extend(row.int(column).filter(|n| *n != 0).map(|n| format!("{what} {n}")));
+    }
+    schedule.extend(row.text("deadline_offset").map(|offset| format!("deadline {offset}")));
+    if !schedule.is_empty() {
+        report.not_brought("schedules", format!("{this}: {}", schedule.join(", ")));
+    }
+    let mut of_modes = BTreeMap::new();
+    for (column, mode) in [("success", "success"), ("fail", "fail")] {
+        let named = settings.iter().filter(|row| row.text("mode").as_deref() == Some(mode));
+        let mut names = actions(row.bytes(column));
+        names.extend(named.filter_map(|row| row.text("module")));
+        names.sort();
+        names.dedup();
+        if !names.is_empty() {
+            of_modes.insert(mode, names.join(", "));
+        }
+    }
+    if !of_modes.is_empty() {
+        let actions: Vec<String> =
+            of_modes.iter().map(|(mode, names)| format!("on {mode} {names}")).collect();
+        report.not_brought("actions", format!("{this}: {}", actions.join("; ")));
+    }
+    let executor = row.text("executor").unwrap_or_default();
+    if !matches!(executor.as_str(), "" | "Native") {
+        let item = format!("{this}: {executor}; here it runs on the agent's host");
+        report.not_brought("executors", item);
+    }
+    if row.int("active") == Some(0) {
+        let item = format!("{this}: it is inactive there, and can be run here");
+        report.not_brought("inactive run templates", item);
+    }
+    if row.text("note").is_some() {
+        report.not_brought("notes of run templates", this);
+    }
+}
+
+/// What an interval's letter stands for.
+fn words(interval: &str) -> &str {
+    match interval {
+        "i" => "minute",
+        "h" => "hour",
+        "d" => "day",
+        "w" => "week",
+        "m" => "month",
+        "y" => "year",
+        "c" => "custom",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_template_with_a_schedule_or_an_action_is_named() {
+        let mut report = Report::default();
+        let cells = [
+            ("name", "Nightly"),
+            ("interv", "d"),
+            ("cron", "0 2 * * *"),
+            ("executor", "Docker"),
+            ("success", "a:1:{s:7:\"WebHook\";b:1;}"),
+            ("active", "0"),
+            ("note", "x"),
+        ];
+        let setting = Row::of(1, &[("module", "Sleep"), ("mode", "fail")]);
+        of_run_template(&Row::of(3, &cells), &[&setting], &mut report);
+        of_run_template(&Row::of(4, &[("interv", "n"), ("executor", "Native")]), &[], &mut report);
+        assert_eq!(
+            report.not_brought["schedules"].items,
+            ["run template 3 \"Nightly\": interval day, cron 0 2 * * *"]
+        );
+        assert_eq!(
+            report.not_brought["actions"].items,
+            ["run template 3 \"Nightly\": on fail Sleep; on success WebHook"]
+        );
+        assert_eq!(report.not_brought["executors"].count, 1);
+        assert_eq!(report.not_brought.len(), 5);
+    }
+}

@@ -1,0 +1,112 @@
+//! Adoption: brings what a PHP MultiFlexi has into our database. `source` reads its
+//! database and changes nothing there; `map` says what its rows mean here and touches
+//! nothing; `bring` puts both together, kind after kind, and writes through the store's
+//! changes; `report` says what came of it.
+//!
+//! What holds how things are set up is in memory as a whole; jobs, their output and their
+//! files are read page by page and piece by piece.
+
+mod bring;
+pub mod map;
+pub mod php;
+pub mod report;
+pub mod source;
+mod target;
+
+use crate::{
+    artifacts::ArtifactError,
+    config::{Config, ImportMultiflexi},
+    logs::LogError,
+    objects::{self, ObjectError, Objects},
+    store::{Store, StoreError},
+    vault::{Vault, VaultError},
+};
+
+use report::Report;
+use source::{Address, Source, SourceError};
+use target::Target;
+
+/// What keeps an import from its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptionError {
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Our database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Our keys.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Our object store.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// A log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A file.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The URL of the source.
+    pub from: String,
+    /// What names the source here; host, port and database of the URL if absent.
+    pub source: Option<String>,
+    /// The time zone that times without one are read in; the server's own if absent.
+    pub time_zone: Option<String>,
+    /// Nothing is written.
+    pub dry_run: bool,
+}
+
+impl From<ImportMultiflexi> for Wish {
+    fn from(said: ImportMultiflexi) -> Self {
+        let ImportMultiflexi { from, source, time_zone, dry_run, format: _ } = said;
+        Self { from, source, time_zone, dry_run }
+    }
+}
+
+/// Imports into the database that a scheduler of this configuration has.
+pub async fn run(config: Config, wish: &Wish) -> Result<Report, crate::Error> {
+    // Nothing of ours is made before it is known that there is something to import.
+    let source = open(wish).await?;
+    for folder in &config.folders {
+        std::fs::create_dir_all(folder).map_err(|reason| crate::Error::Folder {
+            folder: folder.display().to_string(),
+            reason,
+        })?;
+    }
+    let objects = Objects::open(&config.objects)?;
+    objects.attempt().await?;
+    let store = Store::open_beside(&config.database, Vault::open(&config.keys)?).await?;
+    objects::settle(&objects, &store).await?;
+    let imported = import(wish, source, store.clone(), objects).await;
+    store.close().await;
+    Ok(imported?)
+}
+
+async fn open(wish: &Wish) -> Result<(String, Source), AdoptionError> {
+    let address = Address::parse(&wish.from)?;
+    let source = Source::open(&address, wish.time_zone.as_deref()).await?;
+    Ok((wish.source.clone().unwrap_or(address.name), source))
+}
+
+/// Imports what is in a source; what a dry run says is what it would do.
+async fn import(
+    wish: &Wish,
+    (name, mut source): (String, Source),
+    store: Store,
+    objects: Objects,
+) -> Result<Report, AdoptionError> {
+    let mut target = Target::new(store, objects, name, wish.dry_run);
+    bring::all(&mut source, &mut target).await?;
+    let mut report = target.report;
+    report.server.clone_from(&source.server);
+    report.time_zone.clone_from(&source.zone);
+    report.of_the_source.append(&mut source.remarks);
+    source.close().await;
+    Ok(report)
+}
