@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod actions;
+mod adoption;
 mod agents;
 mod applications;
 mod artifacts;
