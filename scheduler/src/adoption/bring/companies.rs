@@ -1,6 +1,6 @@
 //! Companies, with their variables.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{DELETED_HERE, applications::Definitions, by, of, pages};
 use crate::{
@@ -25,7 +25,7 @@ const KIND: Kind = Kind::Company;
 pub async fn bring(
     source: &mut Source,
     target: &mut Target,
-    definitions: &Definitions,
+    (definitions, hidden): (&Definitions, &BTreeSet<String>),
 ) -> Result<BTreeMap<i64, Given>, AdoptionError> {
     let rows = source.all(&COMPANY).await?;
     let environment = source.all(&COMPANYENV).await?;
@@ -46,7 +46,8 @@ pub async fn bring(
         let slug = names::slug(row.text("slug"));
         let secret = |name: &str| {
             let mut all = definitions.values();
-            all.any(|known| known.environment.get(name).is_some_and(|field| field.secret))
+            hidden.contains(name)
+                || all.any(|known| known.environment.get(name).is_some_and(|field| field.secret))
         };
         let rows = of(&environment, id).iter().copied();
         let secret = |name: &str, _: &Row| secret(name);

@@ -48,8 +48,7 @@ pub async fn bring(source: &mut Source, target: &mut Target) -> Result<(), Adopt
         let mut fresh = Vec::new();
         for row in &rows {
             target.report.of(KIND).read += 1;
-            if let Some(before) = known.get(&row.id()) {
-                target.is(KIND, row.id(), before.own);
+            if known.contains_key(&row.id()) {
                 target.report.of(KIND).unchanged += 1;
             } else if let Some(job) = fresh_job(row, target) {
                 fresh.push(job);
@@ -198,7 +197,6 @@ async fn import(
         match imported.await {
             Ok(()) => {
                 said(job, target);
-                target.is(KIND, id, own.0);
                 target.report.created(KIND, id, own.0);
             }
             Err(refusal) if refusal.is_answer() => {

@@ -8,22 +8,25 @@ mod jobs;
 mod left;
 mod run_templates;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AdoptionError,
-    source::{Row, Source},
+    source::{CREDATA, Row, Source},
     target::Target,
 };
 use crate::store::{ListPage, Listed, MAX_PAGE, StoreError};
 
 /// Imports everything.
 pub async fn all(source: &mut Source, target: &mut Target) -> Result<(), AdoptionError> {
+    // What a credential gives is secret wherever else it is.
+    let hidden = source.all(&CREDATA).await?;
+    let hidden: BTreeSet<String> = hidden.iter().filter_map(|row| row.raw("name")).collect();
     let definitions = applications::bring(source, target).await?;
-    let companies = companies::bring(source, target, &definitions).await?;
+    let companies = companies::bring(source, target, (&definitions, &hidden)).await?;
     let types = credential_types::bring(source, target).await?;
     let credentials = credentials::bring(source, target, &types).await?;
-    let given = run_templates::Given { definitions, companies, credentials };
+    let given = run_templates::Given { definitions, companies, credentials, hidden };
     run_templates::bring(source, target, &given).await?;
     jobs::bring(source, target).await?;
     left::count(source, target).await?;

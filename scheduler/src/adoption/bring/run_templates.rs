@@ -48,6 +48,8 @@ pub struct Given {
     pub companies: BTreeMap<i64, environment::Given>,
     /// Credentials.
     pub credentials: Credentials,
+    /// Names of variables that are secret wherever they are.
+    pub hidden: BTreeSet<String>,
 }
 
 /// Brings all run templates.
@@ -84,7 +86,8 @@ pub async fn bring(
             continue;
         };
         let said = &mut Vec::new();
-        let mut environment = read_variables(of(&configuration, id), definition, said);
+        let mut environment =
+            read_variables(of(&configuration, id), definition, &given.hidden, said);
         read_files(source, id, &mut environment, said).await?;
         let retry = retry(row, said);
         let name = names::name(row.text("name"), &format!("run template {id}"));
@@ -202,11 +205,13 @@ async fn credentials_here(target: &Target) -> Result<HashMap<i64, BTreeSet<i64>>
 fn read_variables(
     rows: &[&Row],
     definition: &Definition,
+    hidden: &BTreeSet<String>,
     said: &mut Vec<String>,
 ) -> environment::Given {
     let secret = |name: &str, row: &Row| {
         let kind = row.text("config_type").unwrap_or_default();
         matches!(kind.as_str(), "password" | "secret")
+            || hidden.contains(name)
             || definition.environment.get(name).is_some_and(|field| field.secret)
     };
     let (given, left_out) = variables::read(rows.iter().copied(), "name", "value", secret);

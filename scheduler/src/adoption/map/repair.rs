@@ -39,20 +39,17 @@ fn take_out(document: &mut Value, fault: &Fault) -> bool {
             return false;
         }
         let parent = steps.iter().try_fold(&mut *document, |place, step| inside(place, step));
-        match parent {
-            Some(Value::Object(map)) => {
-                if map.shift_remove(&last).is_some() {
-                    return true;
-                }
-            }
+        let taken = match parent {
+            Some(Value::Object(map)) => map.shift_remove(&last).is_some(),
             Some(Value::Array(list)) => {
-                if let Some(index) = last.parse().ok().filter(|index| *index < list.len()) {
-                    list.remove(index);
-                    return true;
-                }
+                let index = last.parse().ok().filter(|index| *index < list.len());
+                index.map(|index: usize| list.remove(index)).is_some()
             }
-            // It is not there: what misses it goes.
-            _ => {}
+            _ => false,
+        };
+        // If it is not there, what misses it goes.
+        if taken {
+            return true;
         }
     }
     false

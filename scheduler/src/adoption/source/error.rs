@@ -70,20 +70,20 @@ pub enum SourceError {
 }
 
 /// What an error of the database means.
-pub(super) fn explain(name: &str, error: sqlx::Error) -> SourceError {
+pub(super) fn explain(name: &str, error: &sqlx::Error) -> SourceError {
     let name = name.to_owned();
-    let reason = match &error {
+    let reason = match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         sqlx::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     };
-    let number = match &error {
+    let number = match error {
         sqlx::Error::Database(error) => error
             .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
             .map(sqlx::mysql::MySqlDatabaseError::number),
         _ => None,
     };
-    match (number, &error) {
+    match (number, error) {
         (Some(1045 | 1698 | 1251 | 1275), _) => SourceError::Login { name, reason },
         (Some(1044 | 1142 | 1143 | 1227), _) => SourceError::Denied { name, reason },
         (Some(1049), _) => SourceError::NoDatabase(name),

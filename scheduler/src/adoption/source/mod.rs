@@ -90,7 +90,7 @@ impl Source {
     pub async fn open(address: &Address, zone: Option<&str>) -> Result<Self, SourceError> {
         let name = address.name.clone();
         let options = address.options.clone().timezone(zone.map(str::to_owned));
-        let failed = |error: sqlx::Error| explain(&name, error);
+        let failed = |error: sqlx::Error| explain(&name, &error);
         let mut conn = options.connect().await.map_err(failed)?;
         for statement in [
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -284,7 +284,7 @@ impl Source {
         );
         let rows = self.fetch(sql).await?;
         let Some(row) = rows.first() else { return Ok(Vec::new()) };
-        let piece: Option<Vec<u8>> = row.try_get(0).map_err(|error| explain(&self.name, error))?;
+        let piece: Option<Vec<u8>> = row.try_get(0).map_err(|error| explain(&self.name, &error))?;
         Ok(piece.unwrap_or_default())
     }
 
@@ -308,21 +308,21 @@ impl Source {
     }
 
     fn row(&mut self, table: &'static Table, row: &MySqlRow) -> Result<Row, SourceError> {
-        row::read(table, row, &mut self.remarks).map_err(|error| explain(&self.name, error))
+        row::read(table, row, &mut self.remarks).map_err(|error| explain(&self.name, &error))
     }
 
     fn cells<const N: usize>(&self, row: &MySqlRow) -> Result<[Option<String>; N], SourceError> {
         let mut cells = [const { None }; N];
         for (index, cell) in cells.iter_mut().enumerate() {
             let bytes: Option<Vec<u8>> =
-                row.try_get(index).map_err(|error| explain(&self.name, error))?;
+                row.try_get(index).map_err(|error| explain(&self.name, &error))?;
             *cell = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         }
         Ok(cells)
     }
 
     async fn fetch(&mut self, sql: String) -> Result<Vec<MySqlRow>, SourceError> {
-        self.conn.fetch_all(AssertSqlSafe(sql)).await.map_err(|error| explain(&self.name, error))
+        self.conn.fetch_all(AssertSqlSafe(sql)).await.map_err(|error| explain(&self.name, &error))
     }
 }
 
@@ -341,7 +341,7 @@ impl Rows<'_> {
     pub async fn next(&mut self) -> Result<Option<Row>, SourceError> {
         let Some(row) = self.rows.next().await else { return Ok(None) };
         let read = row.and_then(|row| row::read(self.table, &row, self.remarks));
-        read.map(Some).map_err(|error| explain(self.name, error))
+        read.map(Some).map_err(|error| explain(self.name, &error))
     }
 }
 
