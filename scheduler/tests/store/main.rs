@@ -107,6 +107,11 @@ suite! {
         artifacts_of_all_jobs_are_found,
         what_is_rare_is_found_in_pages_that_end,
     }
+    adopted::{
+        ids_that_were_never_given_out_are_kept,
+        a_job_that_ran_elsewhere_is_here_as_it_ended,
+        what_was_brought_is_sealed_and_sealed_anew,
+    }
     schema::{
         a_newer_schema_is_refused,
         refused_changes_do_not_spoil_their_neighbours,

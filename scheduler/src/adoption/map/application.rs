@@ -41,6 +41,11 @@ pub fn definition(app: &Row, parts: &Parts<'_>) -> Result<(Definition, Vec<Strin
 
 /// What of the command line means something else here, where no shell runs.
 pub fn shell_notes(definition: &Definition) -> Vec<String> {
+    let program = definition.executable.rsplit('/').next().unwrap_or_default();
+    if matches!(program, "sh" | "bash" | "dash" | "zsh" | "ksh") {
+        // It is a shell itself.
+        return Vec::new();
+    }
     let about = |path: &str| matches!(path, "cmdparams" | "cmdparamsTemplate" | "executable");
     let notes = definition.notes.iter().filter(|note| about(&note.path));
     let notes = notes.filter(|note| !note.text.contains("older key"));

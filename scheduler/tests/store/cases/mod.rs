@@ -1,6 +1,7 @@
 //! The cases, by what they are about.
 
 pub mod actions;
+pub mod adopted;
 pub mod attempts;
 pub mod catalogue;
 pub mod contents;
