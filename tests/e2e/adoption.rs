@@ -175,6 +175,7 @@ fn everything_comes(adoption: &Adoption) {
         "remarks" "job" 61 "1BAD",
         "remarks" "job" 62 "its environment cannot be read",
         "remarks" "job" 68 "its environment cannot be read",
+        "remarks" "job" 68 "it ends before it begins",
     );
     let left = &report["not_brought"];
     let first = |what: &str| left[what]["items"][0].as_str().unwrap().to_owned();
@@ -182,7 +183,7 @@ fn everything_comes(adoption: &Adoption) {
     assert!(first("actions").contains("WebHook") && !first("actions").contains("Sleep"));
     assert!(first("executors").contains("Docker") && left["users"]["count"] == 1);
     let source = report["of_the_source"].to_string();
-    for part in ["MyISAM", "latin1", "no table app_produces", "has no column"] {
+    for part in ["MyISAM", "latin1", "no table app_produces", "has no column", "no UTF-8"] {
         assert!(source.contains(part), "{part}: {source}");
     }
     let differs = report["differences"].as_array().unwrap();
@@ -367,6 +368,14 @@ fn what_is_here_already_is_never_merged_by_its_name() {
     let known = cli.json(["application:import-json", file.to_str().unwrap()]);
     let known = known["applications"][0]["id"].as_i64().unwrap();
     scheduler.terminate();
+    // This one's definition is on this host: it says more than the rows.
+    let file = adoption.folder.path().join("odd.app.json");
+    let odd = serde_json::json!({
+        "name": "Odd", "executable": "php", "description": "from its file", "environment": {},
+    });
+    fs::write(&file, odd.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    adoption.source.run(&format!("UPDATE flexi.apps SET deffile = '{file}' WHERE id = 23"));
     let report = adoption.import(&[]);
     assert_eq!(counts(&report, "company"), [4, 3, 0, 0, 1]);
     assert_says!(
@@ -376,7 +385,10 @@ fn what_is_here_already_is_never_merged_by_its_name() {
         "skipped" "run_template" 31 "company 11 was not imported",
         "skipped" "job" 61 "run template 31 was not imported",
         "remarks" "application" 21 "already, by its UUID",
+        "remarks" "application" 23 "taken from the file",
     );
+    let (_scheduler, cli) = adoption.scheduler();
+    assert_eq!(cli.json(["application:show", "23"])["description"], "from its file");
     let moved = report["ids"].as_array().unwrap();
     assert!(moved.iter().any(|one| one["from"] == 21 && one["to"] == known), "{moved:?}");
     assert!(moved.iter().any(|one| one["kind"] == "company" && one["from"] == 12));

@@ -60,11 +60,12 @@ INSERT INTO conffield (app_id, keyname, type, description, defval, required, sec
 
 CREATE TABLE app_exit_codes (
     id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, app_id INT UNSIGNED NOT NULL,
-    exit_code INT UNSIGNED NOT NULL, lang VARCHAR(5) NOT NULL, description TEXT NOT NULL,
+    exit_code INT UNSIGNED NOT NULL, lang VARCHAR(5) NOT NULL, description BLOB NOT NULL,
     severity VARCHAR(20) NOT NULL DEFAULT 'error', retry TINYINT(1) NOT NULL DEFAULT 0
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
 INSERT INTO app_exit_codes (app_id, exit_code, lang, description, severity) VALUES
-    (21, 3, 'en', 'nobody listens', 'warning');
+    (21, 3, 'en', 'nobody listens', 'warning'),
+    (21, 4, 'en', x'6e6ffffe', 'error');
 
 CREATE TABLE runtemplate (
     id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, app_id INT UNSIGNED NOT NULL,

@@ -9,8 +9,9 @@ use multiflexi_scheduler::{
         job::{State, StreamSummary},
     },
     store::{
-        Adopt, AdoptJob, AdoptedFile, Brought, ChunkContent, Content, CreateCompany, DeleteJob,
-        Link, Origin, Page, Part, Reseal, Store, StoredChunk, TakeJobIds,
+        Adopt, AdoptJob, AdoptedFile, ArtifactFilter, Brought, ChunkContent, Content,
+        CreateCompany, DeleteJob, Link, ListPage, Origin, Part, Reseal, Store, StoredChunk,
+        TakeJobIds,
     },
 };
 
@@ -112,8 +113,9 @@ pub async fn a_job_that_ran_elsewhere_is_here_as_it_ended(database: Box<dyn Data
     assert_eq!((attempts.len(), attempts[0].pid), (1, Some(4711)));
     let chunk = world.store.chunk_at(id, 1, 25).await.unwrap().unwrap();
     assert_eq!(chunk.content, ChunkContent::Object("logs/41/1/20".to_owned()));
-    let page = Page { size: 10, after: None };
-    let artifacts = world.store.artifacts(Some(id), None, page).await.unwrap();
+    let of_it = ArtifactFilter { job: Some(id), ..ArtifactFilter::default() };
+    let page = ListPage::parse(10, "").unwrap();
+    let artifacts = world.store.artifacts(&of_it, &page).await.unwrap().rows;
     let names: Vec<&str> = artifacts.iter().map(|one| one.filename.as_str()).collect();
     assert_eq!(names, ["small", "large", "stdout.txt", "stderr.txt"]);
     let large = world.store.artifact_content(artifacts[1].id).await.unwrap();

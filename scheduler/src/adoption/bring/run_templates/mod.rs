@@ -1,36 +1,37 @@
 //! Run templates, with their variables and the credentials that they use.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+mod change;
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use change::{Reassign, WithCredentials};
+use read::{describe, read_files, read_variables, retry};
 
 use super::{DELETED_HERE, applications::Definitions, by, credentials::Credentials, of, pages};
 use crate::{
     adoption::{
         AdoptionError,
         map::{
-            merge::{Fields, Merge},
+            merge::Merge,
             names,
             precedence::{Layers, differences},
-            variables::{self, change, fields},
+            variables::{change, fields},
         },
         report::Kind,
-        source::{CONFIGURATION, FILE_STORE, RUNTEMPLATE, RUNTPLCREDS, Row, Source},
+        source::{CONFIGURATION, RUNTEMPLATE, RUNTPLCREDS, Source},
         target::Target,
     },
     domain::{
-        application::Definition,
         environment::{self, VariableChange},
-        ids::{ApplicationId, CompanyId, CredentialId, RunTemplateId},
+        ids::{ApplicationId, CompanyId, RunTemplateId},
         job::{GRACE, LOST_AFTER, Overflow},
         retention::Keep,
-        retry::{Backoff, MAX_ATTEMPTS, RetryPolicy},
+        retry::RetryPolicy,
     },
     store::{
-        AssignCredential, Change, CreateRunTemplate, CredentialFilter, NewRunTemplate,
-        RunTemplateFilter, RunTemplateRow, StoreError, Tx, UpdateRunTemplate,
+        CreateRunTemplate, CredentialFilter, NewRunTemplate, RunTemplateFilter, RunTemplateRow,
+        StoreError, UpdateRunTemplate,
     },
 };
 
@@ -200,130 +201,4 @@ async fn credentials_here(target: &Target) -> Result<HashMap<i64, BTreeSet<i64>>
         }
     }
     Ok(uses)
-}
-
-fn read_variables(
-    rows: &[&Row],
-    definition: &Definition,
-    hidden: &BTreeSet<String>,
-    said: &mut Vec<String>,
-) -> environment::Given {
-    let secret = |name: &str, row: &Row| {
-        let kind = row.text("config_type").unwrap_or_default();
-        matches!(kind.as_str(), "password" | "secret")
-            || hidden.contains(name)
-            || definition.environment.get(name).is_some_and(|field| field.secret)
-    };
-    let (given, left_out) = variables::read(rows.iter().copied(), "name", "value", secret);
-    said.extend(left_out.into_iter().map(|reason| format!("{reason}; it is left out")));
-    given
-}
-
-/// Adds the files that were uploaded for a run template.
-async fn read_files(
-    source: &mut Source,
-    id: i64,
-    environment: &mut environment::Given,
-    said: &mut Vec<String>,
-) -> Result<(), AdoptionError> {
-    let mut rows = source.each(&FILE_STORE, "runtemplate_id", id, "id").await?;
-    while let Some(row) = rows.next().await? {
-        if let Err(reason) = variables::add_file(environment, &row) {
-            said.push(format!("{reason}; the file is left out"));
-        }
-    }
-    Ok(())
-}
-
-fn retry(row: &Row, said: &mut Vec<String>) -> RetryPolicy {
-    let usual = RetryPolicy::default();
-    let attempts = row.int("max_attempts").unwrap_or(1);
-    let max_attempts = attempts.clamp(1, i64::from(MAX_ATTEMPTS));
-    if attempts != max_attempts && attempts != 0 {
-        said.push(format!("it has {max_attempts} attempts here and not {attempts}"));
-    }
-    let gap = u64::try_from(row.int("retry_min_gap").unwrap_or_default()).unwrap_or_default();
-    let min_gap = Duration::from_secs(gap.min(10 * 365 * 24 * 3600));
-    let backoff = row.text("retry_backoff").unwrap_or_default();
-    let backoff = match backoff.parse() {
-        // There the pause of both is the gap.
-        Ok(Backoff::None) if !min_gap.is_zero() => Backoff::Fixed,
-        Ok(backoff) => backoff,
-        Err(error) => {
-            if !backoff.is_empty() {
-                said.push(format!("{error}; it is taken as fixed"));
-            }
-            Backoff::Fixed
-        }
-    };
-    let max_gap = usual.max_gap.max(min_gap);
-    let max_attempts = u32::try_from(max_attempts).unwrap_or(1);
-    RetryPolicy { max_attempts, on: usual.on, backoff, min_gap, max_gap }
-}
-
-fn describe(
-    fields: &mut Fields,
-    name: &str,
-    (application, company): (i64, i64),
-    retry: &RetryPolicy,
-    uses: &BTreeSet<i64>,
-) {
-    let texts = [
-        ("name", name.to_owned()),
-        ("application", application.to_string()),
-        ("company", company.to_string()),
-        ("max_attempts", retry.max_attempts.to_string()),
-        ("retry_backoff", retry.backoff.to_string()),
-        ("retry_min_gap", retry.min_gap.as_millis().to_string()),
-    ];
-    fields.extend(texts.map(|(name, value)| (name.to_owned(), value)));
-    fields.extend(uses.iter().map(|id| (format!("{CREDENTIAL}{id}"), String::new())));
-}
-
-/// Assigns a credential after something was written: a refusal takes that back too.
-async fn assign(tx: &mut Tx<'_>, change: AssignCredential) -> Result<(), StoreError> {
-    let whole = |refusal: StoreError| match refusal.is_answer() {
-        true => StoreError::Database(Arc::new(sqlx::Error::Protocol(refusal.to_string()))),
-        false => refusal,
-    };
-    change.apply(tx).await.map_err(whole)
-}
-
-/// Creates a run template that uses credentials.
-struct WithCredentials {
-    what: CreateRunTemplate,
-    uses: BTreeSet<i64>,
-}
-
-impl Change for WithCredentials {
-    type Output = RunTemplateId;
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<RunTemplateId, StoreError> {
-        let run_template = self.what.apply(tx).await?;
-        for id in &self.uses {
-            let id = CredentialId(*id);
-            assign(tx, AssignCredential { id, run_template, assign: true }).await?;
-        }
-        Ok(run_template)
-    }
-}
-
-/// Changes a run template and the credentials that it uses.
-struct Reassign {
-    what: UpdateRunTemplate,
-    own: RunTemplateId,
-    changed: Vec<(i64, bool)>,
-}
-
-impl Change for Reassign {
-    type Output = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        self.what.apply(tx).await?;
-        for (id, to) in &self.changed {
-            let (id, run_template) = (CredentialId(*id), self.own);
-            assign(tx, AssignCredential { id, run_template, assign: *to }).await?;
-        }
-        Ok(())
-    }
 }
