@@ -30,6 +30,10 @@ databases:
 objects:
     cargo test -p multiflexi-e2e -- --ignored object_store::
 
+# An import from a PHP MultiFlexi's database, on a MariaDB of its own (apt-get install mariadb-server)
+adoption:
+    cargo test -p multiflexi-e2e adoption -- --ignored
+
 # Much of everything, on the release build: gigabytes, thousands of jobs, a full disk (as root)
 volume:
     cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture volume::

@@ -5,6 +5,8 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
+use crate::domain::ids::JobId;
+
 /// Chunks below this many bytes are stored raw.
 const RAW_BELOW: usize = 1024;
 
@@ -13,6 +15,12 @@ const LEVEL: i32 = 1;
 
 const RAW: &str = "raw";
 const ZSTD: &str = "zstd";
+
+/// The object that holds the chunk of `length` bytes from `start` on. What it holds is in its
+/// name: a put that comes late, after one of more bytes, does not overwrite that.
+pub(super) fn object_name((job, attempt): (JobId, i32), start: i64, length: i64) -> String {
+    format!("logs/{job}/{attempt}/{start:020}-{length}")
+}
 
 /// Encodes a chunk; says how.
 pub(super) fn encode(segments: &[Bytes]) -> std::io::Result<(&'static str, Vec<u8>)> {

@@ -78,10 +78,7 @@ impl Logs {
         .map_err(|error| damaged(error.to_string()))?;
         let content = if sealed {
             let key = log.key();
-            // What it holds is in its name: a put that comes late, after one of more bytes,
-            // does not overwrite that.
-            let Unsealed { start, length, .. } = unsealed;
-            let name = format!("logs/{}/{}/{start:020}-{length}", key.job, key.number);
+            let name = chunk::object_name((key.job, key.number), unsealed.start, unsealed.length);
             self.objects.put(&name, vec![Bytes::from(bytes)]).await?;
             ChunkContent::Object(name)
         } else {

@@ -94,7 +94,7 @@ impl LogWriter {
             .map_err(|error| damaged(&error))?
             .map_err(|error| damaged(&error))?;
         let content = if length > INLINE {
-            let name = format!("logs/{}/1/{start:020}", self.job);
+            let name = chunk::object_name((self.job, 1), start, length);
             self.objects.put(&name, vec![Bytes::from(encoded)]).await?;
             ChunkContent::Object(name)
         } else {

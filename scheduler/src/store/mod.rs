@@ -1,4 +1,4 @@
-//! The only place that knows SQL. One function a question, one [`Change`] a
+//! The only place that knows the SQL of our database. One function a question, one [`Change`] a
 //! change; the guard of every change is in its writing statement.
 //!
 //! Readers use a pool; every change goes through one [`writer`] that puts what is

@@ -39,6 +39,10 @@ pub(super) fn expression(name: &str, kind: Kind, column: &Column) -> String {
             format!("CAST(CAST(UNIX_TIMESTAMP({name}) * 1000000 AS SIGNED) AS BINARY)")
         }
         Kind::Time => "NULL".to_owned(),
+        // A text of any size has one, though the server may not hand it out whole.
+        Kind::Size if column.charset.as_deref().is_none_or(is_utf8) => {
+            format!("CAST(OCTET_LENGTH({}) AS BINARY)", identifier(name))
+        }
         Kind::Size => format!("CAST(OCTET_LENGTH({}) AS BINARY)", bytes_of(name, column)),
         Kind::Number | Kind::Text | Kind::Bytes => {
             format!("SUBSTRING({}, 1, {})", bytes_of(name, column), MAX_TEXT + 1)
