@@ -155,11 +155,23 @@ impl Dispatch {
         &self.shared.peers
     }
 
-    /// Says that a job was queued, or is about to be by a change that the store
-    /// already has: the claim then shares its transaction.
+    /// Says that a job was queued.
     pub fn job_queued(&self) {
         self.look_at_queue();
         self.shared.peers.queued();
+    }
+
+    /// Waits for a change that queues a job, and that the store already has. A claim here
+    /// shares its transaction; the others cannot see the job before the commit, so they are
+    /// told after it.
+    pub async fn job_being_queued<T>(
+        &self,
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.look_at_queue();
+        let changed = change.await?;
+        self.shared.peers.queued();
+        Ok(changed)
     }
 
     /// Looks whether something can be claimed here.

@@ -49,11 +49,11 @@ impl JobService for Services {
         let new = new_jobs(request.into_inner())?;
         let (queue, delayed) = (new.queue, new.start != Start::AtOnce);
         let created = self.store.begin_change(CreateJobs(new)).await?;
-        if queue && !delayed {
-            // A claim that is woken now shares the transaction.
-            self.dispatch.job_queued();
-        }
-        let job_ids = created.await?.into_iter().map(|id| id.0).collect();
+        let created = match queue && !delayed {
+            true => self.dispatch.job_being_queued(created).await?,
+            false => created.await?,
+        };
+        let job_ids = created.into_iter().map(|id| id.0).collect();
         if delayed {
             self.dispatch.job_delayed();
         }
@@ -102,8 +102,7 @@ impl JobService for Services {
         let request = request.into_inner();
         let (job, by) = (job_id(request.job_id)?, parse::requested_by(request.requested_by)?);
         let queued = self.store.begin_change(QueueJob { job, by }).await?;
-        self.dispatch.job_queued();
-        let queued = queued.await?;
+        let queued = self.dispatch.job_being_queued(queued).await?;
         Ok(Response::new(RunJobResponse { attempt: queued.attempt }))
     }
 
