@@ -8,8 +8,8 @@ use std::{
 };
 
 use multiflexi_fixture::{
-    Answer, Cli, Scheduler, SchedulerOptions, eventually, mariadb::MariaDb, postgres::Postgres,
-    programs, search,
+    Agent, AgentOptions, Answer, Cli, Scheduler, SchedulerOptions, eventually, mariadb::MariaDb,
+    postgres::Postgres, programs, search,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -279,6 +279,33 @@ fn it_is_here(cli: &Cli) {
     assert_eq!(content("61", "result.json"), "{\"café\": true}");
     let large = content("62", "large.txt");
     assert!(large == "0123456789".repeat(600_000), "{} bytes", large.len());
+}
+
+#[test]
+#[ignore = "needs MariaDB: apt-get install mariadb-server"]
+fn an_import_beside_a_running_scheduler_disturbs_no_job_and_can_be_used_at_once() {
+    let adoption = Adoption::new(HOSTILE);
+    let (scheduler, cli) = adoption.scheduler();
+    let folder = adoption.folder.path();
+    let _agent = Agent::start(&folder.join("agent"), &scheduler.url(), AgentOptions::default());
+    let go = folder.join("go");
+    let script = format!("-c 'until [ -e {} ]; do sleep 0.02; done; echo on'", go.display());
+    let words = ["application:create", "--name", "Waits", "--executable", "sh", "--cmdparams"];
+    cli.create(words.into_iter().chain([script.as_str()]));
+    cli.create(["company:create", "--name", "Acme"]);
+    cli.create(["runtemplate:create", "--name", "Waits", "--app", "1", "--company", "1"]);
+    let waits = cli.create(["job:create", "--template", "1", "--queue"]);
+    cli.wait_for_state(waits, "running");
+
+    let report = adoption.import(&[]);
+    assert_eq!(counts(&report, "run_template")[1], 3, "{report:#}");
+
+    let brought = cli.create(["job:create", "--template", "32"]);
+    let run = cli.run(["job:run", &brought.to_string()]);
+    assert_eq!((run.code, run.text()), (0, "company a b\n".to_owned()), "{}", run.stderr);
+    fs::File::create(go).unwrap();
+    cli.wait_for_state(waits, "succeeded");
+    assert_eq!(cli.run(["job:logs", &waits.to_string()]).text(), "on\n");
 }
 
 #[test]

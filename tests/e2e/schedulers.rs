@@ -11,7 +11,7 @@ struct Group {
     agents: Vec<Agent>,
     schedulers: Vec<Scheduler>,
     // The server goes after those who use it.
-    _postgres: Postgres,
+    postgres: Postgres,
     folder: tempfile::TempDir,
 }
 
@@ -24,7 +24,7 @@ impl Group {
         let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
         let schedulers: Vec<_> =
             (0..size).map(|_| Scheduler::start(&data, options.clone())).collect();
-        let mut group = Self { agents: Vec::new(), schedulers, _postgres: postgres, folder };
+        let mut group = Self { agents: Vec::new(), schedulers, postgres, folder };
         for number in 0..size {
             let url = group.schedulers[number].url();
             group.agent(number, &url);
@@ -162,4 +162,54 @@ fn what_a_killed_scheduler_had_is_looked_after_by_the_others() {
         (of("unreachable") == 2 && of("running") == 2).then_some(())
     });
     assert_eq!(cli.json(["queue:status"])["agents_connected"], 1);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn a_database_that_is_away_for_thirty_seconds_costs_nothing() {
+    let group = Group::start(2);
+    let go = group.folder.path().join("go");
+    let template = group.script(&format!(
+        "i=0; until [ -e {} ]; do i=$((i+1)); echo $i; sleep 0.05; done; echo $i > count",
+        go.display()
+    ));
+    let cli = group.cli(0);
+    let words = ["job:create", "--template", &template, "--count", "4", "--queue"];
+    let jobs = cli.json(words)["job_ids"].as_array().unwrap().clone();
+    let jobs: Vec<i64> = jobs.iter().filter_map(serde_json::Value::as_i64).collect();
+    for job in &jobs {
+        cli.wait_for_state(*job, "running");
+    }
+    group.postgres.stop();
+    let refused = cli.run(["job:create", "--template", &template]);
+    assert!(refused.code != 0 && refused.stderr.contains("database is away"), "{}", refused.stderr);
+    // The jobs end in the middle of it.
+    outage();
+    std::fs::File::create(&go).unwrap();
+    outage();
+    group.postgres.start_again();
+    for job in &jobs {
+        cli.wait_for_state(*job, "succeeded");
+        let id = job.to_string();
+        let shown = cli.json(["job:show", &id]);
+        assert_eq!(shown["attempts"].as_array().unwrap().len(), 1, "{shown}");
+        let printed = cli.run(["job:logs", &id]).text();
+        let count = printed.lines().count();
+        assert!(count > 100, "it went on: {count}");
+        let numbers = printed.lines().map(|line| line.parse::<usize>().unwrap());
+        assert!(numbers.eq(1..=count), "each line once, in order");
+        let artifacts = cli.json(["artifact:list", "--job", &id]);
+        let artifacts = artifacts["artifacts"].as_array().unwrap().clone();
+        let file = artifacts.iter().find(|one| one["filename"] == "count").unwrap();
+        let kept = cli.run(["artifact:get", &file["id"].to_string(), "--output", "-"]);
+        assert_eq!(kept.text(), format!("{count}\n"), "{}", kept.stderr);
+    }
+    let after = cli.create(["job:create", "--template", &template]).to_string();
+    assert_eq!(cli.run(["job:run", &after]).code, 0);
+}
+
+/// Half of the thirty seconds.
+#[expect(clippy::disallowed_methods, reason = "that nothing happens for a while is the test")]
+fn outage() {
+    std::thread::sleep(std::time::Duration::from_secs(15));
 }

@@ -54,7 +54,9 @@ impl From<StoreError> for Status {
                 Self::with_error_details(Code::FailedPrecondition, message, details)
             }
             StoreError::Full => full(&message),
-            StoreError::Closed | StoreError::Open { .. } => Self::unavailable(message),
+            StoreError::Closed | StoreError::Away(_) | StoreError::Open { .. } => {
+                Self::unavailable(message)
+            }
             StoreError::Vault(_) => Self::failed_precondition(message),
             StoreError::Database(_) => internal(&message),
         }

@@ -10,6 +10,7 @@ mod offers;
 mod peers;
 mod perform_job;
 mod reconcile;
+mod repeated;
 mod run_end;
 mod session;
 mod unreachable;

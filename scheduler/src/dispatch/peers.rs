@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{Dispatch, convert};
+use super::{Dispatch, convert, repeated::Repeated};
 use crate::{
     peers::News,
     store::{KeepAlive, LoseContact, Lost, StoreError},
@@ -20,15 +20,19 @@ impl Dispatch {
     pub(super) async fn keep_alive(self) {
         let mut tick = tokio::time::interval(ALIVE);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut known = Vec::new();
+        let (mut known, mut failures) = (Vec::new(), Repeated::default());
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = self.shared.look_around.notified() => {}
                 () = self.shared.stop.cancelled() => return,
             }
-            if let Err(error) = self.look_around(&mut known).await {
-                tracing::warn!(%error, "this scheduler cannot show that it lives");
+            match self.look_around(&mut known).await {
+                Ok(()) => failures.over(),
+                Err(error) if failures.is_new(&error) => {
+                    tracing::warn!(%error, "this scheduler cannot show that it lives");
+                }
+                Err(_) => {}
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{
     Dispatch,
     agents::{Connected, Phase},
     convert,
+    repeated::Repeated,
 };
 use crate::{
     domain::ids::AttemptKey,
@@ -19,39 +20,40 @@ const OFFER: usize = 256;
 
 impl Dispatch {
     pub(super) async fn perform_jobs(self) {
+        let mut failures = Repeated::default();
         loop {
-            tokio::select! {
+            let offered = tokio::select! {
                 () = self.shared.wake.notified() => self.offer_what_waits().await,
                 () = self.shared.stop.cancelled() => return,
+            };
+            match offered {
+                Ok(()) => failures.over(),
+                Err(error) => {
+                    if failures.is_new(&error) {
+                        tracing::error!(%error, "the queue cannot be read; trying on");
+                    }
+                    self.retry_soon();
+                }
             }
         }
     }
 
-    /// Fills the agents' room. A database that fails is tried again with the next
-    /// event, and there is one: expired offers are looked after on a timer.
-    async fn offer_what_waits(&self) {
+    /// Fills the agents' room.
+    async fn offer_what_waits(&self) -> Result<(), StoreError> {
         loop {
             let queued = self.shared.queued.load(Ordering::SeqCst);
             if queued == self.shared.drained.load(Ordering::SeqCst) {
-                return;
+                return Ok(());
             }
             let agents = self.shared.agents.with_room();
             if agents.is_empty() {
-                return;
+                return Ok(());
             }
             for (agent, room) in agents {
-                match self.offer(&agent, room.min(OFFER)).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        // Unless something was queued since, the queue is empty.
-                        self.shared.drained.store(queued, Ordering::SeqCst);
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "the queue cannot be read");
-                        self.retry_soon();
-                        return;
-                    }
+                if !self.offer(&agent, room.min(OFFER)).await? {
+                    // Unless something was queued since, the queue is empty.
+                    self.shared.drained.store(queued, Ordering::SeqCst);
+                    break;
                 }
             }
         }

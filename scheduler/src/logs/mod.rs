@@ -43,7 +43,9 @@ impl LogError {
     pub fn passes(&self) -> bool {
         match self {
             Self::Objects(error) => error.passes(),
-            Self::Store(error) => matches!(error, StoreError::Database(_) | StoreError::Full),
+            Self::Store(error) => {
+                matches!(error, StoreError::Database(_) | StoreError::Away(_) | StoreError::Full)
+            }
             Self::Damaged { .. } => false,
         }
     }

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// The scheduler is stopping.
     #[error("the scheduler is stopping: try again when it is up")]
     Closed,
+    /// The database cannot be reached.
+    #[error("the database is away ({0}): what runs goes on; try again when it is back")]
+    Away(String),
     /// Anything else that the database says.
     #[error("the database failed: {0}")]
     Database(Arc<sqlx::Error>),
@@ -87,11 +90,41 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // SQLITE_FULL is 13; PostgreSQL's disk_full is 53100.
-        let full = error
-            .as_database_error()
-            .and_then(|error| error.code())
-            .is_some_and(|code| matches!(code.as_ref(), "13" | "53100"));
-        if full { Self::Full } else { Self::Database(Arc::new(error)) }
+        match &error {
+            sqlx::Error::Io(reason) => return Self::Away(reason.to_string()),
+            sqlx::Error::PoolTimedOut => return Self::Away("it does not answer".to_owned()),
+            sqlx::Error::Database(said) => match said.code().as_deref() {
+                // SQLITE_FULL, and PostgreSQL's disk_full.
+                Some("13" | "53100") => return Self::Full,
+                Some(code) if is_away(code) => return Self::Away(said.message().to_owned()),
+                _ => {}
+            },
+            _ => {}
+        }
+        Self::Database(Arc::new(error))
+    }
+}
+
+/// Whether PostgreSQL says with this SQLSTATE that the connection is gone: class 08, or that
+/// the server stops, has crashed or is only starting.
+fn is_away(code: &str) -> bool {
+    code.len() == 5 && (code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_fails_is_the_database_away() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = StoreError::from(sqlx::Error::Io(refused));
+        assert!(matches!(&error, StoreError::Away(_)), "{error}");
+        assert!(error.to_string().contains("connection refused"), "{error}");
+        assert!(matches!(StoreError::from(sqlx::Error::PoolTimedOut), StoreError::Away(_)));
+        let other = sqlx::Error::Protocol("nonsense".to_owned());
+        assert!(matches!(StoreError::from(other), StoreError::Database(_)));
+        let away = ["08006", "57P01", "57P02", "57P03"].map(is_away);
+        assert_eq!((away, ["0", "8", "57014", "40P01"].map(is_away)), ([true; 4], [false; 4]));
     }
 }

@@ -204,10 +204,13 @@ impl Worker {
         let waiting = gather.then_some(&mut self.waiting);
         let known = (self.dialect, &self.known);
         let result = apply_all(connection, known, batch, waiting).await;
-        if let Err(StoreError::Database(error)) = &result
-            && error.as_database_error().is_none()
-        {
+        let broken = match &result {
+            Err(StoreError::Away(_)) => true,
             // Not the database's own word: the connection is not to be trusted.
+            Err(StoreError::Database(error)) => error.as_database_error().is_none(),
+            _ => false,
+        };
+        if broken {
             self.connection = None;
         }
         if result? {
