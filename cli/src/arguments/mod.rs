@@ -16,7 +16,7 @@ use crate::{
 
 pub use command::Command;
 pub use environment::{Environment, Given};
-pub use values::{duration, id, since, time, timestamp, variable};
+pub use values::{duration, id, named, since, time, timestamp, variable};
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]

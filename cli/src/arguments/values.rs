@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Reads an id.
 pub fn id(text: &str) -> Result<i64, String> {
@@ -57,6 +58,19 @@ pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration looks like 30s, 5m or 1h 30m"))
+}
+
+/// One of the values of an enumeration of the protocol, by the name that `name` gives it.
+/// Its first value means that nothing was said: nobody can say it.
+pub fn named<T>(name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: TryFrom<i32> + Copy + Send + Sync + 'static,
+{
+    let all = || (1..).map_while(|number| T::try_from(number).ok());
+    // What is parsed is one of the names: the first is never taken in its place.
+    PossibleValuesParser::new(all().map(name)).try_map(move |said| {
+        all().find(|value| name(*value) == said).ok_or("there is no such value")
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,7 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{
-    jobs::{StateName, requested_by},
-    progress_bar, removal,
-};
+use super::{jobs::requested_by, progress_bar, removal};
 use crate::{
     arguments,
     connect::Server,
@@ -109,8 +106,8 @@ pub struct Clear {
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     older_than: Option<Duration>,
     /// Only jobs that ended so; may be given again [default: failed, timed_out, lost]
-    #[arg(long, value_name = "STATE")]
-    state: Vec<StateName>,
+    #[arg(long, value_parser = arguments::named(JobState::name), value_name = "STATE")]
+    state: Vec<JobState>,
     /// Only say how many there are
     #[arg(long)]
     dry_run: bool,
@@ -120,7 +117,7 @@ impl Clear {
     /// Removes failed jobs with their output and artifacts.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let request = ClearQueueRequest {
-            states: self.state.iter().map(|state| JobState::from(*state).into()).collect(),
+            states: self.state.iter().map(|state| (*state).into()).collect(),
             older_than: self.older_than.map(multiflexi_proto::duration),
             dry_run: self.dry_run,
         };

@@ -6,7 +6,7 @@ mod performed;
 use clap::{Args, ValueEnum};
 use multiflexi_proto::v1::{
     Action, ActionField, ActionMode, CreateActionRequest, DeleteActionRequest, GetActionRequest,
-    ListActionKindsRequest, ListActionsRequest, UpdateActionRequest,
+    ListActionKindsRequest, ListActionsRequest, PerformedActionState, UpdateActionRequest,
 };
 use serde_json::{Value, json};
 
@@ -101,8 +101,8 @@ pub struct List {
     #[arg(long, alias = "job_id", value_parser = arguments::id, value_name = "ID")]
     job: Option<i64>,
     /// Those of ended jobs that are in this state, and what came of each
-    #[arg(long, value_name = "STATE")]
-    state: Option<performed::StateName>,
+    #[arg(long, value_parser = arguments::named(PerformedActionState::name), value_name = "STATE")]
+    state: Option<PerformedActionState>,
     #[command(flatten)]
     paging: Paging,
 }

@@ -1,6 +1,5 @@
 //! The actions that follow the ends of jobs, and what came of each.
 
-use clap::ValueEnum;
 use multiflexi_proto::v1::{ListPerformedActionsRequest, PerformedAction, PerformedActionState};
 use serde_json::{Value, json};
 
@@ -11,26 +10,6 @@ use crate::{
     failure::Failure,
     output::{Output, json},
 };
-
-/// A state, as people name it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum StateName {
-    Pending,
-    Running,
-    Succeeded,
-    Failed,
-}
-
-impl From<StateName> for PerformedActionState {
-    fn from(state: StateName) -> Self {
-        match state {
-            StateName::Pending => Self::Pending,
-            StateName::Running => Self::Running,
-            StateName::Succeeded => Self::Succeeded,
-            StateName::Failed => Self::Failed,
-        }
-    }
-}
 
 /// For machines.
 pub fn performed_value(action: &PerformedAction) -> Value {
@@ -77,10 +56,10 @@ pub(super) async fn list(
     server: &Server,
     output: Output,
     paging: &Paging,
-    (job, state): (Option<i64>, Option<StateName>),
+    (job, state): (Option<i64>, Option<PerformedActionState>),
 ) -> Result<(), Failure> {
     let mut client = server.actions();
-    let state = state.map_or(PerformedActionState::Unspecified, Into::into);
+    let state = state.unwrap_or_default();
     let list = pages(paging, async |page_size, page_token, list| {
         let job_id = job.unwrap_or_default();
         let state = state.into();

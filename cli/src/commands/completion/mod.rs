@@ -31,7 +31,7 @@ const ASKED: &str = "MULTIFLEXI_COMPLETE";
 const INDEX: &str = "_CLAP_COMPLETE_INDEX";
 
 const SHELLS: Shells<'static> =
-    Shells(&[&bash::Bash, &shells::Fish, &shells::Zsh, &Elvish, &Powershell]);
+    Shells(&[&bash::Bash, &shells::FISH, &shells::ZSH, &Elvish, &Powershell]);
 
 /// `completion`.
 #[derive(Debug, Args)]

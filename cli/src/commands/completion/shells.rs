@@ -11,58 +11,41 @@ use clap_complete::env::{self, EnvCompleter};
 
 use super::{at_cursor, description, index};
 
-/// fish.
-pub struct Fish;
+/// A shell that is told what candidates are.
+pub struct Described {
+    /// Whose script it is.
+    shell: &'static (dyn EnvCompleter + Sync),
+    /// Which word the cursor is in.
+    index: fn(&[OsString]) -> usize,
+    /// What ends a value before its description.
+    separator: char,
+}
 
-impl EnvCompleter for Fish {
-    fn name(&self) -> &'static str {
-        env::Fish.name()
-    }
+/// fish: it hands over the words up to the cursor.
+pub const FISH: Described =
+    Described { shell: &env::Fish, index: |words| words.len() - 1, separator: '\t' };
 
-    fn is(&self, name: &str) -> bool {
-        env::Fish.is(name)
-    }
+/// zsh.
+pub const ZSH: Described = Described { shell: &env::Zsh, index, separator: ':' };
 
-    fn write_registration(
-        &self,
-        variable: &str,
-        name: &str,
-        bin: &str,
-        program: &str,
-        script: &mut dyn Write,
-    ) -> Result<(), Error> {
-        env::Fish.write_registration(variable, name, bin, program, script)
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        words: Vec<OsString>,
-        folder: Option<&Path>,
-        answer: &mut dyn Write,
-    ) -> Result<(), Error> {
-        let index = words.len() - 1;
-        for candidate in at_cursor(command, words, index, folder)? {
-            let value = candidate.get_value().to_string_lossy();
-            match description(&candidate) {
-                Some(description) => writeln!(answer, "{value}\t{description}")?,
-                None => writeln!(answer, "{value}")?,
-            }
+impl Described {
+    /// A text as the shell reads it: what would end a value there is escaped.
+    fn escaped(&self, text: &str, is_value: bool) -> String {
+        match self.separator {
+            ':' if is_value => text.replace('\\', r"\\").replace(':', r"\:"),
+            ':' => text.replace('\\', r"\\"),
+            _ => text.to_owned(),
         }
-        Ok(())
     }
 }
 
-/// zsh.
-pub struct Zsh;
-
-impl EnvCompleter for Zsh {
+impl EnvCompleter for Described {
     fn name(&self) -> &'static str {
-        env::Zsh.name()
+        self.shell.name()
     }
 
     fn is(&self, name: &str) -> bool {
-        env::Zsh.is(name)
+        self.shell.is(name)
     }
 
     fn write_registration(
@@ -73,7 +56,7 @@ impl EnvCompleter for Zsh {
         program: &str,
         script: &mut dyn Write,
     ) -> Result<(), Error> {
-        env::Zsh.write_registration(variable, name, bin, program, script)
+        self.shell.write_registration(variable, name, bin, program, script)
     }
 
     fn write_complete(
@@ -83,13 +66,14 @@ impl EnvCompleter for Zsh {
         folder: Option<&Path>,
         answer: &mut dyn Write,
     ) -> Result<(), Error> {
-        let index = index(&words);
+        let index = (self.index)(&words);
         for candidate in at_cursor(command, words, index, folder)? {
-            // A colon ends the value.
-            let value = candidate.get_value().to_string_lossy();
-            let value = value.replace('\\', r"\\").replace(':', r"\:");
+            let value = self.escaped(&candidate.get_value().to_string_lossy(), true);
             match description(&candidate) {
-                Some(text) => writeln!(answer, "{value}:{}", text.replace('\\', r"\\"))?,
+                Some(text) => {
+                    let text = self.escaped(&text, false);
+                    writeln!(answer, "{value}{}{text}", self.separator)?;
+                }
                 None => writeln!(answer, "{value}")?,
             }
         }

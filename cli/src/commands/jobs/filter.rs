@@ -1,53 +1,18 @@
 //! Which jobs a command is about.
 
 use chrono::{DateTime, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use multiflexi_proto::v1::{JobState, ListJobsRequest};
 
 use crate::arguments;
-
-/// A state, as people name it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum StateName {
-    Loaded,
-    Queued,
-    Offered,
-    Running,
-    Unreachable,
-    Finishing,
-    Succeeded,
-    Failed,
-    Cancelled,
-    TimedOut,
-    Lost,
-}
-
-impl From<StateName> for JobState {
-    fn from(state: StateName) -> Self {
-        match state {
-            StateName::Loaded => Self::Loaded,
-            StateName::Queued => Self::Queued,
-            StateName::Offered => Self::Offered,
-            StateName::Running => Self::Running,
-            StateName::Unreachable => Self::Unreachable,
-            StateName::Finishing => Self::Finishing,
-            StateName::Succeeded => Self::Succeeded,
-            StateName::Failed => Self::Failed,
-            StateName::Cancelled => Self::Cancelled,
-            StateName::TimedOut => Self::TimedOut,
-            StateName::Lost => Self::Lost,
-        }
-    }
-}
 
 /// Only some jobs.
 #[derive(Debug, Args)]
 #[group(id = "filter", multiple = true)]
 pub struct Filter {
     /// Only jobs in this state; may be given again
-    #[arg(long, value_name = "STATE")]
-    state: Vec<StateName>,
+    #[arg(long, value_parser = arguments::named(JobState::name), value_name = "STATE")]
+    state: Vec<JobState>,
     /// Only jobs of this run template
     #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
     template: Option<i64>,
@@ -81,7 +46,7 @@ impl Filter {
     /// What is asked for; nothing is said of pages and order.
     pub fn request(&self) -> ListJobsRequest {
         ListJobsRequest {
-            states: self.state.iter().map(|state| JobState::from(*state).into()).collect(),
+            states: self.state.iter().map(|state| (*state).into()).collect(),
             run_template_id: self.template.unwrap_or_default(),
             company_id: self.company.unwrap_or_default(),
             application_id: self.app.unwrap_or_default(),

@@ -19,7 +19,7 @@ pub use cancel::Cancel;
 pub use create::Create;
 pub use delete::Delete;
 pub use env::env;
-pub use filter::{Filter, StateName};
+pub use filter::Filter;
 pub use follow::{Follow, Followed};
 pub use list::List;
 pub use logs::Logs;
