@@ -26,13 +26,13 @@ use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::{
     actions::{Actions, Registry},
-    adoption::AdoptionError,
+    adoption::source::SourceError,
     api::Services,
-    artifacts::Artifacts,
+    artifacts::{ArtifactError, Artifacts},
     config::{Config, ConfigError},
     dispatch::{Dispatch, DispatchSettings},
     events::Events,
-    logs::{LogSettings, Logs},
+    logs::{LogError, LogSettings, Logs},
     objects::{IdentityError, ObjectError, Objects},
     peers::Peers,
     removal::Removal,
@@ -86,9 +86,15 @@ pub enum Error {
     /// The services.
     #[error("the services cannot be built: {0}")]
     Services(String),
-    /// An import.
+    /// What is imported.
     #[error(transparent)]
-    Adoption(#[from] AdoptionError),
+    Source(#[from] SourceError),
+    /// A log of what is imported.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A file of what is imported.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// The server.
     #[error("the server failed: {0}")]
     Serve(#[from] tonic::transport::Error),
@@ -133,7 +139,7 @@ impl Scheduler {
         let peers = Peers::default();
         let events = Events::new(peers.clone());
         let deaf = CancellationToken::new();
-        let heard = peers.start(&config.database, store.dialect(), store.me(), &deaf);
+        let heard = peers.start(&config.database, &store, &deaf);
         let dispatch = Dispatch::start(
             store.clone(),
             logs.clone(),

@@ -14,40 +14,16 @@ pub mod source;
 mod target;
 
 use crate::{
-    artifacts::ArtifactError,
+    Error,
     config::{Config, ImportMultiflexi},
-    logs::LogError,
-    objects::{self, ObjectError, Objects},
-    store::{Store, StoreError},
-    vault::{Vault, VaultError},
+    objects::{self, Objects},
+    store::Store,
+    vault::Vault,
 };
 
 use report::Report;
-use source::{Address, Source, SourceError};
+use source::{Address, Source};
 use target::Target;
-
-/// What keeps an import from its end.
-#[derive(Debug, thiserror::Error)]
-pub enum AdoptionError {
-    /// The source.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// Our database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Our keys.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// Our object store.
-    #[error(transparent)]
-    Objects(#[from] ObjectError),
-    /// A log.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A file.
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
-}
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -70,14 +46,12 @@ impl From<ImportMultiflexi> for Wish {
 }
 
 /// Imports into the database that a scheduler of this configuration has.
-pub async fn run(config: Config, wish: &Wish) -> Result<Report, crate::Error> {
+pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     // Nothing of ours is made before it is known that there is something to import.
     let source = open(wish).await?;
     for folder in &config.folders {
-        std::fs::create_dir_all(folder).map_err(|reason| crate::Error::Folder {
-            folder: folder.display().to_string(),
-            reason,
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
     }
     let objects = Objects::open(&config.objects)?;
     objects.attempt().await?;
@@ -85,10 +59,10 @@ pub async fn run(config: Config, wish: &Wish) -> Result<Report, crate::Error> {
     objects::settle(&objects, &store).await?;
     let imported = import(wish, source, store.clone(), objects).await;
     store.close().await;
-    Ok(imported?)
+    imported
 }
 
-async fn open(wish: &Wish) -> Result<(String, Source), AdoptionError> {
+async fn open(wish: &Wish) -> Result<(String, Source), Error> {
     let address = Address::parse(&wish.from)?;
     let source = Source::open(&address, wish.time_zone.as_deref()).await?;
     Ok((wish.source.clone().unwrap_or(address.name), source))
@@ -100,7 +74,7 @@ async fn import(
     (name, mut source): (String, Source),
     store: Store,
     objects: Objects,
-) -> Result<Report, AdoptionError> {
+) -> Result<Report, Error> {
     let mut target = Target::new(store, objects, name, wish.dry_run);
     bring::all(&mut source, &mut target).await?;
     let mut report = target.report;

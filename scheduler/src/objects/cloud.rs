@@ -37,18 +37,14 @@ pub(super) type Opened = (Arc<dyn ObjectStore>, Option<String>);
 pub(super) fn open(cloud: Cloud, bucket: &str, prefix: &Name) -> Result<Opened, String> {
     // Whoever was first has chosen the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (store, endpoint, http): (Arc<dyn ObjectStore>, _, _) = match cloud {
+    let (store, endpoint, http) = match cloud {
         Cloud::S3 => {
             let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
             let value = |key| builder.get_config_value(&key);
             let endpoint =
                 value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
             let http = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-            (
-                Arc::new(PrefixStore::new(built(cloud, builder.build())?, prefix.clone())),
-                endpoint,
-                http,
-            )
+            (built(cloud, prefix, builder.build())?, endpoint, http)
         }
         Cloud::Azure => {
             let builder =
@@ -61,11 +57,7 @@ pub(super) fn open(cloud: Cloud, bucket: &str, prefix: &Name) -> Result<Opened, 
             }
             let endpoint = value(AzureConfigKey::Endpoint);
             let http = value(AzureConfigKey::Client(ClientConfigKey::AllowHttp));
-            (
-                Arc::new(PrefixStore::new(built(cloud, builder.build())?, prefix.clone())),
-                endpoint,
-                http,
-            )
+            (built(cloud, prefix, builder.build())?, endpoint, http)
         }
         Cloud::Google => {
             let builder =
@@ -73,26 +65,32 @@ pub(super) fn open(cloud: Cloud, bucket: &str, prefix: &Name) -> Result<Opened, 
             let value = |key| builder.get_config_value(&key);
             let endpoint = value(GoogleConfigKey::BaseUrl);
             let http = value(GoogleConfigKey::Client(ClientConfigKey::AllowHttp));
-            (
-                Arc::new(PrefixStore::new(built(cloud, builder.build())?, prefix.clone())),
-                endpoint,
-                http,
-            )
+            (built(cloud, prefix, builder.build())?, endpoint, http)
         }
     };
     Ok((store, endpoint.map(|url| server(cloud, &url, http.as_deref())).transpose()?))
 }
 
-fn built<T>(cloud: Cloud, store: Result<T, object_store::Error>) -> Result<T, String> {
-    store.map_err(|error| {
-        let reason = error::root(&error);
-        if reason.contains("certificate") {
-            return format!(
-                "{reason}: install ca-certificates, or name a file of them with SSL_CERT_FILE"
-            );
+/// What is below `prefix` of a store that was built.
+fn built<T: ObjectStore>(
+    cloud: Cloud,
+    prefix: &Name,
+    store: Result<T, object_store::Error>,
+) -> Result<Arc<dyn ObjectStore>, String> {
+    match store {
+        Ok(store) => Ok(Arc::new(PrefixStore::new(store, prefix.clone()))),
+        Err(error) => {
+            let reason = error::root(&error);
+            Err(match reason.contains("certificate") {
+                true => format!(
+                    "{reason}: install ca-certificates, or name a file of them with SSL_CERT_FILE"
+                ),
+                false => {
+                    format!("its settings are not enough ({reason}): {}", error::credentials(cloud))
+                }
+            })
         }
-        format!("its settings are not enough ({reason}): {}", error::credentials(cloud))
-    })
+    }
 }
 
 /// The server that a URL names, without what else may be in the URL.

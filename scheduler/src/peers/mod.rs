@@ -4,8 +4,8 @@
 //! business. Nothing depends on it that must not be lost: who may have missed something
 //! looks at everything, and the database knows best.
 
+mod exchange;
 mod news;
-mod postgres;
 
 use std::{
     collections::HashMap,
@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
-    domain::ids::{AgentId, AttemptKey, JobId, SchedulerId},
-    store::{Dialect, Location},
+    domain::ids::{AgentId, AttemptKey, JobId},
+    store::{Location, Store},
 };
 
 pub use news::News;
@@ -63,20 +63,17 @@ impl Peers {
     pub fn start(
         &self,
         location: &Location,
-        dialect: Dialect,
-        me: SchedulerId,
+        store: &Store,
         stop: &CancellationToken,
     ) -> Option<mpsc::Receiver<News>> {
-        match dialect {
-            Dialect::Sqlite => None,
-            Dialect::Postgres => {
-                let (heard, received) = mpsc::channel(RECEIVED);
-                let url = location.url.clone();
-                tokio::spawn(postgres::tell(url.clone(), me, self.clone(), stop.clone()));
-                tokio::spawn(postgres::hear(url, me, self.clone(), heard, stop.clone()));
-                Some(received)
-            }
+        if !store.is_shared() {
+            return None;
         }
+        let (heard, received) = mpsc::channel(RECEIVED);
+        let (me, at) = (store.me(), location.clone());
+        tokio::spawn(exchange::tell(at.clone(), me, self.clone(), stop.clone()));
+        tokio::spawn(exchange::hear(at, me, self.clone(), heard, stop.clone()));
+        Some(received)
     }
 
     /// Says whether there are others.

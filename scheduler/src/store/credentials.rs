@@ -220,44 +220,6 @@ impl Change for DeleteCredential {
     }
 }
 
-/// Lets a run template use a credential of its company, or no longer.
-#[derive(Clone, Copy, Debug)]
-pub struct AssignCredential {
-    /// The credential.
-    pub id: CredentialId,
-    /// The run template.
-    pub run_template: RunTemplateId,
-    /// Use it, or no longer.
-    pub assign: bool,
-}
-
-impl Change for AssignCredential {
-    type Output = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let (id, template) = (self.id.0, self.run_template.0);
-        let of_credential = "SELECT company_id FROM credentials WHERE id = $1";
-        let of_template = "SELECT company_id FROM runtemplate WHERE id = $1";
-        let owner = rows::found(tx, of_credential, "credential", id).await?;
-        let user = rows::found(tx, of_template, "run template", template).await?;
-        if owner != user {
-            return Err(StoreError::Invalid(format!(
-                "credential {id} is of company {owner}, and run template {template} of company \
-                 {user}: companies do not share credentials"
-            )));
-        }
-        let sql = match self.assign {
-            true => {
-                "INSERT INTO runtplcreds (runtemplate_id, credentials_id) VALUES ($1, $2) \
-                 ON CONFLICT DO NOTHING"
-            }
-            false => "DELETE FROM runtplcreds WHERE runtemplate_id = $1 AND credentials_id = $2",
-        };
-        sqlx::query(sql).bind(template).bind(id).execute(&mut *tx.conn).await?;
-        Ok(())
-    }
-}
-
 /// Which credentials a list has, and in which order.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialFilter {

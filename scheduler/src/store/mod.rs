@@ -9,8 +9,10 @@
 mod actions;
 mod adopted;
 mod agents;
+mod announcements;
 mod applications;
 mod artifacts;
+mod assign;
 mod companies;
 mod credential_types;
 mod credentials;
@@ -35,7 +37,7 @@ mod transitions;
 mod variables;
 mod writer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     AnyPool, ConnectOptions as _,
@@ -51,18 +53,19 @@ pub use actions::{
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
+pub use announcements::{Announcer, Listener};
 pub use applications::{ApplicationFilter, ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
     AddPart, ArtifactFilter, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact,
     Source, Upload, hex,
 };
+pub use assign::{AssignCredential, CreateWithCredentials, UpdateWithCredentials};
 pub use companies::{CompanyFilter, CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
 pub use credential_types::{
     CredentialTypeFilter, CredentialTypeRow, DeleteCredentialType, PutCredentialType,
 };
 pub use credentials::{
-    AssignCredential, CreateCredential, CredentialFilter, CredentialRow, DeleteCredential,
-    UpdateCredential,
+    CreateCredential, CredentialFilter, CredentialRow, DeleteCredential, UpdateCredential,
 };
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
@@ -98,6 +101,9 @@ pub struct Location {
     /// How to name it to a user: a path or a URL without its password.
     pub name: String,
 }
+
+/// How long who reads waits for a connection: beyond it, the database is away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the program that opens a database is to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +150,7 @@ impl Store {
         let readers = AnyPoolOptions::new()
             .max_connections(dialect.readers())
             .min_connections(0)
+            .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
         let me = match role {

@@ -9,7 +9,7 @@ use std::{
 use super::{DELETED_HERE, by, of, pages};
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::{
             application::{self, Parts},
             merge::Fields,
@@ -35,7 +35,7 @@ const DEFINITION: &str = "definition";
 pub type Definitions = BTreeMap<i64, Arc<Definition>>;
 
 /// Brings all applications.
-pub async fn bring(source: &mut Source, target: &mut Target) -> Result<Definitions, AdoptionError> {
+pub async fn bring(source: &mut Source, target: &mut Target) -> Result<Definitions, Error> {
     let apps = source.all(&APPS).await?;
     let translations = source.all(&APP_TRANSLATIONS).await?;
     let fields = source.all(&CONFFIELD).await?;

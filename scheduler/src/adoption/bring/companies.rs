@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::{DELETED_HERE, applications::Definitions, by, of, pages};
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::{
             merge::Merge,
             names,
@@ -26,7 +26,7 @@ pub async fn bring(
     source: &mut Source,
     target: &mut Target,
     (definitions, hidden): (&Definitions, &BTreeSet<String>),
-) -> Result<BTreeMap<i64, Given>, AdoptionError> {
+) -> Result<BTreeMap<i64, Given>, Error> {
     let rows = source.all(&COMPANY).await?;
     let environment = source.all(&COMPANYENV).await?;
     let environment = by(&environment, "company_id");

@@ -9,7 +9,7 @@ use std::{
 use super::{DELETED_HERE, by, of, pages};
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::{credential_type, merge::Fields, names},
         report::Kind,
         source::{
@@ -37,7 +37,7 @@ struct Codes {
 }
 
 /// Brings all types.
-pub async fn bring(source: &mut Source, target: &mut Target) -> Result<Types, AdoptionError> {
+pub async fn bring(source: &mut Source, target: &mut Target) -> Result<Types, Error> {
     let store = target.store.clone();
     let rows =
         pages(async |page| store.credential_types(&CredentialTypeFilter::default(), &page).await);
@@ -101,7 +101,7 @@ async fn bring_one(
     built: Result<(CredentialType, Vec<String>), String>,
     codes: &mut Codes,
     target: &mut Target,
-) -> Result<Option<Arc<CredentialType>>, AdoptionError> {
+) -> Result<Option<Arc<CredentialType>>, Error> {
     let (definition, said) = match built {
         Ok((definition, said)) => (Arc::new(definition), said),
         Err(fault) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::{DELETED_HERE, by, credential_types::Types, of, pages};
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::{
             merge::{Fields, Merge},
             names,
@@ -33,7 +33,7 @@ pub async fn bring(
     source: &mut Source,
     target: &mut Target,
     types: &Types,
-) -> Result<Credentials, AdoptionError> {
+) -> Result<Credentials, Error> {
     let rows = source.all(&CREDENTIALS).await?;
     let values = source.all(&CREDATA).await?;
     let of_types = source.all(&CREDTYPEDATA).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::by;
 use crate::adoption::{
-    AdoptionError,
+    Error,
     map::job::actions,
     report::Report,
     source::{ACTIONCONFIG, COMPANY, RUNTEMPLATE, Row, Source},
@@ -25,7 +25,7 @@ const COUNTED: [(&str, &str); 9] = [
 ];
 
 /// Says what is not imported.
-pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), AdoptionError> {
+pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), Error> {
     let report = &mut target.report;
     for row in source.all(&COMPANY).await? {
         let fields = ["ic", "email", "zabbix_host"];

@@ -11,14 +11,14 @@ mod run_templates;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    AdoptionError,
+    Error,
     source::{CREDATA, Row, Source},
     target::Target,
 };
 use crate::store::{ListPage, Listed, MAX_PAGE, StoreError};
 
 /// Imports everything.
-pub async fn all(source: &mut Source, target: &mut Target) -> Result<(), AdoptionError> {
+pub async fn all(source: &mut Source, target: &mut Target) -> Result<(), Error> {
     // What a credential gives is secret wherever else it is.
     let hidden = source.all(&CREDATA).await?;
     let hidden: BTreeSet<String> = hidden.iter().filter_map(|row| row.raw("name")).collect();

@@ -7,7 +7,7 @@ use multiflexi_proto::frame::Stream;
 use super::Fresh;
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         report::Kind,
         source::{ARTIFACTS, JOB_OUTPUT_LINES, Row, Source},
         target::Target,
@@ -24,7 +24,7 @@ pub(super) async fn read_log(
     target: &Target,
     job: &Fresh<'_>,
     own: JobId,
-) -> Result<Written, AdoptionError> {
+) -> Result<Written, Error> {
     let mut log = LogWriter::new(target.objects.clone(), own);
     let mut lines = source.each(&JOB_OUTPUT_LINES, "job_id", job.row.id(), "seq, id").await?;
     while let Some(line) = lines.next().await? {
@@ -44,7 +44,7 @@ pub(super) async fn read_files(
     target: &mut Target,
     job: &Fresh<'_>,
     own: JobId,
-) -> Result<Vec<AdoptedFile>, AdoptionError> {
+) -> Result<Vec<AdoptedFile>, Error> {
     let mut rows = Vec::new();
     let mut found = source.each(&ARTIFACTS, "job_id", job.row.id(), "id").await?;
     while let Some(row) = found.next().await? {

@@ -12,7 +12,7 @@ use contents::{read_files, read_log};
 
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::job::{self, Ended, Life},
         report::Kind,
         source::{ARTIFACTS, JOB, Row, Source, USER},
@@ -33,7 +33,7 @@ const MAX_BY: usize = 128;
 type Importing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// Brings all jobs that have ended.
-pub async fn bring(source: &mut Source, target: &mut Target) -> Result<(), AdoptionError> {
+pub async fn bring(source: &mut Source, target: &mut Target) -> Result<(), Error> {
     let users = source.all(&USER).await?;
     let users: HashMap<i64, String> =
         users.iter().filter_map(|row| Some((row.id(), row.text("login")?))).collect();
@@ -159,7 +159,7 @@ async fn import(
     target: &mut Target,
     (agent, users): (AgentId, &HashMap<i64, String>),
     fresh: &[Fresh<'_>],
-) -> Result<(), AdoptionError> {
+) -> Result<(), Error> {
     let wanted: Vec<i64> = fresh.iter().map(|job| job.row.id()).collect();
     let ids = target.store.change(TakeJobIds(wanted)).await?;
     // Each goes to the writer at once, so that they share its commits.

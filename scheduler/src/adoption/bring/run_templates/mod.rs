@@ -1,17 +1,15 @@
 //! Run templates, with their variables and the credentials that they use.
 
-mod change;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use change::{Reassign, WithCredentials};
 use read::{describe, read_files, read_variables, retry};
 
 use super::{DELETED_HERE, applications::Definitions, by, credentials::Credentials, of, pages};
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::{
             merge::Merge,
             names,
@@ -24,14 +22,14 @@ use crate::{
     },
     domain::{
         environment::{self, VariableChange},
-        ids::{ApplicationId, CompanyId, RunTemplateId},
+        ids::{ApplicationId, CompanyId, CredentialId, RunTemplateId},
         job::{GRACE, LOST_AFTER, Overflow},
         retention::Keep,
         retry::RetryPolicy,
     },
     store::{
-        CreateRunTemplate, CredentialFilter, NewRunTemplate, RunTemplateFilter, RunTemplateRow,
-        StoreError, UpdateRunTemplate,
+        CreateRunTemplate, CreateWithCredentials, CredentialFilter, NewRunTemplate,
+        RunTemplateFilter, RunTemplateRow, StoreError, UpdateRunTemplate, UpdateWithCredentials,
     },
 };
 
@@ -54,11 +52,7 @@ pub struct Given {
 }
 
 /// Brings all run templates.
-pub async fn bring(
-    source: &mut Source,
-    target: &mut Target,
-    given: &Given,
-) -> Result<(), AdoptionError> {
+pub async fn bring(source: &mut Source, target: &mut Target, given: &Given) -> Result<(), Error> {
     let rows = source.all(&RUNTEMPLATE).await?;
     let configuration = source.all(&CONFIGURATION).await?;
     let assigned = source.all(&RUNTPLCREDS).await?;
@@ -143,7 +137,10 @@ pub async fn bring(
                 max_running: None,
                 keep: Keep::default(),
             };
-            let create = WithCredentials { what: CreateRunTemplate(new), uses };
+            let create = CreateWithCredentials {
+                create: CreateRunTemplate(new),
+                uses: uses.into_iter().map(CredentialId).collect(),
+            };
             target.create((KIND, id), "runtemplate", create, |id| id.0, there).await?;
             continue;
         };
@@ -171,7 +168,7 @@ pub async fn bring(
             let retry_changed = ["max_attempts", "retry_backoff", "retry_min_gap"]
                 .iter()
                 .any(|field| merge.take.contains(*field));
-            let what = UpdateRunTemplate {
+            let update = UpdateRunTemplate {
                 name: merge.take.contains("name").then(|| name.clone()),
                 environment: change(&environment, &merge.take),
                 retry: retry_changed
@@ -180,9 +177,9 @@ pub async fn bring(
             };
             let changed = merge.take.iter().filter_map(|field| {
                 let id: i64 = field.strip_prefix(CREDENTIAL)?.parse().ok()?;
-                Some((id, there.contains_key(field)))
+                Some((CredentialId(id), there.contains_key(field)))
             });
-            Reassign { what, own, changed: changed.collect() }
+            UpdateWithCredentials { update, uses: changed.collect() }
         };
         target.update((KIND, id), before, &there, &here, update).await?;
     }

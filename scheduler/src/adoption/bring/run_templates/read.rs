@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::CREDENTIAL;
 use crate::{
     adoption::{
-        AdoptionError,
+        Error,
         map::{merge::Fields, variables},
         source::{FILE_STORE, Row, Source},
     },
@@ -40,7 +40,7 @@ pub(super) async fn read_files(
     id: i64,
     environment: &mut environment::Given,
     said: &mut Vec<String>,
-) -> Result<(), AdoptionError> {
+) -> Result<(), Error> {
     let mut rows = source.each(&FILE_STORE, "runtemplate_id", id, "id").await?;
     while let Some(row) = rows.next().await? {
         if let Err(reason) = variables::add_file(environment, &row) {

@@ -1,24 +1,28 @@
-//! News over PostgreSQL: `NOTIFY` and `LISTEN` on a connection each, made anew when it
-//! breaks.
+//! News on their way: gathered ones are announced to all schedulers of the database, and
+//! those of the others are handed on.
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection, postgres::PgListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{News, Peers};
-use crate::domain::ids::SchedulerId;
+use crate::{
+    domain::ids::SchedulerId,
+    store::{Announcer, Listener, Location, StoreError},
+};
 
-/// The channel, which is the database's own.
-const CHANNEL: &str = "multiflexi";
-
-/// How long a broken connection waits before it is made again.
+/// How long it takes until what has failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Tells the others, until `stop`. What could not be told is told again.
-pub(super) async fn tell(url: String, me: SchedulerId, peers: Peers, stop: CancellationToken) {
-    let mut connection = None;
+pub(super) async fn tell(
+    location: Location,
+    me: SchedulerId,
+    peers: Peers,
+    stop: CancellationToken,
+) {
+    let mut announcer = Announcer::new(&location);
     let telling = async {
         loop {
             peers.shared.bell.notified().await;
@@ -26,9 +30,8 @@ pub(super) async fn tell(url: String, me: SchedulerId, peers: Peers, stop: Cance
             if news.is_empty() {
                 continue;
             }
-            if let Err(error) = send(&url, &mut connection, &news.pieces(me)).await {
+            if let Err(error) = announcer.announce(&news.pieces(me)).await {
                 tracing::warn!(%error, "the other schedulers cannot be told; trying on");
-                connection = None;
                 tokio::time::sleep(RETRY).await;
                 // They may have heard a part of it: twice does no harm.
                 let mut waiting = peers.lock();
@@ -41,26 +44,9 @@ pub(super) async fn tell(url: String, me: SchedulerId, peers: Peers, stop: Cance
     stop.run_until_cancelled(telling).await;
 }
 
-async fn send(
-    url: &str,
-    connection: &mut Option<PgConnection>,
-    pieces: &[String],
-) -> Result<(), sqlx::Error> {
-    let connection = match connection {
-        Some(connection) => connection,
-        none => none.insert(PgConnection::connect(url).await?),
-    };
-    sqlx::query("SELECT pg_notify($1, piece) FROM unnest($2) AS piece")
-        .bind(CHANNEL)
-        .bind(pieces)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// Hears the others, until `stop`.
 pub(super) async fn hear(
-    url: String,
+    location: Location,
     me: SchedulerId,
     peers: Peers,
     heard: mpsc::Sender<News>,
@@ -68,7 +54,7 @@ pub(super) async fn hear(
 ) {
     let hearing = async {
         loop {
-            if let Err(error) = listen(&url, me, &peers, &heard).await {
+            if let Err(error) = listen(&location, me, &peers, &heard).await {
                 tracing::warn!(%error, "the other schedulers cannot be heard; trying on");
             }
             tokio::time::sleep(RETRY).await;
@@ -78,21 +64,19 @@ pub(super) async fn hear(
 }
 
 async fn listen(
-    url: &str,
+    location: &Location,
     me: SchedulerId,
     peers: &Peers,
     heard: &mpsc::Sender<News>,
-) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect(url).await?;
-    listener.listen(CHANNEL).await?;
+) -> Result<(), StoreError> {
+    let mut listener = Listener::connect(location).await?;
     peers.joined();
     loop {
-        // None tells that the connection was broken and is back: something may be missed.
-        let Some(notification) = listener.try_recv().await? else {
+        let Some(said) = listener.next().await? else {
             peers.joined();
             continue;
         };
-        let Some((from, news)) = News::read(notification.payload()) else { continue };
+        let Some((from, news)) = News::read(&said) else { continue };
         if from != me && heard.send(news).await.is_err() {
             return Ok(());
         }
