@@ -199,6 +199,8 @@ impl RunTemplateService for Services {
     ) -> Result<Response<CreateRunTemplateResponse>, Status> {
         let new = new_run_template(request.into_inner())?;
         let id = self.store.change(CreateRunTemplate(new)).await?;
+        // Its application may declare secret what its company has stored.
+        self.sealing.declared();
         let row = self.store.run_template(id).await?;
         Ok(Response::new(CreateRunTemplateResponse { run_template: Some(run_template(row)) }))
     }

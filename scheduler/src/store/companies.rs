@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, Store, StoreError, Tx,
+    Change, Store, StoreError, Tx, declared,
     dialect::Kind,
     jobs,
     list::{self, Columns, Filter, ListPage, Listed, Sort},
@@ -142,7 +142,9 @@ impl Change for UpdateCompany {
             .bind(max_running.map(i64::from))
             .execute(&mut *tx.conn)
             .await?;
-        variables::change(tx, &COMPANY, id.0, &self.environment).await?;
+        let set = declared::of_company(tx, id, &self.environment.set).await?;
+        let environment = VariableChange { set, unset: self.environment.unset.clone() };
+        variables::change(tx, &COMPANY, id.0, &environment).await?;
         if max_running != before.max_running {
             admission::limits_changed(tx, id.0).await?;
         }

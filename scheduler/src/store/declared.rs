@@ -1,9 +1,13 @@
 //! Seals what an application's new definition declares secret and what was stored before
 //! that: with the definition the values of its run templates; then, a few rows at a time,
-//! those of their companies and of its jobs. A row in `setting` says how far that is, so
+//! those of their companies and of its jobs. A company may also come to such an application,
+//! or get such a value, later. A row in `setting` says how far that is, so
 //! that whoever is stopped or killed goes on where it was.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -16,7 +20,7 @@ use super::{
 use crate::domain::{
     application::Definition,
     environment::{Given, VariableChange},
-    ids::ApplicationId,
+    ids::{ApplicationId, CompanyId},
 };
 
 /// The setting whose value is the last job of an application that was looked at; the
@@ -41,6 +45,40 @@ pub(super) async fn begin(
         return Ok(());
     }
     seal_plain(tx, &RUN_TEMPLATE, "id", (id, now), i64::MAX).await?;
+    have_rest_sealed(tx, id).await
+}
+
+/// Seals what the company of a new run template has stored and `definition`, that of the run
+/// template's application, declares secret; has its traces erased.
+pub(super) async fn begin_for_company(
+    tx: &mut Tx<'_>,
+    id: ApplicationId,
+    definition: &Definition,
+) -> Result<(), StoreError> {
+    match seal_plain(tx, &COMPANY, "company_id", (id, definition), i64::MAX).await? {
+        0 => Ok(()),
+        _ => have_rest_sealed(tx, id).await,
+    }
+}
+
+/// Variables of a company, of which those are secret that an application of its run
+/// templates declares so.
+pub(super) async fn of_company(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    given: &Given,
+) -> Result<Given, StoreError> {
+    let sql = "SELECT DISTINCT app_id FROM runtemplate WHERE company_id = $1";
+    let applications: Vec<i64> =
+        sqlx::query_scalar(sql).bind(company.0).fetch_all(&mut *tx.conn).await?;
+    let revisions = applications.into_iter().map(|id| (ApplicationId(id), 0)).collect();
+    let definitions = tx.known.applications.of(&mut *tx.conn, tx.dialect, &revisions).await?;
+    let declare = |given, definition: &Arc<Definition>| variables::declare(&given, definition);
+    Ok(definitions.values().fold(given.clone(), declare))
+}
+
+/// Begins, or begins anew, to seal all else of an application.
+async fn have_rest_sealed(tx: &mut Tx<'_>, id: ApplicationId) -> Result<(), StoreError> {
     end(tx, id).await?;
     sqlx::query("INSERT INTO setting (name, value, changed) VALUES ($1, '0', $2)")
         .bind(format!("{SEALING}{id}"))

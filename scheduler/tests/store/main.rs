@@ -92,6 +92,7 @@ suite! {
     }
     declared::{
         what_becomes_secret_is_sealed_in_steps_that_outlive_a_kill,
+        a_company_that_comes_later_has_secrets_too,
     }
     ends::{
         every_end_for_good_is_counted_by_how_it_was,

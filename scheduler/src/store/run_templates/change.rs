@@ -14,7 +14,7 @@ use crate::{
         retry::{Cause, RetryPolicy},
     },
     store::{
-        Change, StoreError, Tx, rows,
+        Change, StoreError, Tx, declared, rows,
         transitions::admission,
         variables::{self, RUN_TEMPLATE},
     },
@@ -109,10 +109,11 @@ impl Change for CreateRunTemplate {
         let id = query.fetch_one(&mut *tx.conn).await?.try_get(0)?;
         let revisions = [(new.application, 0)].into();
         let definitions = tx.known.applications.of(&mut *tx.conn, tx.dialect, &revisions).await?;
-        let set = match definitions.get(&new.application) {
-            Some(definition) => variables::declare(&new.environment, definition),
-            None => new.environment.clone(),
-        };
+        let mut set = new.environment.clone();
+        if let Some(definition) = definitions.get(&new.application) {
+            set = variables::declare(&set, definition);
+            declared::begin_for_company(tx, new.application, definition).await?;
+        }
         let environment = VariableChange { set, unset: Vec::new() };
         variables::change(tx, &RUN_TEMPLATE, id, &environment).await?;
         Ok(RunTemplateId(id))

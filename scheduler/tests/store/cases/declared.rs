@@ -127,3 +127,32 @@ pub async fn what_becomes_secret_is_sealed_in_steps_that_outlive_a_kill(
     again.change(put).await.unwrap();
     assert_eq!(again.change(SealDeclared).await.unwrap(), Sealing::Nothing);
 }
+
+pub async fn a_company_that_comes_later_has_secrets_too(database: Box<dyn Database>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with_keys(database.as_ref(), folder.path()).await;
+    let key: BTreeSet<String> = ["KEY".to_owned()].into();
+    let (company, _, _) = world(&store, "ours").await;
+    declare(&store, "theirs").await;
+    let put =
+        PutApplication { id: None, definition: definition("theirs", "password"), replace: true };
+    let application = store.change(put).await.unwrap().id();
+    let has = async || store.company(company).await.unwrap().environment;
+    assert!(has().await.secret.is_empty(), "it has nothing to do with it");
+
+    // A run template of that application.
+    let new = new_template(&store, "other", "").await;
+    let new = NewRunTemplate { application, company, ..new };
+    store.change(CreateRunTemplate(new)).await.unwrap();
+    assert_eq!(has().await.secret, key);
+    assert_eq!(has().await.values, variables().values);
+    assert!(
+        !matches!(store.change(SealDeclared).await.unwrap(), Sealing::Nothing),
+        "what is left of it is to be erased"
+    );
+
+    // A value that is given anew.
+    let plain = VariableChange { set: variables(), unset: vec![] };
+    store.change(UpdateCompany { environment: plain, ..UpdateCompany::of(company) }).await.unwrap();
+    assert_eq!(has().await.secret, key);
+}
