@@ -109,6 +109,8 @@ impl From<ArtifactError> for Status {
     fn from(error: ArtifactError) -> Self {
         let message = error.to_string();
         match error {
+            // The file is still where it comes from: that is no reason to give it up.
+            ArtifactError::Store(StoreError::Database(_)) => Self::unavailable(message),
             ArtifactError::Store(error) => error.into(),
             ArtifactError::Objects(error) => error.into(),
             ArtifactError::Log(error) => error.into(),

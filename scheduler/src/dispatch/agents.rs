@@ -131,6 +131,13 @@ impl Connected {
     }
 }
 
+/// Refuses an agent whose name another one has that is connected, here or elsewhere.
+pub(super) fn name_taken(name: &str) -> Status {
+    Status::already_exists(format!(
+        "another agent named {name:?} is connected: give each a name of its own with --name"
+    ))
+}
+
 /// The agents that are connected to this scheduler.
 #[derive(Debug, Default)]
 pub struct Agents {
@@ -157,12 +164,7 @@ impl Agents {
         let taken = connected
             .values()
             .any(|agent| agent.name == name && agent.instance != instance && !agent.is_closed());
-        if taken {
-            return Err(Status::already_exists(format!(
-                "another agent named {name:?} is connected: give each a name of its own with --name"
-            )));
-        }
-        Ok(())
+        if taken { Err(name_taken(name)) } else { Ok(()) }
     }
 
     /// Adds a session; returns the one of the same agent that it replaces.

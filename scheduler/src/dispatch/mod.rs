@@ -175,6 +175,23 @@ impl Dispatch {
         Ok(changed)
     }
 
+    /// Tries something that has failed again and again until it is done, or this scheduler
+    /// stops: the next one looks after it then.
+    fn try_on<F>(&self, done: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = bool> + Send,
+    {
+        let stop = self.shared.stop.clone();
+        self.shared.tasks.spawn(stop.run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(DATABASE_RETRY).await;
+                if done().await {
+                    return;
+                }
+            }
+        }));
+    }
+
     /// Looks whether something can be claimed here.
     fn look_at_queue(&self) {
         self.shared.queued.fetch_add(1, Ordering::SeqCst);

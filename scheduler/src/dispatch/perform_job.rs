@@ -75,6 +75,12 @@ impl Dispatch {
         let choice = agent.why_it();
         let claimed = self.shared.store.change(Claim { agent: agent.id, limit, choice }).await?;
         self.notify(&claimed.failed);
+        if claimed.elsewhere {
+            // The session here is over, whether it knows or not.
+            agent.leave();
+            agent.stop.cancel();
+            return Ok(true);
+        }
         let more = claimed.launches.len() + claimed.failed.len() == limit;
         if !claimed.launches.is_empty() {
             let keys: Vec<AttemptKey> = claimed.launches.iter().map(|launch| launch.key).collect();
@@ -123,17 +129,24 @@ impl Dispatch {
     pub(super) async fn take_back(&self, agent: &Arc<Connected>, keys: &[AttemptKey], why: &str) {
         keys.iter().for_each(|key| _ = agent.release(*key));
         let withdraw = Withdraw { keys: keys.to_vec(), why: why.to_owned() };
-        match self.shared.store.change(withdraw).await {
-            Ok(withdrawn) if withdrawn.is_empty() => self.slot_freed(),
-            Ok(withdrawn) => {
-                self.notify(&withdrawn);
-                self.job_queued();
-            }
-            Err(error) => {
-                // The offers' deadline tries again.
-                tracing::error!(agent = agent.name, %error, "offers cannot be taken back");
-                self.shared.offers.add(agent.id, keys, self.shared.settings.offer_deadline);
-            }
+        if let Err(error) = self.withdraw_from_store(&withdraw).await {
+            tracing::error!(agent = agent.name, %error, "offers cannot be taken back; trying on");
+            let dispatch = self.clone();
+            self.try_on(move || {
+                let (dispatch, withdraw) = (dispatch.clone(), withdraw.clone());
+                async move { dispatch.withdraw_from_store(&withdraw).await.is_ok() }
+            });
         }
+    }
+
+    async fn withdraw_from_store(&self, withdraw: &Withdraw) -> Result<(), StoreError> {
+        let withdrawn = self.shared.store.change(withdraw.clone()).await?;
+        if withdrawn.is_empty() {
+            self.slot_freed();
+        } else {
+            self.notify(&withdrawn);
+            self.job_queued();
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Dispatch, agents::Connected, convert};
+use super::{Dispatch, agents::Connected, convert, repeated::Repeated};
 use crate::{
     domain::{
         ids::AttemptKey,
@@ -90,16 +90,15 @@ impl Dispatch {
 
     /// Stores all of a log but a small rest, for as long as it takes.
     pub(super) async fn store_rest(&self, log: &LiveLog) -> Option<StoredChunk> {
-        let mut pause = RETRY[0];
+        let (mut pause, mut failures) = (RETRY[0], Repeated::default());
         loop {
             match self.shared.logs.last_chunk(log).await {
                 Ok(chunk) => return chunk,
                 Err(error) => {
-                    let text = format!("its output cannot be stored: {error}");
-                    if log.trouble().as_ref() != Some(&text) {
+                    if failures.is_new(&error) {
                         tracing::error!(attempt = %log.key(), %error, "output cannot be stored; trying on");
                     }
-                    log.set_trouble(text);
+                    log.set_trouble(format!("its output cannot be stored: {error}"));
                     self.shared.events.notify(log.key().job);
                 }
             }
@@ -113,9 +112,9 @@ impl Dispatch {
         if ended.is_empty() {
             return;
         }
-        let keys: Vec<AttemptKey> = ended.iter().map(|ended| ended.completion.key).collect();
+        let mut keys: Vec<AttemptKey> = ended.iter().map(|ended| ended.completion.key).collect();
         let mut pause = RETRY[0];
-        loop {
+        let elsewhere = loop {
             let result = match self.shared.store.begin_change(Finish(ended.clone())).await {
                 Ok(pending) => {
                     // A claim for the free slots shares this transaction.
@@ -129,7 +128,7 @@ impl Dispatch {
                     if finished.admitted > 0 {
                         self.job_queued();
                     }
-                    break;
+                    break finished.elsewhere;
                 }
                 Err(error) => {
                     tracing::error!(agent = agent.name, attempts = keys.len(), %error, "ends cannot be recorded; trying on");
@@ -140,8 +139,13 @@ impl Dispatch {
                 () = agent.stop.cancelled() => return,
             }
             pause = (pause * 2).min(RETRY[1]);
-        }
+        };
         self.shared.logs.close(&keys);
+        if !elsewhere.is_empty() {
+            // The agent is connected to another scheduler, and tells that one.
+            agent.stop.cancel();
+            keys.retain(|key| !elsewhere.contains(key));
+        }
         self.notify(&keys);
         if ended.iter().any(|ended| ended.outcome != job::Outcome::Succeeded) {
             self.job_delayed();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use multiflexi_proto::{
     PROTOCOL,
-    v1::{ConnectRequest, Hello, connect_request::Message},
+    v1::{ConnectRequest, HeldAttempt, Hello, connect_request::Message},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
@@ -12,12 +12,12 @@ use tonic::{Status, Streaming};
 
 use super::{
     Dispatch,
-    agents::{Connected, ToAgent},
+    agents::{Connected, ToAgent, name_taken},
     convert,
 };
 use crate::{
     domain::ids::AttemptKey,
-    store::{LoseContact, Lost, RegisterAgent, Started, StartedRow, Waits},
+    store::{LoseContact, Lost, RegisterAgent, Registered, Started, StartedRow, StoreError, Waits},
 };
 
 /// Messages that may wait for an agent to read them; beyond that its session
@@ -50,25 +50,47 @@ impl Dispatch {
             version: hello.version.clone(),
             labels: hello.labels.clone().into_iter().collect(),
         };
-        let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
-        let registered =
-            self.shared.store.change(register).await.map_err(|error| unavailable(&error))?;
+        let registered = self.shared.store.change(register).await.map_err(|error| match error {
+            StoreError::AlreadyExists { name, .. } => name_taken(&name),
+            error => Status::unavailable(error.to_string()),
+        })?;
 
         let (sender, answers) = mpsc::channel(OUTGOING);
         let stop = self.shared.stop.child_token();
         let agent = Arc::new(Connected::new(registered.id, &hello, slots, sender, stop));
+        // A connection that breaks here ends this request, and must not leave behind an agent
+        // that nobody serves: a task of its own sees to that.
+        let begun = self.clone().begin(agent, hello.held, registered, requests);
+        let begun = self.shared.tasks.spawn(begun).await;
+        begun.map_err(|error| Status::unavailable(error.to_string()))??;
+        Ok(ReceiverStream::new(answers))
+    }
+
+    /// Begins the session of an agent that is registered.
+    async fn begin(
+        self,
+        agent: Arc<Connected>,
+        held: Vec<HeldAttempt>,
+        registered: Registered,
+        requests: Streaming<ConnectRequest>,
+    ) -> Result<(), Status> {
         if let Some(replaced) = self.shared.agents.add(Arc::clone(&agent)) {
             replaced.stop.cancel();
             replaced.fail(Status::aborted("the agent has connected again")).await;
         }
-        if let Err(error) = self.reconcile(&agent, &hello.held, registered).await {
+        if let Err(error) = self.reconcile(&agent, &held, registered).await {
             self.gone(&agent, "its attempts could not be reconciled").await;
-            return Err(unavailable(&error));
+            return Err(Status::unavailable(error.to_string()));
         }
-        tracing::info!(agent = agent.name, slots, held = hello.held.len(), "agent connected");
-        self.shared.tasks.spawn(self.clone().serve(Arc::clone(&agent), requests));
+        tracing::info!(
+            agent = agent.name,
+            slots = agent.slots,
+            held = held.len(),
+            "agent connected"
+        );
+        self.shared.tasks.spawn(self.clone().serve(agent, requests));
         self.look_at_queue();
-        Ok(ReceiverStream::new(answers))
+        Ok(())
     }
 
     async fn serve(self, agent: Arc<Connected>, mut requests: Streaming<ConnectRequest>) {
@@ -167,15 +189,27 @@ impl Dispatch {
             return;
         }
         let why = format!("agent {} is away: {why}", agent.name);
-        match self.shared.store.change(LoseContact { lost: Lost::Agent(agent.id), why }).await {
-            Ok(unreachable) => self.notify(&unreachable),
-            Err(error) => {
-                // The next start of the scheduler does the same for all agents.
-                tracing::error!(agent = agent.name, %error, "its attempts cannot be marked unreachable");
-            }
+        let lose = LoseContact { lost: Lost::Agent(agent.id), why };
+        if let Err(error) = self.lose_contact(&lose).await {
+            tracing::error!(agent = agent.name, %error, "its attempts cannot be marked unreachable; trying on");
+            let (dispatch, agent) = (self.clone(), agent.id);
+            self.try_on(move || {
+                let (dispatch, lose) = (dispatch.clone(), lose.clone());
+                async move {
+                    // One that is back has agreed with us on what it has.
+                    dispatch.shared.agents.get(agent).is_some()
+                        || dispatch.lose_contact(&lose).await.is_ok()
+                }
+            });
         }
+    }
+
+    async fn lose_contact(&self, lose: &LoseContact) -> Result<(), StoreError> {
+        let unreachable = self.shared.store.change(lose.clone()).await?;
+        self.notify(&unreachable);
         self.shared.unreachable.notify_one();
         self.job_queued();
+        Ok(())
     }
 }
 

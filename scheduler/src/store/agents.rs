@@ -9,6 +9,7 @@ use super::{
     dialect::Kind,
     jobs,
     list::{self, Columns, Filter, ListPage, Listed, Sort},
+    schedulers,
 };
 use crate::domain::ids::AgentId;
 
@@ -29,7 +30,8 @@ pub struct AgentRow {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Records that an agent has connected; gives a new one its id.
+/// Records that an agent has connected; gives a new one its id. One whose name another has
+/// that is connected to another scheduler is refused.
 #[derive(Clone, Debug)]
 pub struct RegisterAgent {
     /// Its name.
@@ -63,7 +65,7 @@ impl Change for RegisterAgent {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Registered, StoreError> {
         let sql = format!(
-            "SELECT instance, boot, scheduler_id FROM agent WHERE name = $1 {}",
+            "SELECT instance, boot, scheduler_id, connected FROM agent WHERE name = $1 {}",
             tx.dialect.lock_rows()
         );
         let before = sqlx::query(AssertSqlSafe(sql))
@@ -75,8 +77,18 @@ impl Change for RegisterAgent {
             Some(row) => row.try_get::<i64, _>(2)? != me,
             None => false,
         };
+        let another = match &before {
+            Some(row) => row.try_get::<String, _>(0)? != self.instance,
+            None => false,
+        };
+        if let Some(row) = before.as_ref().filter(|_| another && moved)
+            && row.try_get::<i64, _>(3)? == 1
+            && schedulers::is_alive(tx, row.try_get(2)?).await?
+        {
+            return Err(StoreError::AlreadyExists { what: "agent", name: self.name.clone() });
+        }
         let missing = match before {
-            Some(row) if row.try_get::<String, _>(0)? != self.instance => Missing::Unknown,
+            Some(_) if another => Missing::Unknown,
             Some(row) if row.try_get::<String, _>(1)? != self.boot => Missing::Gone,
             _ => Missing::NeverLaunched,
         };

@@ -105,10 +105,12 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether PostgreSQL says with this SQLSTATE that the connection is gone: class 08, or that
-/// the server stops, has crashed or is only starting.
+/// Whether PostgreSQL says with this SQLSTATE that the connection is gone: class 08; that the
+/// server stops, has crashed or is only starting; that it has no connection left; or that it
+/// is only another one's copy, as in a failover.
 fn is_away(code: &str) -> bool {
-    code.len() == 5 && (code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03"))
+    let says = ["57P01", "57P02", "57P03", "53300", "25006"];
+    code.len() == 5 && (code.starts_with("08") || says.contains(&code))
 }
 
 #[cfg(test)]
@@ -124,7 +126,7 @@ mod tests {
         assert!(matches!(StoreError::from(sqlx::Error::PoolTimedOut), StoreError::Away(_)));
         let other = sqlx::Error::Protocol("nonsense".to_owned());
         assert!(matches!(StoreError::from(other), StoreError::Database(_)));
-        let away = ["08006", "57P01", "57P02", "57P03"].map(is_away);
-        assert_eq!((away, ["0", "8", "57014", "40P01"].map(is_away)), ([true; 4], [false; 4]));
+        let away = ["08006", "57P01", "57P02", "57P03", "53300", "25006"].map(is_away);
+        assert_eq!((away, ["0", "8", "57014", "40P01"].map(is_away)), ([true; 6], [false; 4]));
     }
 }

@@ -21,6 +21,7 @@ mod declared;
 mod dialect;
 mod documents;
 mod error;
+mod exclusive;
 mod jobs;
 mod list;
 mod logs;
@@ -71,6 +72,7 @@ pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
 pub use dialect::{Dialect, Erased};
 pub use error::StoreError;
+pub use exclusive::Exclusive;
 pub use jobs::{
     AdoptJob, AdoptedFile, AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter,
     JobOrder, JobPage, JobRow, NewJobs, Start, TakeJobIds,

@@ -142,6 +142,26 @@ pub(super) async fn held_here(
     Ok(rows.iter().map(super::transitions::key).collect::<Result<_, _>>()?)
 }
 
+/// Whether an agent was connected to this scheduler last; it stays so while the transaction
+/// lasts.
+pub(super) async fn is_here(tx: &mut Tx<'_>, agent: AgentId) -> Result<bool, StoreError> {
+    if !tx.dialect.is_shared() {
+        return Ok(true);
+    }
+    let sql = format!(
+        "SELECT a.id FROM agent a WHERE a.id = $1 AND a.scheduler_id = $2 {}",
+        tx.dialect.share("a")
+    );
+    let here = sqlx::query(AssertSqlSafe(sql)).bind(agent.0).bind(tx.known.me.0);
+    Ok(here.fetch_optional(&mut *tx.conn).await?.is_some())
+}
+
+/// Whether a scheduler is there.
+pub(super) async fn is_alive(tx: &mut Tx<'_>, scheduler: i64) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT id FROM scheduler WHERE id = $1").bind(scheduler);
+    Ok(row.fetch_optional(&mut *tx.conn).await?.is_some())
+}
+
 /// Refuses an attempt whose agent was connected to another scheduler last.
 pub(super) async fn held(tx: &mut Tx<'_>, key: AttemptKey) -> Result<(), StoreError> {
     match held_here(tx, &[key]).await?.is_empty() {

@@ -133,6 +133,13 @@ fn on_postgresql() {
     databases::block_on(schedulers::what_a_scheduler_leaves_is_looked_after_by_the_others(
         database(),
     ));
-    run += 2;
+    databases::block_on(schedulers::an_agent_whose_name_is_taken_elsewhere_is_refused(database()));
+    databases::block_on(schedulers::what_another_has_claimed_meanwhile_is_not_queued_again(
+        database(),
+    ));
+    databases::block_on(schedulers::a_job_that_ends_meanwhile_takes_no_place_under_a_limit(
+        database(),
+    ));
+    run += 5;
     println!("{run} cases passed on PostgreSQL");
 }

@@ -134,13 +134,15 @@ pub struct PutArtifact {
     pub content: Vec<u8>,
 }
 
-/// Checks that the attempt is open under its fence, and makes the artifact's row.
+/// Checks that the attempt is open under its fence and its agent connected here, and makes
+/// the artifact's row.
 async fn put(
     tx: &mut Tx<'_>,
     upload: &Upload,
     content_type: &str,
     whole: Option<(Vec<u8>, String)>,
 ) -> Result<ArtifactId, StoreError> {
+    schedulers::held(tx, upload.key).await?;
     let state = if whole.is_some() { "stored" } else { "uploading" };
     let (content, sha256) = whole.unzip();
     let id: Option<i64> = sqlx::query_scalar(

@@ -71,11 +71,15 @@ pub(in crate::store) fn turn(company: &str, priority: &str) -> String {
 /// Puts the jobs that `chosen` names, a condition on `job` and on `$2`, into the queue:
 /// whatever their time was, it has come. Gives them back, each with the number of its
 /// newest attempt.
+///
+/// What is chosen may have been changed by another scheduler before it is updated: the
+/// condition is looked at again then.
 pub(in crate::store) async fn enqueue(
     tx: &mut Tx<'_>,
     chosen: &str,
     parameter: i64,
 ) -> Result<Vec<(JobId, i32)>, StoreError> {
+    let still = if tx.dialect.is_shared() { format!("AND ({chosen})") } else { String::new() };
     let sql = format!(
         "WITH chosen AS (SELECT job.id, job.company_id, job.priority, {LIMITED} AS counts, \
          ROW_NUMBER() OVER (PARTITION BY job.company_id, job.priority ORDER BY job.id) - 1 AS nth \
@@ -89,7 +93,7 @@ pub(in crate::store) async fn enqueue(
          held = CASE chosen.counts WHEN 1 THEN '{LIMIT}' END \
          FROM chosen JOIN turns ON turns.company_id = chosen.company_id \
          AND turns.priority = chosen.priority \
-         WHERE job.id = chosen.id RETURNING job.attempt, job.company_id, job.limited, job.id",
+         WHERE job.id = chosen.id {still} RETURNING job.attempt, job.company_id, job.limited, job.id",
         turn = turn("w.company_id", "w.priority"),
         to = Transition::Queue.to(),
     );
@@ -251,8 +255,10 @@ pub(in crate::store) async fn limits_changed(
          THEN '{LIMIT}' ELSE job.held END \
          FROM (SELECT o.id, {LIMITED} AS counts FROM job o {index} \
          JOIN runtemplate t ON t.id = o.runtemplate_id JOIN company c ON c.id = o.company_id \
-         WHERE o.state IN {open} AND o.company_id = $1) AS n WHERE job.id = n.id",
+         WHERE o.state IN {open} AND o.company_id = $1) AS n \
+         WHERE job.id = n.id AND {state} IN {open}",
         index = tx.dialect.by_index("job_state"),
+        state = tx.dialect.unindexed("job.state"),
         open = list(&[[State::Queued].as_slice(), &State::ON_AGENT].concat()),
     );
     sqlx::query(AssertSqlSafe(sql)).bind(company).execute(&mut *tx.conn).await?;

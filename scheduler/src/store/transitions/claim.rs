@@ -13,7 +13,13 @@ use crate::{
         ids::{AgentId, AttemptKey, RunTemplateId},
         job::{Launch, Outcome, Transition, run_begin},
     },
-    store::{Change, Dialect, StoreError, Tx, decisions, dialect::Kind, run_templates, variables},
+    store::{
+        Change, Dialect, StoreError, Tx, decisions,
+        dialect::Kind,
+        run_templates,
+        schedulers::{self, held_here},
+        variables,
+    },
 };
 
 /// Takes the jobs whose turn it is for an agent and makes their attempts.
@@ -34,12 +40,17 @@ pub struct Claimed {
     pub launches: Vec<Launch>,
     /// Jobs whose configuration cannot be run: they have failed.
     pub failed: Vec<AttemptKey>,
+    /// Nothing was taken: the agent is connected to another scheduler now.
+    pub elsewhere: bool,
 }
 
 impl Change for Claim {
     type Output = Claimed;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Claimed, StoreError> {
+        if !schedulers::is_here(tx, self.agent).await? {
+            return Ok(Claimed { elsewhere: true, ..Claimed::default() });
+        }
         let sql = claim_sql(tx.dialect);
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *tx.conn).await?;
@@ -156,7 +167,7 @@ async fn fail(tx: &mut Tx<'_>, key: AttemptKey, trouble: String) -> Result<(), S
     Ok(())
 }
 
-/// Records that an agent takes offers.
+/// Records that an agent takes offers, if it is connected to this scheduler.
 #[derive(Clone, Debug)]
 pub struct Accept(pub Vec<AttemptKey>);
 
@@ -165,7 +176,8 @@ impl Change for Accept {
     type Output = Vec<AttemptKey>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
-        transition(tx, Transition::Start, &self.0, "", ", started = $2").await
+        let keys = held_here(tx, &self.0).await?;
+        transition(tx, Transition::Start, &keys, "", ", started = $2").await
     }
 }
 

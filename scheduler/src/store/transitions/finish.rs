@@ -51,6 +51,8 @@ pub struct Finished {
     /// Those that were still open. The others had ended before, or are no longer
     /// the newest of their job.
     pub ended: Vec<AttemptKey>,
+    /// Those whose agent is connected to another scheduler now: nothing was recorded.
+    pub elsewhere: Vec<AttemptKey>,
     /// Jobs that can be claimed now: those that are retried at once, and those that took
     /// a place under a limit that became free.
     pub admitted: u64,
@@ -69,7 +71,9 @@ impl Change for Finish {
         let here: HashSet<AttemptKey> = held_here(tx, &keys).await?.into_iter().collect();
         let ended: Vec<&Ended> =
             self.0.iter().filter(|ended| here.contains(&ended.completion.key)).collect();
-        end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await
+        let finished = end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await?;
+        let elsewhere = keys.into_iter().filter(|key| !here.contains(key)).collect();
+        Ok(Finished { elsewhere, ..finished })
     }
 }
 
@@ -146,7 +150,7 @@ pub(super) async fn end(
     let files: Vec<NewArtifact> = ended.iter().flat_map(|ended| artifacts_of(ended)).collect();
     artifacts::insert(tx, &files).await?;
     let admitted = admission::admit(tx, &companies).await?;
-    Ok(Finished { ended: won, admitted: admitted + again })
+    Ok(Finished { ended: won, elsewhere: Vec::new(), admitted: admitted + again })
 }
 
 /// stdout.txt, stderr.txt, and the files that could not be kept.

@@ -85,12 +85,14 @@ pub async fn schedulers_that_share_a_database_count_together(database: Box<dyn D
     let second = template(&world.store, "second", "", Duration::ZERO).await;
     let other = open(world.database.as_ref()).await;
     // The first half is on an agent here, the second on one there.
-    let (here, there) = (world.agent, agent(&other, "there").await);
+    let here = (world.store.clone(), world.agent);
+    let there = (other.clone(), agent(&other, "there").await);
     let mut of = [Vec::new(), Vec::new()];
     for (keys, template) in of.iter_mut().zip([first, second]) {
         world.template = template;
         for job in 0..JOBS {
-            world.agent = if job < JOBS / 2 { here } else { there };
+            let (store, agent) = if job < JOBS / 2 { &here } else { &there };
+            (world.store, world.agent) = (store.clone(), *agent);
             keys.push(world.running().await);
         }
     }
@@ -105,6 +107,7 @@ pub async fn schedulers_that_share_a_database_count_together(database: Box<dyn D
     let pairs: Vec<[AttemptKey; 2]> =
         of_first.into_iter().zip(of_second).map(|(one, two)| [one, two]).collect();
     let (ours, theirs) = pairs.split_at(JOBS / 2);
+    world.store = here.0;
     let theirs: Vec<AttemptKey> = theirs.iter().flat_map(|[one, two]| [*two, *one]).collect();
     tokio::join!(end(&world.store, ours.concat()), end(&other, theirs));
     for template in [first, second] {

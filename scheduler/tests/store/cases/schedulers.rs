@@ -1,8 +1,13 @@
 //! Several schedulers on one database. Only for databases that several can use.
 
-use multiflexi_scheduler::store::{
-    AddPart, BeginUpload, Finish, KeepAlive, Leave, LoseContact, Lost, Part, PutChunk, StoreError,
-    Upload,
+use std::{future::Future, time::Duration};
+
+use multiflexi_scheduler::{
+    domain::{ids::JobId, job::State},
+    store::{
+        Accept, AddPart, BeginUpload, Change, Finish, KeepAlive, Leave, LoseContact, Lost, Part,
+        PutChunk, RegisterAgent, ReleaseDue, Store, StoreError, UpdateRunTemplate, Upload,
+    },
 };
 
 use crate::{
@@ -24,19 +29,28 @@ pub async fn what_a_scheduler_has_is_worth_nothing_once_the_agent_is_elsewhere(
         other.change(Finish(vec![ended(exited(key, 0), None)])).await.unwrap().ended.is_empty()
     );
 
+    let upload = Upload { key, filename: "a".to_owned(), size: 3 };
+    let (artifact, _) = world.store.change(BeginUpload(upload.clone())).await.unwrap();
+    let offered = world.offered().await;
+    world.queued(1).await;
+
     let name = "agent";
     assert_eq!(agent(&other, name).await, world.agent, "it connects there");
     let stale = world.store.change(put(10)).await;
     assert!(matches!(stale, Err(StoreError::Refused(_))), "{stale:?}");
-    let upload = Upload { key, filename: "a".to_owned(), size: 3 };
-    let (artifact, _) = world.store.change(BeginUpload(upload)).await.unwrap();
+    let stale = world.store.change(BeginUpload(upload)).await;
+    assert!(matches!(stale, Err(StoreError::Refused(_))), "{stale:?}");
+    assert!(world.store.change(Accept(vec![offered])).await.unwrap().is_empty());
+    let claimed = world.claim(1).await;
+    assert!(claimed.elsewhere && claimed.launches.is_empty(), "{claimed:?}");
     let part = Part { start: 0, length: 3, object: "o".to_owned() };
     let stale = world.store.change(AddPart { key, artifact, part }).await;
     assert!(matches!(stale, Err(StoreError::Refused(_))), "{stale:?}");
     // And that its connection here is gone means nothing.
     assert!(world.store.change(lose_contact(world.agent)).await.unwrap().is_empty());
     let stale = Finish(vec![ended(exited(key, 1), None)]);
-    assert!(world.store.change(stale).await.unwrap().ended.is_empty());
+    let finished = world.store.change(stale).await.unwrap();
+    assert!(finished.ended.is_empty() && finished.elsewhere == [key], "{finished:?}");
 
     other.change(put(10)).await.unwrap();
     let finished = other.change(Finish(vec![ended(exited(key, 0), None)])).await.unwrap();
@@ -84,4 +98,77 @@ pub async fn what_a_scheduler_leaves_is_looked_after_by_the_others(database: Box
     assert!(alive.some_gone && alive.others.len() == 1, "{alive:?}");
     other.close().await;
     again.close().await;
+}
+
+pub async fn an_agent_whose_name_is_taken_elsewhere_is_refused(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let other = open(world.database.as_ref()).await;
+    let register = RegisterAgent {
+        name: "agent".to_owned(),
+        instance: "second".to_owned(),
+        boot: "tuesday".to_owned(),
+        slots: 1,
+        version: "1".to_owned(),
+        labels: [].into(),
+    };
+    let refused = other.change(register.clone()).await;
+    assert!(matches!(refused, Err(StoreError::AlreadyExists { .. })), "{refused:?}");
+    world.store.change(lose_contact(world.agent)).await.unwrap();
+    assert_eq!(other.change(register).await.unwrap().id, world.agent, "it is gone");
+    other.close().await;
+}
+
+/// Makes `change` while another scheduler's change of the same job, `sql`, is not committed
+/// yet; what it comes to when that is.
+async fn meanwhile<C: Change>(
+    world: &World,
+    (other, change): (&Store, C),
+    (sql, job): (&'static str, JobId),
+) -> C::Output {
+    let pool = sqlx::AnyPool::connect(&world.database.location().url).await.unwrap();
+    let mut first = pool.begin().await.unwrap();
+    sqlx::query(sql).bind(job.0).execute(&mut *first).await.unwrap();
+    let committed = async {
+        let waits = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted";
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        first.commit().await.unwrap();
+    };
+    let both = both(other.change(change), committed);
+    let (made, ()) = tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
+    pool.close().await;
+    made.unwrap()
+}
+
+async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    tokio::join!(a, b)
+}
+
+pub async fn what_another_has_claimed_meanwhile_is_not_queued_again(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let job = world.queued(1).await[0];
+    let pool = sqlx::AnyPool::connect(&world.database.location().url).await.unwrap();
+    let due = "UPDATE job SET held = 'due', due = 1 WHERE id = $1";
+    sqlx::query(due).bind(job.0).execute(&pool).await.unwrap();
+    let other = open(world.database.as_ref()).await;
+    let claim = "UPDATE job SET state = 'offered', held = NULL, due = NULL, \
+                 attempt = attempt + 1, fence = fence + 1 WHERE id = $1";
+    let released = meanwhile(&world, (&other, ReleaseDue), (claim, job)).await;
+    assert_eq!((released, world.state(job).await), (0, State::Offered));
+    pool.close().await;
+    other.close().await;
+}
+
+pub async fn a_job_that_ends_meanwhile_takes_no_place_under_a_limit(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let key = world.running().await;
+    let other = open(world.database.as_ref()).await;
+    let end = "UPDATE job SET state = 'succeeded' WHERE id = $1";
+    let limit =
+        UpdateRunTemplate { max_running: Some(Some(1)), ..UpdateRunTemplate::of(world.template) };
+    meanwhile(&world, (&other, limit), (end, key.job)).await;
+    world.queued(1).await;
+    assert_eq!(world.claim(1).await.launches.len(), 1, "the place is free");
+    other.close().await;
 }
