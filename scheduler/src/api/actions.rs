@@ -187,8 +187,9 @@ impl ActionService for Services {
         &self,
         request: Request<ListActionsRequest>,
     ) -> Result<Response<ListActionsResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
+        let mut request = request.into_inner();
+        let (list, size, token) = parse::pages("action", &mut request)?;
+        let page = Page::parse(size, &token)?;
         let of = parse::optional_id("run_template_id", "run template", request.run_template_id)?;
         let of = of.map(RunTemplateId);
         let rows = self.store.actions(of, page).await?;
@@ -196,7 +197,7 @@ impl ActionService for Services {
             // An id that is not there is a mistake, not an empty list.
             self.store.run_template(of).await?;
         }
-        let next_page_token = page.next(&rows, |row| row.id.0);
+        let next_page_token = list.seal(&page.next(&rows, |row| row.id.0));
         let actions = rows.into_iter().map(action).collect();
         Ok(Response::new(ListActionsResponse { actions, next_page_token }))
     }
@@ -224,8 +225,9 @@ impl ActionService for Services {
         &self,
         request: Request<ListPerformedActionsRequest>,
     ) -> Result<Response<ListPerformedActionsResponse>, Status> {
-        let request = request.into_inner();
-        let page = Page::parse(request.page_size, &request.page_token)?;
+        let mut request = request.into_inner();
+        let (list, size, token) = parse::pages("performed action", &mut request)?;
+        let page = Page::parse(size, &token)?;
         let job = parse::optional_id("job_id", "job", request.job_id)?.map(JobId);
         let state = v1::PerformedActionState::try_from(request.state)
             .map_err(|error| invalid("state", error))?;
@@ -235,7 +237,7 @@ impl ActionService for Services {
             // An id that is not there is a mistake, not an empty list.
             self.store.job(job).await?;
         }
-        let next_page_token = page.next(&rows, |row| row.id.0);
+        let next_page_token = list.seal(&page.next(&rows, |row| row.id.0));
         let actions = rows.into_iter().map(performed).collect();
         Ok(Response::new(ListPerformedActionsResponse { actions, next_page_token }))
     }

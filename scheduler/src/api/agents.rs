@@ -166,9 +166,7 @@ impl AgentAdminService for Services {
         request: Request<ListAgentsRequest>,
     ) -> Result<Response<ListAgentsResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("agent", &request, size, &token)?;
+        let (list, page) = parse::list("agent", &mut request)?;
         let connected = self.store.connected_agents().await?;
         let ids = || connected.iter().map(|load| load.id).collect();
         let among = match request.state() {

@@ -114,9 +114,7 @@ impl ApplicationService for Services {
         request: Request<ListApplicationsRequest>,
     ) -> Result<Response<ListApplicationsResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("application", &request, size, &token)?;
+        let (list, page) = parse::list("application", &mut request)?;
         let filter = ApplicationFilter {
             sort: parse::sort(&request.order_by, &Order::ALL, Sort::default())?,
             name: request.name,

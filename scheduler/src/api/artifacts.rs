@@ -43,9 +43,7 @@ impl ArtifactService for Services {
         request: Request<ListArtifactsRequest>,
     ) -> Result<Response<ListArtifactsResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("artifact", &request, size, &token)?;
+        let (list, page) = parse::list("artifact", &mut request)?;
         let job = parse::optional_id("job_id", "job", request.job_id)?.map(JobId);
         if request.attempt < 0 {
             return Err(invalid("attempt", format!("{} is no attempt", request.attempt)));

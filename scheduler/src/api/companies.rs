@@ -80,9 +80,7 @@ impl CompanyService for Services {
         request: Request<ListCompaniesRequest>,
     ) -> Result<Response<ListCompaniesResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("company", &request, size, &token)?;
+        let (list, page) = parse::list("company", &mut request)?;
         let sort = parse::sort(&request.order_by, &Order::ALL, Sort::default())?;
         let filter = CompanyFilter { name: request.name, sort };
         let found = self.store.companies(&filter, &page).await?;

@@ -111,9 +111,7 @@ impl CredentialTypeService for Services {
         request: Request<ListCredentialTypesRequest>,
     ) -> Result<Response<ListCredentialTypesResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("credential type", &request, size, &token)?;
+        let (list, page) = parse::list("credential type", &mut request)?;
         let sort = parse::sort(&request.order_by, &Order::ALL, Sort::default())?;
         let filter = CredentialTypeFilter { name: request.name, sort };
         let found = self.store.credential_types(&filter, &page).await?;

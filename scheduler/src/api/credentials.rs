@@ -79,9 +79,7 @@ impl CredentialService for Services {
         request: Request<ListCredentialsRequest>,
     ) -> Result<Response<ListCredentialsResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("credential", &request, size, &token)?;
+        let (list, page) = parse::list("credential", &mut request)?;
         let company = parse::optional_id("company_id", "company", request.company_id)?;
         let template = request.run_template_id;
         let template = parse::optional_id("run_template_id", "run template", template)?;

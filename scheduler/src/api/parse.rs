@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use multiflexi_proto::{std_duration, v1::VariableFile};
+use multiflexi_proto::{
+    std_duration,
+    v1::{self, VariableFile},
+};
 use tonic::Status;
 
 use super::status::invalid;
@@ -73,36 +76,77 @@ pub(super) fn list_id(what: &str, request: &impl prost::Message) -> ListId {
     ListId::of(what, &request.encode_to_vec())
 }
 
-/// The same, with the page of it.
-pub(super) fn list(
+/// A request for a page of a list.
+pub(super) trait Paged: prost::Message {
+    /// Takes the size and the token of the page out of it.
+    fn take_page(&mut self) -> (i32, String);
+}
+
+macro_rules! paged {
+    ($($request:ident,)*) => {$(
+        impl Paged for v1::$request {
+            fn take_page(&mut self) -> (i32, String) {
+                (std::mem::take(&mut self.page_size), std::mem::take(&mut self.page_token))
+            }
+        }
+    )*};
+}
+
+paged! {
+    ListActionsRequest,
+    ListAgentsRequest,
+    ListApplicationsRequest,
+    ListArtifactsRequest,
+    ListCompaniesRequest,
+    ListCredentialTypesRequest,
+    ListCredentialsRequest,
+    ListJobsRequest,
+    ListPerformedActionsRequest,
+    ListRunTemplatesRequest,
+}
+
+/// The list that a request asks for, and the size and the token of the page of it.
+pub(super) fn pages(
     what: &str,
-    request: &impl prost::Message,
-    page_size: i32,
-    token: &str,
-) -> Result<(ListId, ListPage), StoreError> {
+    request: &mut impl Paged,
+) -> Result<(ListId, i32, String), StoreError> {
+    let (size, token) = request.take_page();
     let list = list_id(what, request);
-    Ok((list, ListPage::parse(page_size, list.open(token)?)?))
+    Ok((list, size, list.open(&token)?.to_owned()))
+}
+
+/// The same, of a list that is sorted by what is chosen.
+pub(super) fn list(what: &str, request: &mut impl Paged) -> Result<(ListId, ListPage), StoreError> {
+    let (list, size, token) = pages(what, request)?;
+    Ok((list, ListPage::parse(size, &token)?))
 }
 
 /// What a list is sorted by; `default` if the request does not say.
 pub(super) fn sort(order: &str, known: &[Order], default: Sort) -> Result<Sort, Status> {
-    let (name, ascending) = match order.trim().split_once(' ') {
-        Some((name, "desc")) => (name, false),
-        _ => (order.trim(), true),
-    };
+    let (name, ascending) = direction(order);
+    let refuse = || no_order(name, known.iter().map(|order| order.name()));
     let by = match name {
         "" if ascending => return Ok(default),
         "id" => Order::Id,
         "name" => Order::Name,
         "created" => Order::Created,
-        _ => return Err(no_order(name, known)),
+        _ => return Err(refuse()),
     };
-    if known.contains(&by) { Ok(Sort { by, ascending }) } else { Err(no_order(name, known)) }
+    if known.contains(&by) { Ok(Sort { by, ascending }) } else { Err(refuse()) }
 }
 
-fn no_order(name: &str, known: &[Order]) -> Status {
+/// What `order_by` names, and whether the smallest comes first.
+pub(super) fn direction(order: &str) -> (&str, bool) {
+    match order.trim().split_once(' ') {
+        Some((name, "desc")) => (name, false),
+        _ => (order.trim(), true),
+    }
+}
+
+/// Refuses to sort a list by a name that is none of the `known`.
+pub(super) fn no_order(name: &str, known: impl IntoIterator<Item = &'static str>) -> Status {
     let name: String = name.chars().take(40).collect();
-    let known: Vec<&str> = known.iter().map(|order| order.name()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
     let reason = format!(
         "{name:?} is nothing that this list is sorted by: use {}, or one of these with \" desc\"",
         known.join(", ")

@@ -220,9 +220,7 @@ impl RunTemplateService for Services {
         request: Request<ListRunTemplatesRequest>,
     ) -> Result<Response<ListRunTemplatesResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let (list, page) = parse::list("run template", &request, size, &token)?;
+        let (list, page) = parse::list("run template", &mut request)?;
         let company = parse::optional_id("company_id", "company", request.company_id)?;
         let application =
             parse::optional_id("application_id", "application", request.application_id)?;

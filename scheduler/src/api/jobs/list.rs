@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::answer::from_state;
 use crate::{
-    api::{Services, parse, status::invalid},
+    api::{Services, parse},
     domain::ids::{ApplicationId, CompanyId, RunTemplateId},
     store::{JobFilter, JobOrder},
 };
@@ -37,25 +37,16 @@ impl Services {
         let (ended_from, ended_before) = (&request.ended_from, &request.ended_before);
         let created = range("created", created_from.as_ref(), created_before.as_ref())?;
         let ended = range("ended", ended_from.as_ref(), ended_before.as_ref())?;
-        let (name, ascending) = match request.order_by.trim().split_once(' ') {
-            Some((name, "desc")) => (name, false),
-            None if request.order_by.is_empty() => ("", false),
-            _ => (request.order_by.trim(), true),
-        };
+        let (name, ascending) = parse::direction(&request.order_by);
+        // The newest first, if nothing is said.
+        let ascending = ascending && !name.is_empty();
         let order = match name {
             "" if ended.is_some() => JobOrder::Ended,
             "" if created.is_some() => JobOrder::Created,
             "" | "id" => JobOrder::Id,
             "created" => JobOrder::Created,
             "ended" => JobOrder::Ended,
-            other => {
-                let other: String = other.chars().take(40).collect();
-                let reason = format!(
-                    "{other:?} is nothing that jobs are sorted by: use id, created or ended, or \
-                     one of these with \" desc\""
-                );
-                return Err(invalid("order_by", reason));
-            }
+            other => return Err(parse::no_order(other, ["id", "created", "ended"])),
         };
         let template = request.run_template_id;
         let application = request.application_id;

@@ -81,10 +81,8 @@ impl JobService for Services {
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
         let mut request = request.into_inner();
-        let token = std::mem::take(&mut request.page_token);
-        let size = std::mem::take(&mut request.page_size);
-        let list = parse::list_id("job", &request);
-        let page = JobPage::parse(size, list.open(&token)?)?;
+        let (list, size, token) = parse::pages("job", &mut request)?;
+        let page = JobPage::parse(size, &token)?;
         let filter = self.filter(&request).await?;
         let rows = self.store.jobs(&filter, page).await?;
         if rows.is_empty() {
