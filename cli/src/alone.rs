@@ -16,7 +16,7 @@ use crate::{
 
 /// Writes a shell script that runs a job where no agent is.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-job2script", version, about, after_help = exit_code::HELP)]
+#[command(name = "multiflexi-job2script", version, after_help = exit_code::HELP)]
 pub struct Job2Script {
     #[command(flatten)]
     global: Global,
@@ -34,7 +34,7 @@ impl Job2Script {
 
 /// Writes the variables of a job's process as a file.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-job2env", version, about, after_help = exit_code::HELP)]
+#[command(name = "multiflexi-job2env", version, after_help = exit_code::HELP)]
 pub struct Job2Env {
     #[command(flatten)]
     global: Global,

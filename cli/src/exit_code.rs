@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use multiflexi_proto::v1::{Attempt, JobState};
 
+use crate::{failure::Failure, output::Format};
+
 /// Shown below `--help`.
 pub const HELP: &str = "\
 Exit codes:
@@ -108,13 +110,21 @@ pub fn of_job(attempt: &Attempt) -> u8 {
 }
 
 /// The exit code after the arguments could not be parsed, or were a wish for help.
-pub fn of_parsing(error: &clap::Error) -> ExitCode {
+pub fn of_parsing(error: &clap::Error, format: Format) -> ExitCode {
+    let is_wish = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if format == Format::Json && !is_wish {
+        return Failure::usage(sentence(&error.to_string())).report(format);
+    }
     // A closed stdout is nobody's mistake.
     let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => Exit::Usage.into(),
-    }
+    if is_wish { ExitCode::SUCCESS } else { Exit::Usage.into() }
+}
+
+/// What is wrong with the arguments, without how they are used: the first paragraph.
+fn sentence(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let sentence = lines.collect::<Vec<_>>().join(" ");
+    sentence.strip_prefix("error: ").unwrap_or(&sentence).to_owned()
 }
 
 #[cfg(test)]

@@ -48,13 +48,24 @@ type Outcome = (output::Format, Result<ExitCode, Failure>);
 fn run<A: Parser>(program: impl FnOnce(A) -> Outcome) -> ExitCode {
     memory::keep_small();
     if let Err(error) = environment_files::load(std::env::args_os()) {
-        return Failure::usage(error.to_string()).report(output::Format::Text);
+        return Failure::usage(error.to_string()).report(format_asked());
     }
     match A::try_parse() {
         Ok(arguments) => {
             let (format, result) = program(arguments);
             result.unwrap_or_else(|failure| failure.report(format))
         }
-        Err(error) => exit_code::of_parsing(&error),
+        Err(error) => exit_code::of_parsing(&error, format_asked()),
+    }
+}
+
+/// The format that is asked for by arguments that cannot be understood as a whole.
+fn format_asked() -> output::Format {
+    let asked = |name| environment_files::option(std::env::args_os(), name);
+    let attached = || std::env::args_os().any(|word| word == "-fjson");
+    match asked("--format").or_else(|| asked("-f")) {
+        Some(format) if format == "json" => output::Format::Json,
+        None if attached() => output::Format::Json,
+        _ => output::Format::Text,
     }
 }

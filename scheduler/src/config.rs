@@ -216,7 +216,15 @@ impl Config {
             count: arguments.keep_count,
             bytes: arguments.keep_bytes,
         };
-        config.advertise.clone_from(&arguments.advertise);
+        if let Some(url) = &arguments.advertise {
+            let read = url::Url::parse(url).ok();
+            if !read.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+                return Err(ConfigError(format!(
+                    "--advertise is {url:?}: it must be a URL such as http://scheduler-1:7780"
+                )));
+            }
+            config.advertise = Some(url.clone());
+        }
         if let Some(url) = &arguments.object_store {
             config.objects = Place::parse(url).map_err(ConfigError)?;
         }

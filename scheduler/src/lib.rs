@@ -37,7 +37,7 @@ use crate::{
     peers::Peers,
     removal::Removal,
     sealing::Sealing,
-    store::{Leave, Store, StoreError},
+    store::{Exclusive, Leave, Store, StoreError},
     vault::{Vault, VaultError},
 };
 
@@ -109,6 +109,8 @@ pub struct Scheduler {
     address: SocketAddr,
     /// Ends what it tells other schedulers, and hears of them.
     deaf: CancellationToken,
+    /// Held until it has stopped.
+    _exclusive: Option<Exclusive>,
 }
 
 impl Scheduler {
@@ -130,6 +132,7 @@ impl Scheduler {
             std::fs::create_dir_all(folder)
                 .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
         }
+        let exclusive = Exclusive::take(&config.database)?;
         let objects = Objects::open(&config.objects)?;
         objects.attempt().await?;
         let store = Store::open(&config.database, Vault::open(&config.keys)?).await?;
@@ -169,7 +172,7 @@ impl Scheduler {
             objects = %config.objects,
             "the scheduler is ready"
         );
-        Ok(Self { services, router, listener, address, deaf })
+        Ok(Self { services, router, listener, address, deaf, _exclusive: exclusive })
     }
 
     /// The address that it listens on, with the port that it was given.

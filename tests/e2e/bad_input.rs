@@ -189,3 +189,56 @@ fn an_executor_that_is_not_there_is_refused_by_name() {
     let job = stack.job(template).to_string();
     assert_eq!(stack.cli.run(["job:run", &job]).text(), "Native\n");
 }
+
+#[test]
+fn a_second_scheduler_of_one_sqlite_file_is_refused_and_disturbs_nothing() {
+    let mut stack = Stack::start();
+    let data = stack.folder().join("data");
+    let (code, said) = scheduler(&data, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another scheduler uses it") && said.contains("multiflexi.db"), "{said}");
+    let agents = stack.cli.json(["agent:list"]);
+    assert_eq!(agents["agents"][0]["connected"], true, "{agents}");
+    let (_, answer) = stack.run("echo on");
+    assert_eq!((answer.code, answer.text()), (0, "on\n".to_owned()));
+    // One that is killed leaves the file to the next.
+    stack.scheduler.restart();
+    assert_eq!(stack.run("echo again").1.text(), "again\n");
+}
+
+#[test]
+fn objects_are_not_copied_into_the_store_of_another_database() {
+    let (ours, theirs) = (Stack::start(), Stack::start());
+    let [from, to] = [&ours, &theirs].map(|stack| stack.folder().join("data/objects"));
+    let before = fs::read(to.join("multiflexi-object-store")).unwrap();
+    let copy = |from: &Path, to: &Path| {
+        let mut command = Command::new(programs::scheduler());
+        command.args(["objects", "copy", "--from"]).arg(from).arg("--to").arg(to);
+        Answer::of(command.output().unwrap())
+    };
+    refused(&copy(&from, &to), 1, &["belongs to another database"]);
+    assert_eq!(fs::read(to.join("multiflexi-object-store")).unwrap(), before);
+    let new = ours.folder().join("new");
+    for _ in 0..2 {
+        assert_eq!(copy(&from, &new).code, 0, "into a new one, and once more");
+    }
+}
+
+#[test]
+fn mistakes_in_arguments_are_json_if_that_is_asked_for() {
+    let stack = Stack::start();
+    for words in [
+        &["-f", "json", "job:show", "abc"][..],
+        &["job:list", "--limit", "0", "--format", "json"],
+        &["-fjson", "nonsense"],
+        &["--format=json", "--environment", "/nowhere", "job:list"],
+    ] {
+        let answer = stack.cli.run(words);
+        assert_eq!(answer.code, 64, "{}", answer.stderr);
+        let error: serde_json::Value = serde_json::from_str(&answer.stderr).unwrap();
+        assert_eq!(error["error"]["code"], "usage", "{error}");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(!message.is_empty() && !message.contains('\n'), "{message:?}");
+    }
+    assert_eq!(stack.cli.run(["-f", "json", "--help"]).code, 0);
+}

@@ -278,6 +278,9 @@ fn what_is_printed_can_be_chosen() {
     let unknown = stack.cli.run(["job:list", "--fields", "colour"]);
     assert!(unknown.code == 64 && unknown.stderr.contains("company_name"), "{}", unknown.stderr);
 
+    let several = stack.cli.run(["job:create", "--template", &template, "--count", "3", "-q"]);
+    assert_eq!(several.text(), "3\n4\n5\n");
+
     let described = stack.cli.json(["describe"]);
     let commands = described["commands"].as_array().unwrap();
     assert!(commands.iter().any(|command| command["name"] == "job:run"));

@@ -119,6 +119,18 @@ fn a_page_token_is_good_for_its_own_list_only() {
     let stack = Stack::start();
     stack.cli.create(["company:create", "--name", "Other"]);
     let template = stack.script("exit 0", &[]).to_string();
+    for seconds in ["seconds=0", "seconds=1"] {
+        let words = ["action:create", "--template", &template, "--kind", "Sleep"];
+        stack.cli.create(words.into_iter().chain(["--on", "fail", "--set", seconds]));
+    }
+    let page = stack.cli.json(["action:list", "--limit", "1"]);
+    let token = page["next_page_token"].as_str().unwrap();
+    assert_eq!(stack.cli.json(["action:list", "--page-token", token])["actions"][0]["id"], 2);
+    for filter in ["--template", "--state"] {
+        let value = if filter == "--state" { "failed" } else { &template };
+        let other = stack.cli.run(["action:list", "--page-token", token, filter, value]);
+        assert!(other.code == 65 && other.stderr.contains("another list"), "{}", other.stderr);
+    }
     stack.cli.json(["job:create", "--template", &template, "--count", "2"]);
     for (list, filter) in [
         ("company:list", ["--order", "name"]),

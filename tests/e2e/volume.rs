@@ -194,7 +194,8 @@ fn a_scheduler_stops_though_the_output_of_a_lost_job_cannot_be_stored() {
         lines.iter().filter(|line| line.contains("output cannot be stored")).count()
     };
     let before = tries();
-    eventually("the scheduler tries to store it", || (tries() >= before + 2).then_some(()));
+    // An error that stays the same is logged once by whoever tries.
+    eventually("the scheduler tries to store it", || (tries() > before).then_some(()));
     processes::signal(scheduler.pid(), rustix::process::Signal::TERM);
     eventually("the scheduler has stopped", || {
         (!processes::is_alive(scheduler.pid())).then_some(())

@@ -133,7 +133,9 @@ pub enum Command {
     #[command(name = "credential:update")]
     CredentialUpdate(credentials::Update),
     /// Delete a credential
-    #[command(name = "credential:delete")]
+    #[command(name = "credential:delete", mut_arg("cascade", |cascade| {
+        cascade.help("Also if run templates use it: they go on without it")
+    }))]
     CredentialDelete(Delete),
     /// Let a run template use a credential of its company
     #[command(name = "credential:assign")]
@@ -181,7 +183,8 @@ pub enum Command {
     #[command(name = "runtemplate:update", visible_alias = "run-template:update")]
     RunTemplateUpdate(run_templates::Update),
     /// Delete a run template
-    #[command(name = "runtemplate:delete", visible_alias = "run-template:delete")]
+    #[command(name = "runtemplate:delete", visible_alias = "run-template:delete",
+        mut_arg("cascade", |cascade| cascade.help("With its jobs, their output and artifacts")))]
     RunTemplateDelete(Delete),
     /// Let jobs be made of a run template again
     #[command(name = "runtemplate:enable", visible_alias = "run-template:enable")]

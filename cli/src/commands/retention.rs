@@ -29,7 +29,8 @@ impl Apply {
         bar.finish_and_clear();
         let what = if self.dry_run { "would be removed" } else { "were removed" };
         let ApplyRetentionResponse { jobs, objects, missing_objects, missing_job_ids } = last;
-        let mut sentence = format!("{jobs} jobs, and {objects} objects of none, {what}");
+        let mut sentence =
+            format!("{jobs} jobs, and {objects} objects that nothing refers to, {what}");
         if missing_objects > 0 {
             let of: Vec<String> = missing_job_ids.iter().map(ToString::to_string).collect();
             sentence = format!(

@@ -143,6 +143,16 @@ impl Output {
         }
     }
 
+    /// The same of several things, whose ids are all that is left when nothing else is said.
+    pub fn done_to_all(self, ids: &[i64], value: &Value, sentence: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Text if self.quiet => {
+                print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())
+            }
+            _ => self.done(value, sentence),
+        }
+    }
+
     /// Prints a table of a part of what is shown, for people.
     pub fn part(self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         print(&table::rows(header, rows, self.colours))

@@ -2,10 +2,11 @@
 //! stays: a copy that broke off goes on, and one that is made while jobs run is
 //! completed by another.
 
+use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, path::Path as Name};
 use tokio_stream::StreamExt as _;
 
-use super::{ObjectError, Objects, identity::MARKER};
+use super::{IdentityError, ObjectError, Objects, identity::MARKER};
 
 /// Objects that are copied at once: each is a few megabytes at most.
 const AT_ONCE: usize = 4;
@@ -21,17 +22,20 @@ pub struct Copied {
     pub present: u64,
 }
 
-/// Copies everything; the mark of whose store it is comes last, when all is there.
-pub async fn copy(from: &Objects, to: &Objects) -> Result<Copied, ObjectError> {
+/// Copies everything; the mark of whose store it is comes last, when all is there, and is not
+/// counted. A store that is another database's is refused.
+pub async fn copy(from: &Objects, to: &Objects) -> Result<Copied, IdentityError> {
     to.attempt().await?;
+    let (marker, theirs) = (from.marker().await?, to.marker().await?);
+    if theirs.is_some() && theirs != marker {
+        return Err(IdentityError::Anothers { name: to.name().to_owned() });
+    }
     let mut copied = Copied::default();
     let mut found = from.list("");
-    let mut marker = None;
     let mut running = tokio::task::JoinSet::new();
     while let Some(next) = found.next().await {
         let meta = next?;
         if meta.location.as_ref() == MARKER {
-            marker = Some(meta);
             continue;
         }
         if running.len() >= AT_ONCE
@@ -45,11 +49,8 @@ pub async fn copy(from: &Objects, to: &Objects) -> Result<Copied, ObjectError> {
     while let Some(one) = running.join_next().await {
         copied.add(one)?;
     }
-    if let Some(meta) = marker {
-        let content = from.get(MARKER).await?;
-        to.put(MARKER, vec![content]).await?;
-        copied.objects += 1;
-        copied.bytes += meta.size;
+    if let (Some(marker), None) = (marker, theirs) {
+        to.put(MARKER, vec![Bytes::from(marker)]).await?;
     }
     Ok(copied)
 }

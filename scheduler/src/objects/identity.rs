@@ -81,7 +81,7 @@ pub async fn settle(objects: &Objects, store: &Store) -> Result<(), IdentityErro
 
 impl Objects {
     /// The id that the store holds.
-    async fn marker(&self) -> Result<Option<String>, ObjectError> {
+    pub(super) async fn marker(&self) -> Result<Option<String>, ObjectError> {
         match self.get(MARKER).await {
             Ok(content) => Ok(Some(String::from_utf8_lossy(&content).trim().to_owned())),
             Err(ObjectError::Missing { .. }) => Ok(None),

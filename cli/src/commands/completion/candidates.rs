@@ -206,8 +206,7 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
             let request =
                 ListCredentialsRequest { page_size, order_by, ..ListCredentialsRequest::default() };
             let answer = server.credentials().list_credentials(request).await?.into_inner();
-            // Their list begins with the oldest.
-            let found = answer.credentials.into_iter().rev();
+            let found = answer.credentials.into_iter();
             found
                 .map(|one| (one.id.to_string(), format!("{}, {}", one.name, one.company_name)))
                 .collect()

@@ -80,7 +80,7 @@ impl Create {
                 format!("created {count} jobs, {first} to {last}"),
             ),
         };
-        output.done(&value, &sentence)?;
+        output.done_to_all(&ids, &value, &sentence)?;
         match env::var_os("GITHUB_OUTPUT").filter(|file| !file.is_empty()) {
             Some(file) => tell_workflow(&file, *first),
             None => Ok(()),
