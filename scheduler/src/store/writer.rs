@@ -203,15 +203,20 @@ impl Worker {
         };
         let waiting = gather.then_some(&mut self.waiting);
         let known = (self.dialect, &self.known);
-        let result = apply_all(connection, known, batch, waiting).await;
-        let broken = match &result {
-            Err(StoreError::Away(_)) => true,
+        let (result, rolled_back) = apply_all(connection, known, batch, waiting).await;
+        match &result {
+            Err(StoreError::Away(_)) => self.connection = None,
             // Not the database's own word: the connection is not to be trusted.
-            Err(StoreError::Database(error)) => error.as_database_error().is_none(),
-            _ => false,
-        };
-        if broken {
-            self.connection = None;
+            Err(StoreError::Database(error)) if error.as_database_error().is_none() => {
+                self.connection = None;
+            }
+            // SQLite has rolled back by itself, as it does on a full disk, and the connection
+            // still counts a transaction. The new one is opened before the old one is closed:
+            // the last that closes a database removes files that need room to be made again.
+            Err(_) if !rolled_back => {
+                self.connection = dialect::connect(&self.options, self.dialect).await.ok();
+            }
+            _ => {}
         }
         if result? {
             self.actions.notify_one();
@@ -220,17 +225,37 @@ impl Worker {
     }
 }
 
-/// Applies `batch`; whether that put actions into the outbox.
+/// Applies `batch`; whether that put actions into the outbox, and whether the transaction was
+/// rolled back if not.
 async fn apply_all(
+    connection: &mut AnyConnection,
+    (dialect, known): (Dialect, &Known),
+    batch: &mut Vec<Box<dyn Pending>>,
+    waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
+) -> (Result<bool, StoreError>, bool) {
+    let mut transaction = match connection.begin_with(dialect.begin()).await {
+        Ok(transaction) => transaction,
+        Err(error) => return (Err(error.into()), true),
+    };
+    match apply_within(&mut transaction, (dialect, known), batch, waiting).await {
+        Ok(actions) => match transaction.commit().await {
+            Ok(()) => (Ok(actions), true),
+            // Dropped, it is rolled back; whether that works is not known.
+            Err(error) => (Err(error.into()), false),
+        },
+        Err(error) => (Err(error), transaction.rollback().await.is_ok()),
+    }
+}
+
+async fn apply_within(
     connection: &mut AnyConnection,
     (dialect, known): (Dialect, &Known),
     batch: &mut Vec<Box<dyn Pending>>,
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> Result<bool, StoreError> {
-    let mut transaction = connection.begin_with(dialect.begin()).await?;
-    let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *transaction).await?;
+    let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *connection).await?;
     let (vault, ends) = (&known.vault, Vec::new());
-    let mut tx = Tx { conn: &mut transaction, dialect, known, vault, now, ends };
+    let mut tx = Tx { conn: connection, dialect, known, vault, now, ends };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {
@@ -241,13 +266,56 @@ async fn apply_all(
         let Ok(change) = waiting.try_recv() else { break };
         batch.push(change);
     }
-    let actions = ends::settle(&mut tx).await?;
-    transaction.commit().await?;
-    Ok(actions)
+    ends::settle(&mut tx).await
 }
 
 fn settle_all(batch: Vec<Box<dyn Pending>>, error: &StoreError) {
     for change in batch {
         change.settle(Some(error.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor as _;
+
+    use super::*;
+    use crate::store::{Location, Store};
+
+    /// Fails as a full disk makes it fail: SQLite has rolled back before it is told to.
+    struct FullDisk;
+
+    impl Change for FullDisk {
+        type Output = ();
+
+        async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+            tx.conn.execute("ROLLBACK").await?;
+            Err(StoreError::Full)
+        }
+    }
+
+    struct Nothing;
+
+    impl Change for Nothing {
+        type Output = ();
+
+        async fn apply(&self, _: &mut Tx<'_>) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_rolled_back_does_not_spoil_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("db").display().to_string();
+        let location = Location { url: format!("sqlite://{name}?mode=rwc"), name };
+        let store = Store::open(&location, Vault::open(&folder.path().join("keys")).unwrap())
+            .await
+            .unwrap();
+        for _ in 0..3 {
+            let failed = store.change(FullDisk).await;
+            assert!(matches!(failed, Err(StoreError::Full)), "{failed:?}");
+            store.change(Nothing).await.unwrap();
+        }
     }
 }
