@@ -24,7 +24,7 @@ lint:
 # The store's suite on a PostgreSQL of its own (apt-get install postgresql)
 databases:
     cargo test -p multiflexi-scheduler --test store -- --ignored
-    cargo test -p multiflexi-e2e -- --ignored schedulers::
+    cargo test -p multiflexi-e2e -- --ignored schedulers:: transfer::
 
 # Logs and artifacts on an S3 server of the tests' own
 objects:

@@ -1,14 +1,20 @@
 //! How a scheduler is configured: flags, then environment variables, whose names
 //! for the database are the PHP MultiFlexi's.
 
+mod commands;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Parser;
 use multiflexi_program::log;
+
+pub use commands::{
+    Backup, Command, ImportMultiflexi, Migrate, ObjectsCommand, ReportFormat, Restore, Transfer,
+};
 
 use crate::{domain::retention::Keep, objects::Place, store::Location};
 
@@ -94,65 +100,6 @@ pub struct Arguments {
         value_name = "FORMAT"
     )]
     pub log_format: log::Format,
-}
-
-/// What the program does besides running the scheduler.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// The object store's contents
-    Objects {
-        /// What to do with them.
-        #[command(subcommand)]
-        command: ObjectsCommand,
-    },
-    /// Brings what a PHP MultiFlexi has: its database is read and never changed
-    ImportMultiflexi(ImportMultiflexi),
-}
-
-/// What can be done with an object store's contents.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ObjectsCommand {
-    /// Copies all logs and artifacts into another store; what is there already stays. Run it
-    /// again when the scheduler has stopped, then start that with the new store
-    Copy {
-        /// The store that has them: a folder or a URL, as for --object-store
-        #[arg(long, value_name = "URL")]
-        from: String,
-        /// The store that gets them
-        #[arg(long, value_name = "URL")]
-        to: String,
-    },
-}
-
-/// `import-multiflexi`.
-#[derive(Clone, Debug, Args)]
-pub struct ImportMultiflexi {
-    /// The database: mysql://user:password@host:port/database. Better given in the variable,
-    /// as the arguments of a process can be read by everybody
-    #[arg(long, env = "MULTIFLEXI_IMPORT_FROM", hide_env_values = true, value_name = "URL")]
-    pub from: String,
-    /// What names that database here, from import to import [default: its host, port and name]
-    #[arg(long, value_name = "NAME")]
-    pub source: Option<String>,
-    /// The time zone that it means where its times name none, as +01:00 [default: its server's]
-    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
-    pub time_zone: Option<String>,
-    /// Says what would be imported, and writes nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// How the report looks
-    #[arg(short, long, default_value = "text", value_name = "FORMAT")]
-    pub format: ReportFormat,
-}
-
-/// How a report looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For machines.
-    Json,
 }
 
 /// A scheduler's configuration.
@@ -245,7 +192,37 @@ pub fn url_of(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-fn sqlite(file: &Path) -> Location {
+/// The database that a URL names: `sqlite:///path/of/file` or `postgres://user@host/name`.
+/// Without a password in it, this one is the server's.
+pub fn database_of(url: &str, password: Option<&str>) -> Result<Location, ConfigError> {
+    let unusable = |why: &str| {
+        ConfigError(format!(
+            "{why}: name a database as sqlite:///path/of/file or postgres://user@host/name"
+        ))
+    };
+    if let Some(rest) = url.strip_prefix("sqlite:") {
+        return match rest.strip_prefix("//").unwrap_or(rest) {
+            "" => Err(unusable(&format!("{url:?} names no file"))),
+            file => Ok(sqlite(Path::new(file))),
+        };
+    }
+    // Whatever is wrong with it, a password may be in it: it is not said again.
+    let mut read = url::Url::parse(url).map_err(|_| unusable("the URL cannot be read"))?;
+    if !matches!(read.scheme(), "postgres" | "postgresql") {
+        return Err(unusable(&format!("{:?} is not a database of ours", read.scheme())));
+    }
+    let own = read.password().is_some();
+    let mut bare = read.clone();
+    let cannot = |()| unusable("the URL names no host");
+    bare.set_password(None).map_err(cannot)?;
+    if !own && password.is_some() {
+        read.set_password(password).map_err(cannot)?;
+    }
+    Ok(Location { url: read.into(), name: bare.into() })
+}
+
+/// The database in an SQLite file.
+pub fn sqlite(file: &Path) -> Location {
     let name = file.display().to_string();
     // What means something in a URL is escaped.
     let path = name.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
@@ -303,6 +280,25 @@ mod tests {
         let socket = ["--db-connection", "pgsql", "--db-host", "/run/postgresql"];
         let url = config(&socket, None).unwrap().database.url;
         assert_eq!(url, "postgres://localhost/multiflexi?host=%2Frun%2Fpostgresql");
+    }
+
+    #[test]
+    fn a_url_names_a_database_and_its_password_is_not_said() {
+        let file = database_of("sqlite:///a b.db", None).unwrap();
+        assert_eq!(
+            (file.url.as_str(), file.name.as_str()),
+            ("sqlite:///a b.db?mode=rwc", "/a b.db")
+        );
+        let server = database_of("postgres://me@db.example/jobs", Some("p w")).unwrap();
+        assert_eq!(server.url, "postgres://me:p%20w@db.example/jobs");
+        let server = database_of("postgresql://me:own@db.example/jobs", Some("p")).unwrap();
+        assert_eq!(server.url, "postgresql://me:own@db.example/jobs");
+        assert_eq!(server.name, "postgresql://me@db.example/jobs");
+        for wrong in ["sqlite:", "/a.db", "mysql://me:secret@db.example/jobs", "postgres:secret"] {
+            let error = database_of(wrong, Some("p")).unwrap_err().to_string();
+            assert!(error.contains("postgres://user@host/name"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

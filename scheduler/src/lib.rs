@@ -6,6 +6,7 @@ pub mod actions;
 pub mod adoption;
 mod api;
 pub mod artifacts;
+pub mod backup;
 pub mod config;
 pub mod dispatch;
 pub mod domain;

@@ -1,14 +1,15 @@
 //! The scheduler's program: reads the configuration, builds the parts, and runs
 //! until it is told to stop.
 
-use std::{io::Write as _, process::ExitCode};
+mod commands;
+
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use multiflexi_program::{environment_files, log, memory, say, shutdown};
 use multiflexi_scheduler::{
-    Scheduler, adoption,
-    config::{Arguments, Command, Config, ImportMultiflexi, ObjectsCommand, ReportFormat},
-    objects::{self, Objects, Place},
+    Scheduler,
+    config::{Arguments, Command, Config, ObjectsCommand},
 };
 
 fn main() -> ExitCode {
@@ -40,43 +41,16 @@ fn run() -> anyhow::Result<()> {
             })
         }
         Some(Command::Objects { command: ObjectsCommand::Copy { from, to } }) => {
-            runtime.block_on(copy_objects(from, to))
+            runtime.block_on(commands::copy_objects(from, to))
         }
-        Some(Command::ImportMultiflexi(wish)) => runtime.block_on(import(config()?, wish.clone())),
+        Some(Command::ImportMultiflexi(wish)) => {
+            runtime.block_on(commands::import(config()?, wish.clone()))
+        }
+        Some(Command::Migrate(wish)) => runtime.block_on(commands::migrate(&config()?, wish)),
+        Some(Command::Backup(wish)) => runtime.block_on(commands::back_up(&config()?, wish)),
+        Some(Command::Restore(wish)) => runtime.block_on(commands::restore(&config()?, wish)),
+        Some(Command::Transfer(wish)) => {
+            runtime.block_on(commands::transfer(&config()?, wish, password.as_deref()))
+        }
     }
-}
-
-async fn import(config: Config, wish: ImportMultiflexi) -> anyhow::Result<()> {
-    let format = wish.format;
-    let report = adoption::run(config, &wish.into()).await?;
-    let text = match format {
-        ReportFormat::Text => report.to_string(),
-        ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
-    };
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
-}
-
-async fn copy_objects(from: &str, to: &str) -> anyhow::Result<()> {
-    let place = |url: &str| Place::parse(url).map_err(anyhow::Error::msg);
-    let (from, to) = (place(from)?, place(to)?);
-    // To open it would make it.
-    if let Place::Folder(folder) = &from
-        && !folder.is_dir()
-    {
-        anyhow::bail!(
-            "there is no folder {}: name the store that has the objects",
-            folder.display()
-        );
-    }
-    let (from, to) = (Objects::open(&from)?, Objects::open(&to)?);
-    let copied = objects::copy(&from, &to).await?;
-    say!(
-        "{} objects with {} bytes were copied from {} to {}; {} were there already",
-        copied.objects,
-        copied.bytes,
-        from.name(),
-        to.name(),
-        copied.present
-    );
-    Ok(())
 }

@@ -22,6 +22,14 @@ pub struct Copied {
     pub present: u64,
 }
 
+impl std::ops::AddAssign for Copied {
+    fn add_assign(&mut self, more: Self) {
+        self.objects += more.objects;
+        self.bytes += more.bytes;
+        self.present += more.present;
+    }
+}
+
 /// Copies everything; the mark of whose store it is comes last, when all is there, and is not
 /// counted. A store that is another database's is refused.
 pub async fn copy(from: &Objects, to: &Objects) -> Result<Copied, IdentityError> {

@@ -27,7 +27,7 @@ pub(super) enum Kind {
 
 impl Dialect {
     /// The dialect that a URL speaks of.
-    pub(super) fn of(url: &str) -> Result<Self, StoreError> {
+    pub fn of(url: &str) -> Result<Self, StoreError> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Ok(Self::Sqlite),
             Some("postgres" | "postgresql") => Ok(Self::Postgres),
@@ -62,6 +62,27 @@ impl Dialect {
                  PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
             }
             Self::Postgres => "SET TIME ZONE 'UTC';",
+        }
+    }
+
+    /// Begins a transaction that reads and sees one moment.
+    pub(super) fn begin_snapshot(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
+    /// Names and types of the columns of the table `$1`, in order.
+    pub(super) fn columns(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name, type FROM pragma_table_info($1) ORDER BY cid",
+            Self::Postgres => {
+                "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT) \
+                 FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND table_name = $1 \
+                 ORDER BY ordinal_position"
+            }
         }
     }
 
@@ -314,7 +335,8 @@ pub(super) async fn take_id(
     }
 }
 
-async fn set_last_id(
+/// Makes the next row of a table get the id after this one.
+pub(super) async fn set_last_id(
     connection: &mut AnyConnection,
     dialect: Dialect,
     table: &'static str,

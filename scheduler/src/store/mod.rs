@@ -34,6 +34,8 @@ mod rows;
 mod run_templates;
 mod schedulers;
 mod schema;
+mod snapshot;
+mod transfer;
 mod transitions;
 mod variables;
 mod writer;
@@ -88,6 +90,9 @@ pub use run_templates::{
     UpdateRunTemplate,
 };
 pub use schedulers::{AgentLoad, Alive, KeepAlive, Leave, SchedulerRow};
+pub use schema::{Upgrade, lacks, upgrade_database};
+pub use snapshot::{check, go_on_from, snapshot};
+pub use transfer::{Transferred, transfer};
 pub use transitions::{
     Accept, CancelJob, Cancelled, Claim, Claimed, Ended, Finish, Finished, FinishingAttempts,
     GiveUp, HeldRow, LoseContact, Lost, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,

@@ -10,7 +10,7 @@ use super::{
 use crate::domain::ids::{AgentId, AttemptKey, SchedulerId};
 
 /// A scheduler that does not renew its row for so long is gone, in microseconds.
-const LEASE: i64 = 10_000_000;
+pub(super) const LEASE: i64 = 10_000_000;
 
 /// A scheduler.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -113,13 +113,19 @@ pub(super) mod tests {
     use super::*;
     use sqlx::Connection as _;
 
-    /// How SQLite goes about a statement, on the schema of ours.
-    pub(in crate::store) async fn plan(sql: &str) -> String {
+    /// An SQLite that has our schema and no rows.
+    pub(in crate::store) async fn empty() -> sqlx::AnyConnection {
         sqlx::any::install_default_drivers();
         let mut connection = sqlx::AnyConnection::connect("sqlite::memory:").await.unwrap();
         for (_, migration) in Dialect::Sqlite.migrations() {
             sqlx::raw_sql(*migration).execute(&mut connection).await.unwrap();
         }
+        connection
+    }
+
+    /// How SQLite goes about a statement, on the schema of ours.
+    pub(in crate::store) async fn plan(sql: &str) -> String {
+        let mut connection = empty().await;
         let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
             .bind("[]")
             .bind(1_i64)

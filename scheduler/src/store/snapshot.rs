@@ -1,0 +1,64 @@
+//! Copies of an SQLite file: one that is made while it is used, and one that is gone back to.
+
+use std::path::Path;
+
+use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+
+use super::{Dialect, Location, StoreError, dialect, schema};
+
+/// How far the ids of jobs leap when a database goes back to a copy: jobs that were created
+/// since may still be on agents, and no new one may be taken for one of them.
+const LEAP: i64 = 1_000_000;
+
+/// Likewise how far the fences of waiting jobs leap, which may have run since.
+const FENCES: i64 = 1_000;
+
+/// Writes all of the database of one moment into a new file; who uses it goes on.
+pub async fn snapshot(location: &Location, to: &Path) -> Result<(), StoreError> {
+    let mut connection = open(location).await?;
+    schema::require_current(&mut connection, Dialect::Sqlite, location).await?;
+    let file = to.to_str().ok_or_else(|| {
+        StoreError::Invalid(format!("{}: SQLite needs a name that is text", to.display()))
+    })?;
+    sqlx::query("VACUUM INTO $1").bind(file).execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// Refuses a file that is damaged or whose schema this program does not know.
+pub async fn check(location: &Location) -> Result<(), StoreError> {
+    let damaged = |reason| StoreError::Open { name: location.name.clone(), reason };
+    schema::lacks(location).await.and_then(|lacks| match lacks.from {
+        0 => Err(damaged("it is no database of this program".to_owned())),
+        _ => Ok(()),
+    })?;
+    let mut connection = open(location).await?;
+    let said: Vec<String> =
+        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_all(&mut connection).await?;
+    connection.close().await?;
+    match said.first().map(String::as_str) {
+        Some("ok") => Ok(()),
+        said => Err(damaged(format!("it is damaged: {}", said.unwrap_or("it says nothing")))),
+    }
+}
+
+/// Makes a copy fit to go on from: what agents did since it was made is never taken for what
+/// they do from now on.
+pub async fn go_on_from(location: &Location) -> Result<(), StoreError> {
+    let mut connection = open(location).await?;
+    let mut tx = connection.begin_with(Dialect::Sqlite.begin()).await?;
+    let last = dialect::last_id(&mut tx, Dialect::Sqlite, "job").await?;
+    dialect::set_last_id(&mut tx, Dialect::Sqlite, "job", last + LEAP).await?;
+    sqlx::query("UPDATE job SET fence = fence + $1 WHERE state IN ('loaded', 'queued')")
+        .bind(FENCES)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(connection.close().await?)
+}
+
+async fn open(location: &Location) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    let explain = |error| StoreError::open(location, &error);
+    let options = location.url.parse::<AnyConnectOptions>().map_err(explain)?;
+    dialect::connect(&options, Dialect::Sqlite).await.map_err(explain)
+}

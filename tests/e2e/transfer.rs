@@ -1,0 +1,129 @@
+//! A database is brought up to date, and moved into another.
+
+use std::{fs, path::Path, process::Command};
+
+use multiflexi_fixture::{
+    Answer, SchedulerOptions, Stack, eventually, postgres::Postgres, programs,
+};
+use serde_json::Value;
+
+/// Runs the scheduler's program on a data folder.
+pub fn scheduler<'a>(data: &Path, words: impl IntoIterator<Item = &'a str>) -> Answer {
+    let mut command = Command::new(programs::scheduler());
+    command.arg("--data-dir").arg(data).args(words);
+    Answer::of(command.output().unwrap())
+}
+
+pub fn refused(answer: &Answer, part: &str) {
+    assert_eq!(answer.code, 1, "{}", answer.text());
+    assert!(answer.stderr.contains(part), "{}", answer.stderr);
+}
+
+pub fn json(answer: &Answer) -> Value {
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    serde_json::from_slice(&answer.stdout).unwrap()
+}
+
+#[test]
+fn a_dry_run_of_migrate_says_what_is_missing_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let dry = ["migrate", "--dry-run", "-f", "json"];
+    let said = json(&scheduler(&data, dry));
+    assert_eq!((&said["from"], &said["to"]), (&0.into(), &1.into()), "{said}");
+    assert!(!data.exists(), "nothing was made");
+    let done = scheduler(&data, ["migrate"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.text().contains("from version 0 to 1: initial"), "{}", done.text());
+    for words in [&["migrate", "--dry-run"][..], &["migrate"]] {
+        let said = scheduler(&data, words.iter().copied());
+        assert!(said.text().contains("up to date, version 1"), "{}", said.text());
+    }
+    let foreign = folder.path().join("foreign");
+    fs::write(&foreign, "this is no database, and it is long enough to be looked at").unwrap();
+    let foreign = foreign.to_str().unwrap();
+    refused(
+        &scheduler(&data, ["--db-database", foreign, "migrate", "--dry-run"]),
+        "not a database",
+    );
+}
+
+#[test]
+fn a_transfer_is_refused_where_something_could_be_lost() {
+    let mut stack = Stack::start();
+    let data = stack.folder().join("data");
+    let new = stack.folder().join("new.db");
+    let to = format!("sqlite://{}", new.display());
+    let words = ["transfer", "--to", to.as_str()];
+    refused(&scheduler(&data, words), "another scheduler uses it");
+    stack.scheduler.terminate();
+
+    let own = format!("sqlite://{}", data.join("multiflexi.db").display());
+    refused(&scheduler(&data, ["transfer", "--to", &own]), "into itself");
+    let nowhere = ["transfer", "--from", "sqlite:///nowhere.db", "--to", &to];
+    refused(&scheduler(&data, nowhere), "there is no such file");
+    assert!(!new.exists(), "nothing was made");
+    let mysql = ["transfer", "--to", "mysql://me:secret@localhost/jobs"];
+    let said = scheduler(&data, mysql);
+    refused(&said, "name a database as");
+    assert!(!said.stderr.contains("secret"), "{}", said.stderr);
+
+    let answer = scheduler(&data, words);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    refused(&scheduler(&data, words), "is not empty: its table company has 1 rows");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn everything_goes_to_postgresql_and_back_while_a_job_runs() {
+    let mut postgres = Postgres::start();
+    let database = postgres.database();
+    let mut stack = Stack::start();
+    let data = stack.folder().join("data");
+    let sign = stack.folder().join("sign");
+    let cli = stack.cli.clone();
+
+    // Output that is an object, files, a secret, a job that fails, and one that is deleted.
+    let (large, ran) = stack.run("seq 1 900000; seq 1 600000 > file; echo ž > small");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let (failed, _) = stack.run("echo out; echo err >&2; exit 3");
+    let secret = stack.script("printenv KEY | wc -c", &["--secret", "KEY=our-key"]);
+    let (gone, _) = stack.run("true");
+    assert_eq!(cli.run(["job:delete", &gone.to_string()]).code, 0);
+    let wait =
+        format!("echo begun; until [ -e {} ]; do sleep 0.05; done; echo end", sign.display());
+    let running = stack.queued(stack.script(&wait, &[]));
+    cli.wait_for_state(running, "running");
+    stack.scheduler.terminate();
+
+    let moved = json(&scheduler(&data, ["transfer", "--to", &database.url, "-f", "json"]));
+    assert!(moved["rows"].as_u64().unwrap() > 20, "{moved}");
+    fs::rename(data.join("multiflexi.db"), data.join("old.db")).unwrap();
+    let environment = database.environment.clone();
+    stack.scheduler.start_with(SchedulerOptions { environment, ..SchedulerOptions::default() });
+    refused(
+        &scheduler(&data, ["transfer", "--from", &database.url, "--to", "sqlite:///x.db"]),
+        "stop all its schedulers first",
+    );
+    fs::write(&sign, "").unwrap();
+    cli.wait_for_state(running, "succeeded");
+    assert_eq!(cli.run(["job:logs", &running.to_string()]).text(), "begun\nend\n");
+    assert!(cli.run(["job:logs", &large.to_string()]).stdout == ran.stdout);
+    assert_eq!(cli.json(["job:show", &failed.to_string()])["state"], "failed");
+    let verified = cli.json(["job:verify", &large.to_string()]);
+    assert_eq!(verified["faults"].as_array().unwrap().len(), 0, "{verified}");
+    let next = stack.job(secret);
+    let answer = cli.run(["job:run", &next.to_string()]);
+    assert_eq!((answer.text().as_str(), next), ("8\n", running + 1), "{}", answer.stderr);
+    let before = cli.json(["job:list"]);
+    stack.scheduler.terminate();
+
+    let back = format!("sqlite://{}", data.join("multiflexi.db").display());
+    eventually("the scheduler is no longer taken for alive", || {
+        let answer = scheduler(&data, ["transfer", "--from", &database.url, "--to", &back]);
+        (answer.code == 0).then_some(())
+    });
+    stack.scheduler.start_with(SchedulerOptions::default());
+    assert_eq!(cli.json(["job:list"]), before);
+    assert!(cli.run(["job:logs", &large.to_string()]).stdout == ran.stdout);
+}
