@@ -26,9 +26,10 @@ fn run() -> anyhow::Result<()> {
     memory::keep_small();
     environment_files::load(std::env::args_os())?;
     let arguments = Arguments::parse();
-    // The object store's client tells of each try; what comes of them, we say.
+    // The object store's client tells of each try, and PostgreSQL of what is there already;
+    // what comes of it, we say.
     let quiet = if arguments.command.is_some() { "warn" } else { "info" };
-    log::start(arguments.log_format, &format!("{quiet},object_store=warn"));
+    log::start(arguments.log_format, &format!("{quiet},object_store=warn,sqlx=warn"));
     let password = std::env::var("DB_PASSWORD").ok();
     let config = || Config::new(&arguments, password.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -5,7 +5,7 @@ use sqlx::{
     AnyConnection, AssertSqlSafe, ConnectOptions as _, Executor as _, any::AnyConnectOptions,
 };
 
-use super::{StoreError, schema::Migrations};
+use super::{Location, StoreError, schema::Migrations};
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +264,32 @@ pub(super) async fn erase(
     }
 }
 
+/// The oldest PostgreSQL that this program is tested with.
+const OLDEST_POSTGRES: i64 = 15;
+
+/// Refuses a server that is too old.
+pub(super) async fn require_version(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    location: &Location,
+) -> Result<(), StoreError> {
+    if dialect != Dialect::Postgres {
+        return Ok(());
+    }
+    let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT) / 10000";
+    let version: i64 = sqlx::query_scalar(version).fetch_one(connection).await?;
+    match too_old(version) {
+        None => Ok(()),
+        Some(reason) => Err(StoreError::Open { name: location.name.clone(), reason }),
+    }
+}
+
+fn too_old(version: i64) -> Option<String> {
+    (version < OLDEST_POSTGRES).then(|| {
+        format!("its server is PostgreSQL {version}: {OLDEST_POSTGRES} or newer is needed")
+    })
+}
+
 /// A connection with its settings.
 pub(super) async fn connect(
     options: &AnyConnectOptions,
@@ -357,4 +383,17 @@ pub(super) async fn set_last_id(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_said() {
+        assert_eq!(
+            [14, 15, 18].map(too_old),
+            [Some("its server is PostgreSQL 14: 15 or newer is needed".to_owned()), None, None]
+        );
+    }
 }

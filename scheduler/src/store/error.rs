@@ -73,19 +73,47 @@ impl StoreError {
         )
     }
 
-    /// The error of opening `location`.
+    /// Whether another transaction was in the way: the same may work when it is tried again.
+    pub(super) fn is_collision(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let code = error.as_database_error().and_then(|said| said.code());
+        // PostgreSQL's serialization_failure and deadlock_detected.
+        matches!(code.as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// The error of opening `location`: what is wrong, and what to do about it.
     pub(super) fn open(location: &Location, error: &sqlx::Error) -> Self {
-        let text = match error {
-            sqlx::Error::Database(error) => error.message().to_owned(),
+        let reason = match error {
+            sqlx::Error::Database(said) => {
+                let code = said.code();
+                with_advice(said.message(), code.as_deref().unwrap_or_default())
+            }
+            sqlx::Error::Io(reason) => format!(
+                "its server does not answer ({reason}): check DB_HOST and DB_PORT, and whether it runs"
+            ),
             other => other.to_string(),
-        };
-        let reason = if text.contains("not a database") {
-            "the file is not a database; name another with DB_DATABASE, or move it away".to_owned()
-        } else {
-            text
         };
         Self::Open { name: location.name.clone(), reason }
     }
+}
+
+/// What a database says with this code when it is opened, and what helps.
+fn with_advice(said: &str, code: &str) -> String {
+    let advice = match code {
+        "26" => "name another with DB_DATABASE, or move it away",
+        // SQLITE_READONLY and its kinds, SQLITE_CANTOPEN.
+        "8" | "264" | "520" | "776" | "1032" | "1288" | "1544" | "14" => {
+            "the scheduler's user has to be able to write the file and its folder"
+        }
+        "28P01" | "28000" => "check DB_USERNAME and DB_PASSWORD",
+        "3D000" => "create it with createdb, or name another with DB_DATABASE",
+        "42501" => "make DB_USERNAME the owner of the database, or let its owner grant that",
+        "25006" => "DB_HOST has to be the server that takes changes",
+        "53300" => "raise its max_connections, or end some of them",
+        "57P03" => "it is starting or stopping: try again when it is up",
+        _ => return said.to_owned(),
+    };
+    format!("{said}: {advice}")
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -116,6 +144,16 @@ fn is_away(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_a_database_from_being_opened_is_said_with_what_helps() {
+        let location = Location { url: String::new(), name: "postgres://db/jobs".to_owned() };
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = StoreError::open(&location, &sqlx::Error::Io(refused)).to_string();
+        assert!(error.contains("(connection refused): check DB_HOST"), "{error}");
+        assert_eq!(with_advice("no", "28P01"), "no: check DB_USERNAME and DB_PASSWORD");
+        assert_eq!(with_advice("odd", "99999"), "odd");
+    }
 
     #[test]
     fn a_connection_that_fails_is_the_database_away() {

@@ -161,7 +161,9 @@ impl Store {
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
         let me = match role {
-            Role::Scheduler => schedulers::enter(&mut connection, dialect).await?,
+            Role::Scheduler => schedulers::enter(&mut connection, dialect)
+                .await
+                .map_err(|error| StoreError::open(location, &error))?,
             Role::Tool => SchedulerId(0),
         };
         let known = documents::Known::new(vault, me);

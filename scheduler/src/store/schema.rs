@@ -75,6 +75,7 @@ pub(super) async fn migrate(
     dialect: Dialect,
     location: &Location,
 ) -> Result<(), StoreError> {
+    dialect::require_version(connection, dialect, location).await?;
     migrator(dialect)
         .run_direct(None, connection, false)
         .await

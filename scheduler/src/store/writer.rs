@@ -26,6 +26,9 @@ const QUEUE: usize = 1024;
 /// Most changes in one transaction.
 const BATCH: usize = 512;
 
+/// How often a change is made that collides with others.
+const TRIES: u32 = 5;
+
 /// A change to the database. It may be applied more than once (after a rollback),
 /// and returns an error for which [`StoreError::is_answer`] holds only if it has
 /// written nothing.
@@ -170,15 +173,13 @@ impl Worker {
             let mut batch = vec![first];
             match self.transact(&mut batch, true).await {
                 Ok(()) => batch.into_iter().for_each(|change| change.settle(None)),
-                Err(error) if batch.len() == 1 => settle_all(batch, &error),
+                Err(error) if batch.len() == 1 && !error.is_collision() => {
+                    settle_all(batch, &error);
+                }
                 Err(error) => {
                     tracing::warn!(%error, changes = batch.len(), "a transaction failed; each of its changes is made by itself");
                     for change in batch {
-                        let mut alone = vec![change];
-                        match self.transact(&mut alone, false).await {
-                            Ok(()) => alone.into_iter().for_each(|change| change.settle(None)),
-                            Err(error) => settle_all(alone, &error),
-                        }
+                        self.make_alone(change).await;
                     }
                 }
             }
@@ -187,6 +188,19 @@ impl Worker {
             && let Err(error) = connection.close().await
         {
             tracing::warn!(%error, "the database connection did not close cleanly");
+        }
+    }
+
+    /// Makes one change. Where another scheduler's transaction is in the way, it is made again:
+    /// of two that wait for each other, the database lets one go on.
+    async fn make_alone(&mut self, change: Box<dyn Pending>) {
+        let mut alone = vec![change];
+        for tries in 1.. {
+            match self.transact(&mut alone, false).await {
+                Ok(()) => return alone.into_iter().for_each(|change| change.settle(None)),
+                Err(error) if error.is_collision() && tries < TRIES => {}
+                Err(error) => return settle_all(alone, &error),
+            }
         }
     }
 
@@ -277,7 +291,16 @@ fn settle_all(batch: Vec<Box<dyn Pending>>, error: &StoreError) {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Executor as _;
+    use std::{
+        borrow::Cow,
+        path::Path,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use sqlx::{
+        Executor as _,
+        error::{DatabaseError, ErrorKind},
+    };
 
     use super::*;
     use crate::store::{Location, Store};
@@ -294,6 +317,48 @@ mod tests {
         }
     }
 
+    /// Collides with another transaction so often.
+    struct Collides(AtomicU32);
+
+    impl Change for Collides {
+        type Output = ();
+
+        async fn apply(&self, _: &mut Tx<'_>) -> Result<(), StoreError> {
+            let left = self.0.load(Ordering::Relaxed);
+            self.0.store(left.saturating_sub(1), Ordering::Relaxed);
+            match left {
+                0 => Ok(()),
+                _ => Err(sqlx::Error::Database(Box::new(Deadlock)).into()),
+            }
+        }
+    }
+
+    /// What PostgreSQL says to one of two transactions that wait for each other.
+    #[derive(Debug, thiserror::Error)]
+    #[error("deadlock detected")]
+    struct Deadlock;
+
+    impl DatabaseError for Deadlock {
+        fn message(&self) -> &'static str {
+            "deadlock detected"
+        }
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some("40P01".into())
+        }
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+    }
+
     struct Nothing;
 
     impl Change for Nothing {
@@ -304,14 +369,27 @@ mod tests {
         }
     }
 
+    async fn store(folder: &Path) -> Store {
+        let name = folder.join("db").display().to_string();
+        let location = Location { url: format!("sqlite://{name}?mode=rwc"), name };
+        Store::open(&location, Vault::open(&folder.join("keys")).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_that_collides_is_made_again_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        // Once with others, then by itself.
+        store.change(Collides(AtomicU32::new(TRIES))).await.unwrap();
+        let failed = store.change(Collides(AtomicU32::new(TRIES + 1))).await.unwrap_err();
+        assert!(failed.is_collision(), "{failed}");
+        store.change(Nothing).await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_transaction_that_sqlite_rolled_back_does_not_spoil_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let name = folder.path().join("db").display().to_string();
-        let location = Location { url: format!("sqlite://{name}?mode=rwc"), name };
-        let store = Store::open(&location, Vault::open(&folder.path().join("keys")).unwrap())
-            .await
-            .unwrap();
+        let store = store(folder.path()).await;
         for _ in 0..3 {
             let failed = store.change(FullDisk).await;
             assert!(matches!(failed, Err(StoreError::Full)), "{failed:?}");
