@@ -6,6 +6,7 @@
 
 mod artifact;
 mod batch;
+mod databases;
 mod follow;
 mod generator;
 mod growth;
@@ -63,6 +64,7 @@ fn run(part: Part, options: &Options, report: &mut Report) -> anyhow::Result<()>
             Part::Stdout => stdout::run(options, report).await,
             Part::Artifact => artifact::run(options, report).await,
             Part::Idle => idle::run(options, report).await,
+            Part::Databases => databases::run(options, report).await,
             Part::Growth => growth::run(options, report).await,
             Part::Million => million::run(options, report).await,
         }

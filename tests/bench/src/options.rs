@@ -10,7 +10,7 @@ use crate::generator::Generator;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "multiflexi-bench", version, about)]
 pub struct Options {
-    /// Only this part; may be given more than once [default: all but growth and million]
+    /// Only this part; may be given more than once [default: all but databases, growth and million]
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Jobs of the parts batch and single
@@ -66,6 +66,8 @@ pub enum Part {
     Artifact,
     /// Connected and without work
     Idle,
+    /// The batch on SQLite and on PostgreSQL, in turns; needs PostgreSQL's programs
+    Databases,
     /// Whether many finished jobs make the next ones slower; takes minutes
     Growth,
     /// Lists and deletions among a million finished jobs; takes minutes
@@ -93,6 +95,7 @@ impl Part {
             Self::Stdout => "stdout",
             Self::Artifact => "artifact",
             Self::Idle => "idle",
+            Self::Databases => "databases",
             Self::Growth => "growth",
             Self::Million => "million",
         }

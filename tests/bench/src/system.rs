@@ -53,8 +53,16 @@ pub struct System {
 impl System {
     /// Starts everything, fresh.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        Self::start_with(options, SchedulerOptions::default()).await
+    }
+
+    /// Starts everything, fresh, with a scheduler of these options.
+    pub async fn start_with(
+        options: &Options,
+        scheduler: SchedulerOptions,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("mf-bench-").tempdir_in(&options.dir)?;
-        let scheduler = Scheduler::start(&folder.path().join("data"), SchedulerOptions::default());
+        let scheduler = Scheduler::start(&folder.path().join("data"), scheduler);
         let agent = AgentOptions { slots: options.slots, ..AgentOptions::default() };
         let agent = Agent::start(&folder.path().join("agent"), &scheduler.url(), agent);
         let channel = Endpoint::from_shared(scheduler.url())?
