@@ -24,7 +24,8 @@ pub enum Command {
     /// Copies an SQLite database, its objects and, if you want, its keys into a new folder,
     /// while the scheduler goes on
     Backup(Backup),
-    /// Goes back to a backup; the scheduler must be stopped and its database moved away
+    /// Goes back to a backup; the scheduler must be stopped and its database moved away. What
+    /// ran when the backup was made is lost
     Restore(Restore),
 }
 

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions};
 
-use super::{Dialect, Location, StoreError, dialect, schema};
+use super::{Dialect, Location, StoreError, dialect, schema, transitions};
+use crate::domain::job::State;
 
 /// How far the ids of jobs leap when a database goes back to a copy: jobs that were created
 /// since may still be on agents, and no new one may be taken for one of them.
 const LEAP: i64 = 1_000_000;
 
-/// Likewise how far the fences of waiting jobs leap, which may have run since.
+/// How far the fences of jobs that have not ended leap, and those of their attempts. No agent
+/// has an attempt under such a fence: it ends what it runs, as it may have removed output that
+/// the copy does not have, and the attempt is lost; what waited may have run since.
 const FENCES: i64 = 1_000;
 
 /// Writes all of the database of one moment into a new file; who uses it goes on.
@@ -48,10 +51,12 @@ pub async fn go_on_from(location: &Location) -> Result<(), StoreError> {
     let mut tx = connection.begin_with(Dialect::Sqlite.begin()).await?;
     let last = dialect::last_id(&mut tx, Dialect::Sqlite, "job").await?;
     dialect::set_last_id(&mut tx, Dialect::Sqlite, "job", last + LEAP).await?;
-    sqlx::query("UPDATE job SET fence = fence + $1 WHERE state IN ('loaded', 'queued')")
-        .bind(FENCES)
-        .execute(&mut *tx)
-        .await?;
+    let open: Vec<State> = State::ALL.into_iter().filter(|state| !state.is_terminal()).collect();
+    for table in ["job", "attempt"] {
+        let states = transitions::list(&open);
+        let sql = format!("UPDATE {table} SET fence = fence + $1 WHERE state IN {states}");
+        sqlx::query(AssertSqlSafe(sql)).bind(FENCES).execute(&mut *tx).await?;
+    }
     tx.commit().await?;
     Ok(connection.close().await?)
 }
