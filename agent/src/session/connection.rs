@@ -27,7 +27,7 @@ use super::{
     holdings::{Holdings, Phase},
     identity::Identity,
     is_refusal,
-    log_pump::{self, Command, Commands},
+    log_pump::{self, Command, Commands, Unreadable},
     messages,
     outbox::Outbox,
     stopping::Stopping,
@@ -87,6 +87,7 @@ struct Session<'a> {
     supervisor: &'a mut SupervisorLink,
     holdings: &'a mut Holdings,
     pump: Commands,
+    unreadable: mpsc::Receiver<Unreadable>,
     outbox: Outbox,
     uploads: JoinSet<Uploaded>,
     at_once: Arc<Semaphore>,
@@ -98,6 +99,7 @@ enum Input {
     Scheduler(Result<Option<ConnectResponse>, Status>),
     Supervisor(Option<Event>),
     Uploaded(Result<Uploaded, tokio::task::JoinError>),
+    Unreadable(Unreadable),
     Room(bool),
     Pump(String),
     Beat,
@@ -157,7 +159,8 @@ impl<'a> Connection<'a> {
             Err(status) => return refused(status),
         };
         let folder = self.config.directory.clone();
-        let (pump, run) = log_pump::pump(self.client.clone(), folder, supervisor.requests());
+        let (found, unreadable) = mpsc::channel(log_pump::UNREADABLE);
+        let (pump, run) = log_pump::pump(self.client.clone(), folder, supervisor.requests(), found);
         let mut session = Session {
             config: self.config,
             server: self.server,
@@ -165,6 +168,7 @@ impl<'a> Connection<'a> {
             supervisor,
             holdings,
             pump,
+            unreadable,
             outbox: Outbox::default(),
             uploads: JoinSet::new(),
             at_once: Arc::new(Semaphore::new(create_job_artifacts::AT_ONCE)),
@@ -250,6 +254,7 @@ impl Session<'_> {
                 message = incoming.message() => Input::Scheduler(message),
                 event = self.supervisor.next() => Input::Supervisor(event),
                 Some(uploaded) = self.uploads.join_next() => Input::Uploaded(uploaded),
+                Some(found) = self.unreadable.recv() => Input::Unreadable(found),
                 room = outgoing.reserve(), if !self.outbox.is_empty() => Input::Room(room.is_ok()),
                 why = &mut pump => Input::Pump(why.unwrap_or_else(|error| error.to_string())),
                 _ = beat.tick() => Input::Beat,
@@ -269,6 +274,9 @@ impl Session<'_> {
                     }
                 }
                 Input::Uploaded(Err(error)) => return Over::Dropped(error.to_string()),
+                Input::Unreadable((key, reason)) => {
+                    self.outbox.waiting.push_back(messages::waiting(key, &reason));
+                }
                 Input::Pump(why) => return Over::Dropped(why),
                 Input::Room(true) => {}
                 Input::Room(false) => return Over::Dropped("it takes no more messages".to_owned()),

@@ -33,6 +33,9 @@ const PIECE: u64 = 512 * 1024;
 /// Pieces that may wait for the network.
 const OUTGOING: usize = 4;
 
+/// Attempts that cannot be read and that the session was not told of yet.
+pub(super) const UNREADABLE: usize = 64;
+
 /// Commands that may wait for the pump.
 const COMMANDS: usize = 1024;
 
@@ -81,6 +84,8 @@ struct Log {
     told: u64,
     /// It is in the queue of those with something to send.
     queued: bool,
+    /// Its spool cannot be read: nothing more of it is sent on this connection.
+    unreadable: bool,
 }
 
 /// The way to the pump. The pump ends when this is dropped.
@@ -94,15 +99,19 @@ impl Commands {
     }
 }
 
+/// An attempt whose spool cannot be read, and why: a sentence.
+pub(super) type Unreadable = (AttemptKey, String);
+
 /// Makes a pump; the future that comes back runs it until the stream breaks.
 pub(super) fn pump(
     client: AgentServiceClient<Channel>,
     folder: PathBuf,
     supervisor: mpsc::Sender<Request>,
+    unreadable: mpsc::Sender<Unreadable>,
 ) -> (Commands, impl Future<Output = String> + Send) {
     let (commands, arriving) = mpsc::channel(COMMANDS);
     let run = async move {
-        match Pump::open(client, folder, supervisor, arriving).await {
+        match Pump::open(client, folder, (supervisor, unreadable), arriving).await {
             Ok(pump) => pump.run().await,
             Err(status) => status.message().to_owned(),
         }
@@ -113,6 +122,7 @@ pub(super) fn pump(
 struct Pump {
     folder: PathBuf,
     supervisor: mpsc::Sender<Request>,
+    unreadable: mpsc::Sender<Unreadable>,
     commands: mpsc::Receiver<Command>,
     pieces: mpsc::Sender<AppendLogRequest>,
     answers: Streaming<AppendLogResponse>,
@@ -133,13 +143,13 @@ impl Pump {
     async fn open(
         mut client: AgentServiceClient<Channel>,
         folder: PathBuf,
-        supervisor: mpsc::Sender<Request>,
+        (supervisor, unreadable): (mpsc::Sender<Request>, mpsc::Sender<Unreadable>),
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, Status> {
         let (pieces, outgoing) = mpsc::channel(OUTGOING);
         let answers = client.append_log(ReceiverStream::new(outgoing)).await?.into_inner();
         let (logs, ready, waiting) = (HashMap::new(), VecDeque::new(), HashSet::new());
-        Ok(Self { folder, supervisor, commands, pieces, answers, logs, ready, waiting })
+        Ok(Self { folder, supervisor, unreadable, commands, pieces, answers, logs, ready, waiting })
     }
 
     /// Runs until the stream breaks; says why.
@@ -213,6 +223,7 @@ impl Pump {
                         note: None,
                         told: 0,
                         queued: false,
+                        unreadable: false,
                     },
                 );
                 self.queue(key);
@@ -260,10 +271,22 @@ impl Pump {
         let Some(log) = self.logs.get_mut(&key) else { return Ok(()) };
         log.queued = false;
         let offset = log.sent;
-        let frames = log
-            .read()
-            .await
-            .map_err(|error| format!("the spool {} cannot be read: {error}", log.path.display()))?;
+        let frames = match log.read().await {
+            Ok(frames) => frames,
+            Err(error) => {
+                // The other attempts go on.
+                log.unreadable = true;
+                let spool = log.path.display();
+                tracing::error!(%key, %spool, %error, "the spool of an attempt cannot be read");
+                let reason = format!(
+                    "the output that its agent keeps cannot be read, so no more of it comes: \
+                     {spool}: {error}"
+                );
+                // If many cannot be read, the log names them.
+                let _ = self.unreadable.try_send((key, reason));
+                return Ok(());
+            }
+        };
         log.sent += frames.len() as u64;
         if log.sent == log.length {
             let _ = self.supervisor.send(Request::Seen(key, log.length)).await;
@@ -282,7 +305,7 @@ impl Pump {
 
 impl Log {
     fn can_send(&self) -> bool {
-        self.sent < self.length && self.sent - self.durable < WINDOW[0]
+        !self.unreadable && self.sent < self.length && self.sent - self.durable < WINDOW[0]
     }
 
     /// Whole records from `sent` on.
