@@ -1,4 +1,4 @@
-//! Tells whoever waits for a job that something about it has changed. It carries
+//! Tells whoever waits for a job, or for any, that something has changed. It carries
 //! no content: who is woken asks again. A job that nobody waits for costs nothing.
 
 use std::{
@@ -14,6 +14,8 @@ use crate::{domain::ids::JobId, peers::Peers};
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     bells: Arc<Mutex<HashMap<JobId, watch::Sender<()>>>>,
+    /// Rung for any job.
+    any: watch::Sender<()>,
     peers: Peers,
 }
 
@@ -28,6 +30,12 @@ impl Events {
         self.lock().entry(job).or_insert_with(|| watch::channel(()).0).subscribe()
     }
 
+    /// A receiver that sees what is told of any job. Not all changes are: what this scheduler
+    /// does is told by its store too.
+    pub fn subscribe_any(&self) -> watch::Receiver<()> {
+        self.any.subscribe()
+    }
+
     /// Says that something about a job has changed.
     pub fn notify(&self, job: JobId) {
         self.ring(job);
@@ -36,6 +44,7 @@ impl Events {
 
     /// Wakes who waits here for a job.
     pub fn ring(&self, job: JobId) {
+        self.any.send_replace(());
         let mut bells = self.lock();
         if let Some(bell) = bells.get(&job)
             && bell.send(()).is_err()
@@ -46,6 +55,7 @@ impl Events {
 
     /// Wakes who waits here for any job.
     pub fn ring_all(&self) {
+        self.any.send_replace(());
         self.lock().retain(|_, bell| bell.send(()).is_ok());
     }
 

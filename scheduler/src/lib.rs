@@ -38,7 +38,7 @@ use crate::{
     peers::Peers,
     removal::Removal,
     sealing::Sealing,
-    store::{Exclusive, Leave, Store, StoreError},
+    store::{Exclusive, Leave, Store, StoreError, TrimEvents},
     vault::{Vault, VaultError},
 };
 
@@ -216,10 +216,25 @@ impl Scheduler {
     }
 }
 
+/// Removes events that are too old or too many.
+async fn trim_events(store: &Store, shutdown: &CancellationToken) {
+    loop {
+        match shutdown.run_until_cancelled(store.change(TrimEvents::default())).await {
+            Some(Ok(true)) => {}
+            Some(Err(error)) => {
+                tracing::error!(%error, "old events cannot be removed");
+                return;
+            }
+            Some(Ok(false)) | None => return,
+        }
+    }
+}
+
 /// Every hour: removes what need not be kept any longer.
 async fn tidy(services: Services, shutdown: CancellationToken) {
     let mut hourly = tokio::time::interval_at(tokio::time::Instant::now() + TIDY, TIDY);
     while shutdown.run_until_cancelled(hourly.tick()).await.is_some() {
+        trim_events(&services.store, &shutdown).await;
         let mut progress = services.removal.apply_retention(services.keep, false);
         while let Some(Some(next)) = shutdown.run_until_cancelled(progress.recv()).await {
             match next {

@@ -15,6 +15,7 @@ mod completion;
 mod contexts;
 mod control;
 mod credentials;
+mod events;
 mod exit_codes;
 mod files;
 mod followers;

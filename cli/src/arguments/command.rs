@@ -33,6 +33,9 @@ pub enum Command {
     /// Show the output of a job
     #[command(name = "job:logs")]
     JobLogs(jobs::Logs),
+    /// Show what happens to jobs, as it happens
+    #[command(name = "job:watch")]
+    JobWatch(jobs::Watch),
     /// Cancel a job: SIGTERM, its grace period, then its whole process tree is killed
     #[command(name = "job:cancel")]
     JobCancel(jobs::Cancel),

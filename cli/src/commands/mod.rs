@@ -84,6 +84,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::JobShow(by) => jobs::show(&server, output, by.id()).await?,
         Command::JobCreate(create) => create.run(&server, output).await?,
         Command::JobLogs(logs) => logs.run(&server, output).await?,
+        Command::JobWatch(watch) => watch.run(&server, output).await?,
         Command::JobWhy(by) => jobs::why(&server, output, by.id()).await?,
         Command::JobScript(script) => script.run(&server).await?,
         Command::JobEnvFile(file) => file.run(&server).await?,

@@ -41,12 +41,14 @@ impl Dialect {
     /// The schema's history.
     pub(super) fn migrations(self) -> Migrations {
         match self {
-            Self::Sqlite => {
-                &[("initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))]
-            }
-            Self::Postgres => {
-                &[("initial", include_str!("../../../migrations/postgres/0001_initial.sql"))]
-            }
+            Self::Sqlite => &[
+                ("initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
+                ("events", include_str!("../../../migrations/sqlite/0002_events.sql")),
+            ],
+            Self::Postgres => &[
+                ("initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
+                ("events", include_str!("../../../migrations/postgres/0002_events.sql")),
+            ],
         }
     }
 
@@ -127,6 +129,26 @@ impl Dialect {
         match self {
             Self::Sqlite => false,
             Self::Postgres => true,
+        }
+    }
+
+    /// The oldest transaction that has not ended; 0 where nobody else writes.
+    pub(super) fn oldest_transaction(self) -> &'static str {
+        match self {
+            Self::Sqlite => "0",
+            Self::Postgres => {
+                "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"
+            }
+        }
+    }
+
+    /// The transaction that is next to begin; 0 where nobody else writes.
+    pub(super) fn next_transaction(self) -> &'static str {
+        match self {
+            Self::Sqlite => "0",
+            Self::Postgres => {
+                "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)"
+            }
         }
     }
 

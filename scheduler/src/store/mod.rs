@@ -21,6 +21,7 @@ mod declared;
 mod dialect;
 mod documents;
 mod error;
+mod events;
 mod exclusive;
 mod jobs;
 mod list;
@@ -46,7 +47,7 @@ use sqlx::{
     AnyPool, ConnectOptions as _,
     any::{AnyConnectOptions, AnyPoolOptions},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{domain::ids::SchedulerId, vault::Vault};
 
@@ -74,6 +75,7 @@ pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
 pub use dialect::{Dialect, Erased};
 pub use error::StoreError;
+pub use events::{EventPage, EventRow, TrimEvents};
 pub use exclusive::Exclusive;
 pub use jobs::{
     AdoptJob, AdoptedFile, AttemptRow, CreateJobs, DeleteJob, DeleteJobs, Deleted, JobFilter,
@@ -127,6 +129,8 @@ pub struct Store {
     dialect: Dialect,
     known: documents::Known,
     actions: Arc<Notify>,
+    gaps: events::Gaps,
+    committed: watch::Sender<()>,
 }
 
 impl Store {
@@ -169,8 +173,11 @@ impl Store {
         let known = documents::Known::new(vault, me);
         let actions = Arc::new(Notify::new());
         let rung = Arc::clone(&actions);
-        let writer = writer::Writer::start(connection, options, dialect, known.clone(), rung);
-        Ok(Self { readers, writer, dialect, known, actions })
+        let committed = watch::Sender::new(());
+        let bells = writer::Bells { actions: rung, committed: committed.clone() };
+        let writer = writer::Writer::start(connection, options, dialect, known.clone(), bells);
+        let gaps = events::Gaps::default();
+        Ok(Self { readers, writer, dialect, known, actions, gaps, committed })
     }
 
     /// Seals and opens its secrets.
@@ -208,6 +215,11 @@ impl Store {
     pub async fn erase_deleted(&self) -> Result<Erased, StoreError> {
         let mut conn = self.readers.acquire().await?;
         Ok(dialect::erase(&mut conn, self.dialect).await?)
+    }
+
+    /// A receiver that sees every commit of this scheduler after this call.
+    pub fn commits(&self) -> watch::Receiver<()> {
+        self.committed.subscribe()
     }
 
     /// Finishes what was handed to the writer and closes every connection.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 use tokio::{
-    sync::{Mutex, Notify, mpsc, oneshot},
+    sync::{Mutex, Notify, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -98,6 +98,15 @@ impl<C: Change> Pending for Submitted<C> {
     }
 }
 
+/// What is rung after a commit.
+#[derive(Clone, Debug)]
+pub(super) struct Bells {
+    /// If it has put actions into the outbox.
+    pub(super) actions: Arc<Notify>,
+    /// Always.
+    pub(super) committed: watch::Sender<()>,
+}
+
 type Queue = mpsc::Sender<Box<dyn Pending>>;
 
 /// A handle on the writer's task.
@@ -119,11 +128,11 @@ impl Writer {
         options: AnyConnectOptions,
         dialect: Dialect,
         known: Known,
-        actions: Arc<Notify>,
+        bells: Bells,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let connection = Some(connection);
-        let worker = Worker { connection, options, dialect, known, actions, waiting };
+        let worker = Worker { connection, options, dialect, known, bells, waiting };
         Self {
             queue: Arc::new(std::sync::Mutex::new(Some(queue))),
             task: Arc::new(Mutex::new(Some(tokio::spawn(worker.run())))),
@@ -162,8 +171,7 @@ struct Worker {
     options: AnyConnectOptions,
     dialect: Dialect,
     known: Known,
-    /// Rung when a transaction has put actions into the outbox.
-    actions: Arc<Notify>,
+    bells: Bells,
     waiting: mpsc::Receiver<Box<dyn Pending>>,
 }
 
@@ -233,8 +241,9 @@ impl Worker {
             _ => {}
         }
         if result? {
-            self.actions.notify_one();
+            self.bells.actions.notify_one();
         }
+        self.bells.committed.send_replace(());
         Ok(())
     }
 }

@@ -99,6 +99,10 @@ suite! {
         an_attempt_that_is_retried_is_not_counted,
         schedulers_that_share_a_database_count_together,
     }
+    events::{
+        every_state_that_a_job_comes_into_is_told_in_order,
+        events_that_are_too_many_are_removed_and_that_is_said,
+    }
     lists::{
         a_list_is_filtered_and_sorted_in_pages_without_gaps,
         a_page_goes_on_where_a_row_has_gone,
@@ -140,6 +144,7 @@ fn on_postgresql() {
     databases::block_on(schedulers::a_job_that_ends_meanwhile_takes_no_place_under_a_limit(
         database(),
     ));
-    run += 5;
+    databases::block_on(cases::events::what_commits_late_is_not_passed_over(database()));
+    run += 6;
     println!("{run} cases passed on PostgreSQL");
 }

@@ -1,24 +1,12 @@
 //! Reads a job's output from a cursor on, and goes on from there when the
 //! connection breaks: nothing is missing, nothing comes twice.
 
-use std::time::Duration;
-
 use multiflexi_proto::v1::{Attempt, LogRecord, LogStream, TailLogRequest};
 use prost_types::Timestamp;
-use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
-use crate::{
-    connect::Server,
-    exit_code::Exit,
-    failure::{Failure, is_broken_connection},
-};
-
-/// How long a broken connection is tried again.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Pauses between tries: doubled up to the second.
-const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+use super::patience::Patience;
+use crate::{connect::Server, exit_code::Exit, failure::Failure};
 
 /// Where the output goes.
 pub trait Sink {
@@ -70,8 +58,7 @@ impl Follow {
         sink: &mut impl Sink,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Followed, Failure> {
-        let mut reading =
-            Reading { follow: self, server: server.clone(), cursor: 0, answers: None };
+        let mut reading = Reading { follow: self, server: server.clone(), cursor: 0 };
         tokio::select! {
             followed = reading.run(sink) => followed,
             () = interrupted => Ok(Followed::Interrupted),
@@ -83,13 +70,11 @@ struct Reading {
     follow: Follow,
     server: Server,
     cursor: i64,
-    answers: Option<Streaming<multiflexi_proto::v1::TailLogResponse>>,
 }
 
 impl Reading {
     async fn run(&mut self, sink: &mut impl Sink) -> Result<Followed, Failure> {
-        let mut broken_since = None;
-        let mut pause = BACKOFF[0];
+        let mut patience = Patience::new();
         loop {
             let before = self.cursor;
             let status = match self.read(sink).await? {
@@ -99,19 +84,7 @@ impl Reading {
                 }
                 Err(status) => status,
             };
-            self.answers = None;
-            if self.cursor > before {
-                (broken_since, pause) = (None, BACKOFF[0]);
-            }
-            let since = *broken_since.get_or_insert_with(Instant::now);
-            if !is_broken_connection(&status) || since.elapsed() > PATIENCE {
-                return Err(status.into());
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF[1]);
-            if let Ok(server) = self.server.reconnect().await {
-                self.server = server;
-            }
+            patience.reconnect(&mut self.server, status, self.cursor > before).await?;
         }
     }
 

@@ -8,11 +8,13 @@ mod filter;
 mod follow;
 mod list;
 mod logs;
+mod patience;
 mod run;
 mod script;
 mod show;
 mod sinks;
 mod verify;
+mod watch;
 mod why;
 
 pub use cancel::Cancel;
@@ -28,6 +30,7 @@ pub use script::{EnvFile, Script};
 pub use show::show;
 pub use sinks::Raw;
 pub use verify::verify;
+pub use watch::Watch;
 pub use why::why;
 
 /// Who asks, for the record: `user@host`.

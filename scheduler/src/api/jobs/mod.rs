@@ -7,6 +7,7 @@ mod explain;
 mod list;
 mod script;
 mod tail;
+mod watch;
 
 use multiflexi_proto::v1::{
     CancelJobRequest, CancelJobResponse, CreateJobsRequest, CreateJobsResponse, DeleteJobRequest,
@@ -14,7 +15,7 @@ use multiflexi_proto::v1::{
     ExplainJobResponse, GenerateScriptRequest, GenerateScriptResponse, GetJobEnvironmentRequest,
     GetJobEnvironmentResponse, GetJobRequest, GetJobResponse, ListJobsRequest, ListJobsResponse,
     RunJobRequest, RunJobResponse, TailLogRequest, TailLogResponse, VerifyJobRequest,
-    VerifyJobResponse, job_service_server::JobService,
+    VerifyJobResponse, WatchRequest, WatchResponse, job_service_server::JobService,
 };
 use tonic::{Request, Response, Status};
 
@@ -191,5 +192,14 @@ impl JobService for Services {
         let request = request.into_inner();
         let job = job_id(request.job_id)?;
         self.tail(job, request, for_peer).await.map(Response::new)
+    }
+
+    type WatchStream = Answers<WatchResponse>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        self.watch_jobs(request.into_inner()).await.map(Response::new)
     }
 }

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions
 use super::{Dialect, Exclusive, Location, StoreError, dialect, schedulers::LEASE, schema};
 
 /// All tables but `scheduler`, which says who is there now; each after those it refers to.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "company",
     "companyenv",
     "apps",
@@ -31,6 +31,7 @@ const TABLES: [&str; 20] = [
     "artifacts",
     "artifact_part",
     "adopted",
+    "event",
 ];
 
 /// A table that was transferred.
@@ -77,6 +78,10 @@ pub async fn transfer(
     let mut done = Vec::new();
     for table in TABLES {
         let columns = rows::columns(&mut reading, source.dialect, table).await?;
+        if table == "event" {
+            // The jobs that were just written have left some.
+            sqlx::query("DELETE FROM event").execute(&mut *writing).await?;
+        }
         let copied = rows::copy(&mut reading, &mut writing, table, &columns)
             .await
             .map_err(|error| failed(table, to, &error))?;

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod contents;
 pub mod declared;
 pub mod ends;
+pub mod events;
 pub mod lists;
 pub mod queue;
 pub mod schedulers;
