@@ -15,7 +15,7 @@ use multiflexi_proto::{
         job_service_client::JobServiceClient, queue_service_client::QueueServiceClient,
         retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
-        secret_service_client::SecretServiceClient,
+        schedule_service_client::ScheduleServiceClient, secret_service_client::SecretServiceClient,
     },
 };
 use tonic::transport::{Channel, Endpoint};
@@ -102,6 +102,10 @@ impl Server {
     client!(
         /// Run templates.
         run_templates: RunTemplateServiceClient
+    );
+    client!(
+        /// Schedules.
+        schedules: ScheduleServiceClient
     );
     client!(
         /// Actions.

@@ -24,6 +24,32 @@ pub mod v1 {
         }
     }
 
+    impl ScheduleOverlap {
+        /// The overlap's name as people and JSON see it.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::Unspecified => "unspecified",
+                Self::Skip => "skip",
+                Self::Queue => "queue",
+                Self::Allow => "allow",
+                Self::Replace => "replace",
+            }
+        }
+    }
+
+    impl SlotOutcome {
+        /// The outcome's name as people and JSON see it.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::Unspecified => "unspecified",
+                Self::Fired => "fired",
+                Self::CaughtUp => "caught_up",
+                Self::Skipped => "skipped",
+                Self::Missed => "missed",
+            }
+        }
+    }
+
     impl PerformedActionState {
         /// The state's name as people and JSON see it.
         pub fn name(self) -> &'static str {

@@ -16,7 +16,11 @@ pub use commands::{
     Backup, Command, ImportMultiflexi, Migrate, ObjectsCommand, ReportFormat, Restore, Transfer,
 };
 
-use crate::{domain::retention::Keep, objects::Place, store::Location};
+use crate::{
+    domain::{retention::Keep, schedule},
+    objects::Place,
+    store::Location,
+};
 
 /// The address of a scheduler that was told nothing else.
 pub const LISTEN: &str = "127.0.0.1:7780";
@@ -84,6 +88,9 @@ pub struct Arguments {
     /// How many bytes of output and artifacts of each run template are kept [default: all]
     #[arg(long, env = "MULTIFLEXI_KEEP_BYTES", value_name = "BYTES")]
     pub keep_bytes: Option<u64>,
+    /// Where the days and hours of schedules are that do not say, such as Europe/Prague
+    #[arg(long, env = "MULTIFLEXI_TIMEZONE", default_value = "UTC", value_name = "ZONE")]
+    pub timezone: String,
     /// Where the other schedulers of the same database reach this one [default: the address
     /// that it listens on]
     #[arg(long, env = "MULTIFLEXI_ADVERTISE", value_name = "URL")]
@@ -115,6 +122,8 @@ pub struct Config {
     pub keys: PathBuf,
     /// What is kept of ended jobs where their run template does not say.
     pub keep: Keep,
+    /// Where days and hours are, for schedules that do not say.
+    pub zone: chrono_tz::Tz,
     /// Where other schedulers reach it, if not at the address that it listens on.
     pub advertise: Option<String>,
     /// Folders that must be there before anything is opened.
@@ -135,6 +144,7 @@ impl Config {
             objects: Place::folder(&data_dir.join("objects")),
             keys: data_dir.join("secrets.keys"),
             keep: Keep::default(),
+            zone: chrono_tz::UTC,
             advertise: None,
             folders: vec![data_dir.to_owned()],
         }
@@ -163,6 +173,8 @@ impl Config {
             count: arguments.keep_count,
             bytes: arguments.keep_bytes,
         };
+        config.zone = schedule::zone(&arguments.timezone)
+            .map_err(|error| ConfigError(format!("MULTIFLEXI_TIMEZONE: {error}")))?;
         if let Some(url) = &arguments.advertise {
             let read = url::Url::parse(url).ok();
             if !read.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {

@@ -32,13 +32,14 @@ use crate::{
     artifacts::{ArtifactError, Artifacts},
     config::{Config, ConfigError},
     dispatch::{Dispatch, DispatchSettings},
+    domain::ids::RunTemplateId,
     events::Events,
     logs::{LogError, LogSettings, Logs},
     objects::{IdentityError, ObjectError, Objects},
     peers::Peers,
     removal::Removal,
     sealing::Sealing,
-    store::{Exclusive, Leave, Store, StoreError, TrimEvents},
+    store::{Exclusive, Leave, Store, StoreError, TrimEvents, TrimSlots},
     vault::{Vault, VaultError},
 };
 
@@ -161,9 +162,19 @@ impl Scheduler {
             queue.job_delayed();
         });
         let actions = Actions::start(store.clone(), Registry::default(), launched).await?;
-        let keep = config.keep;
-        let services =
-            Services { store, logs, artifacts, events, dispatch, removal, sealing, actions, keep };
+        let (keep, zone) = (config.keep, config.zone);
+        let services = Services {
+            store,
+            logs,
+            artifacts,
+            events,
+            dispatch,
+            removal,
+            sealing,
+            actions,
+            keep,
+            zone,
+        };
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
@@ -230,11 +241,27 @@ async fn trim_events(store: &Store, shutdown: &CancellationToken) {
     }
 }
 
+/// Forgets the oldest slots of schedules.
+async fn trim_slots(store: &Store, shutdown: &CancellationToken) {
+    let mut after = RunTemplateId(0);
+    loop {
+        match shutdown.run_until_cancelled(store.change(TrimSlots(after))).await {
+            Some(Ok(Some(next))) => after = next,
+            Some(Err(error)) => {
+                tracing::error!(%error, "old slots of schedules cannot be removed");
+                return;
+            }
+            Some(Ok(None)) | None => return,
+        }
+    }
+}
+
 /// Every hour: removes what need not be kept any longer.
 async fn tidy(services: Services, shutdown: CancellationToken) {
     let mut hourly = tokio::time::interval_at(tokio::time::Instant::now() + TIDY, TIDY);
     while shutdown.run_until_cancelled(hourly.tick()).await.is_some() {
         trim_events(&services.store, &shutdown).await;
+        trim_slots(&services.store, &shutdown).await;
         let mut progress = services.removal.apply_retention(services.keep, false);
         while let Some(Some(next)) = shutdown.run_until_cancelled(progress.recv()).await {
             match next {

@@ -27,6 +27,7 @@ mod output;
 mod restarts;
 mod retries;
 mod schedulers;
+mod schedules;
 mod scripts;
 mod transfer;
 mod volume;

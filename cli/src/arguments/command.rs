@@ -8,7 +8,7 @@ use super::ById;
 use crate::commands::{
     actions, agents, applications, artifacts, companies, completion, contexts, credential_types,
     credentials, definitions, demo, dev, jobs, man, queue, resource::Delete, retention,
-    run_templates,
+    run_templates, schedules,
 };
 
 /// A command.
@@ -195,6 +195,18 @@ pub enum Command {
     /// Let no more jobs be made of a run template; those that are there stay, and run
     #[command(name = "runtemplate:disable", visible_alias = "run-template:disable")]
     RunTemplateDisable(ById),
+    /// Set when jobs of a run template start by themselves, or show it
+    #[command(name = "runtemplate:schedule", visible_aliases = ["run-template:schedule", "schedule:set"])]
+    RunTemplateSchedule(schedules::Set),
+    /// List run templates whose jobs start by themselves
+    #[command(name = "schedule:list")]
+    ScheduleList(schedules::List),
+    /// Show what a schedule will do: of a run template, or one that is only said
+    #[command(name = "schedule:preview")]
+    SchedulePreview(schedules::Preview),
+    /// Show what became of the moments of a run template's schedule
+    #[command(name = "schedule:history")]
+    ScheduleHistory(schedules::History),
     /// List what follows the ends of jobs: as run templates have it, or of a job, with what
     /// came of it
     #[command(name = "action:list")]

@@ -19,6 +19,7 @@ pub mod queue;
 pub mod resource;
 pub mod retention;
 pub mod run_templates;
+pub mod schedules;
 pub mod secrets;
 mod variables;
 
@@ -151,6 +152,10 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::RunTemplateDelete(delete) => {
             run_templates::delete(&server, output, delete).await?;
         }
+        Command::RunTemplateSchedule(set) => set.run(&server, output).await?,
+        Command::ScheduleList(list) => list.run(&server, output).await?,
+        Command::SchedulePreview(preview) => preview.run(&server, output).await?,
+        Command::ScheduleHistory(history) => history.run(&server, output).await?,
         Command::RunTemplateEnable(by) => {
             run_templates::activate(&server, output, by.id(), true).await?;
         }

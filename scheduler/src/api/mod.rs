@@ -14,6 +14,7 @@ mod parse;
 mod queue;
 mod retention;
 mod run_templates;
+mod schedules;
 mod secrets;
 mod status;
 
@@ -33,7 +34,7 @@ use multiflexi_proto::{
         job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
         retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
-        secret_service_server::SecretServiceServer,
+        schedule_service_server::ScheduleServiceServer, secret_service_server::SecretServiceServer,
     },
 };
 use tokio_stream::Stream;
@@ -70,6 +71,8 @@ pub(crate) struct Services {
     pub(crate) actions: Actions,
     /// What is kept of ended jobs where their run template does not say.
     pub(crate) keep: Keep,
+    /// Where days and hours are, for schedules that do not say.
+    pub(crate) zone: chrono_tz::Tz,
 }
 
 /// The 32 bytes of a hash in hexadecimal; none if the text is no hash.
@@ -115,6 +118,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(service!(CredentialTypeServiceServer))
         .add_service(service!(ApplicationServiceServer))
         .add_service(service!(RunTemplateServiceServer))
+        .add_service(service!(ScheduleServiceServer))
         .add_service(service!(ActionServiceServer))
         .add_service(service!(SecretServiceServer))
         .add_service(service!(AgentServiceServer))

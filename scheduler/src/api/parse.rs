@@ -103,6 +103,7 @@ paged! {
     ListJobsRequest,
     ListPerformedActionsRequest,
     ListRunTemplatesRequest,
+    ListSlotsRequest,
 }
 
 /// The list that a request asks for, and the size and the token of the page of it.

@@ -13,7 +13,7 @@ use multiflexi_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Services, environment, parse, status::invalid};
+use super::{Services, environment, parse, schedules, status::invalid};
 use crate::{
     dispatch::convert,
     domain::{
@@ -23,12 +23,13 @@ use crate::{
         retry::{Backoff, Cause, MAX_ATTEMPTS, RetryPolicy},
     },
     store::{
-        CreateRunTemplate, NewRunTemplate, Order, RunTemplateFilter, RunTemplateRow, Runs, Sort,
-        UpdateRunTemplate,
+        CreateRunTemplate, NewRunTemplate, Order, RunTemplateFilter, RunTemplateRow, Runs,
+        ScheduleRow, Sort, StoreError, UpdateRunTemplate,
     },
 };
 
-fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
+/// A run template, with its schedule.
+fn run_template(row: RunTemplateRow, schedule: Option<&ScheduleRow>) -> v1::RunTemplate {
     let template = row.template;
     v1::RunTemplate {
         missing_credentials: template.missing_credentials(),
@@ -57,6 +58,7 @@ fn run_template(row: RunTemplateRow) -> v1::RunTemplate {
         }),
         runs: Some(runs(row.runs)),
         active: row.active,
+        schedule: schedule.map(schedules::answer),
     }
 }
 
@@ -191,6 +193,17 @@ fn new_run_template(request: CreateRunTemplateRequest) -> Result<NewRunTemplate,
     })
 }
 
+impl Services {
+    /// A run template as the protocol has it.
+    pub(super) async fn run_template(
+        &self,
+        id: RunTemplateId,
+    ) -> Result<v1::RunTemplate, StoreError> {
+        let row = self.store.run_template(id).await?;
+        Ok(run_template(row, Some(&self.store.schedule(id).await?)))
+    }
+}
+
 #[tonic::async_trait]
 impl RunTemplateService for Services {
     async fn create_run_template(
@@ -201,8 +214,8 @@ impl RunTemplateService for Services {
         let id = self.store.change(CreateRunTemplate(new)).await?;
         // Its application may declare secret what its company has stored.
         self.sealing.declared();
-        let row = self.store.run_template(id).await?;
-        Ok(Response::new(CreateRunTemplateResponse { run_template: Some(run_template(row)) }))
+        let run_template = Some(self.run_template(id).await?);
+        Ok(Response::new(CreateRunTemplateResponse { run_template }))
     }
 
     async fn get_run_template(
@@ -211,8 +224,8 @@ impl RunTemplateService for Services {
     ) -> Result<Response<GetRunTemplateResponse>, Status> {
         let id = request.into_inner().run_template_id;
         let id = parse::id("run_template_id", "run template", id)?;
-        let row = self.store.run_template(RunTemplateId(id)).await?;
-        Ok(Response::new(GetRunTemplateResponse { run_template: Some(run_template(row)) }))
+        let run_template = Some(self.run_template(RunTemplateId(id)).await?);
+        Ok(Response::new(GetRunTemplateResponse { run_template }))
     }
 
     async fn list_run_templates(
@@ -229,6 +242,7 @@ impl RunTemplateService for Services {
             application: application.map(ApplicationId),
             sort: parse::sort(&request.order_by, &Order::ALL, Sort::default())?,
             name: request.name,
+            scheduled: request.scheduled,
         };
         let found = self.store.run_templates(&filter, &page).await?;
         if found.rows.is_empty() {
@@ -241,7 +255,13 @@ impl RunTemplateService for Services {
             }
         }
         let next_page_token = list.seal(&found.next);
-        let run_templates = found.rows.into_iter().map(run_template).collect();
+        let ids: Vec<_> = found.rows.iter().map(|row| row.template.id).collect();
+        let schedules = self.store.schedules(&ids).await?;
+        let with_schedule = |row: RunTemplateRow| {
+            let schedule = schedules.get(&row.template.id);
+            run_template(row, schedule)
+        };
+        let run_templates = found.rows.into_iter().map(with_schedule).collect();
         Ok(Response::new(ListRunTemplatesResponse { run_templates, next_page_token }))
     }
 
@@ -255,8 +275,9 @@ impl RunTemplateService for Services {
         // Another limit may let jobs in, another patience may be over.
         self.dispatch.job_queued();
         self.dispatch.patience_changed();
-        let row = self.store.run_template(id).await?;
-        Ok(Response::new(UpdateRunTemplateResponse { run_template: Some(run_template(row)) }))
+        self.dispatch.schedule_changed();
+        let run_template = Some(self.run_template(id).await?);
+        Ok(Response::new(UpdateRunTemplateResponse { run_template }))
     }
 
     async fn delete_run_template(

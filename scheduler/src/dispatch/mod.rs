@@ -12,6 +12,7 @@ mod perform_job;
 mod reconcile;
 mod repeated;
 mod run_end;
+mod schedules;
 mod session;
 mod unreachable;
 
@@ -83,6 +84,8 @@ struct Shared {
     unreachable: Notify,
     /// Rung when a job waits for its time.
     delayed: Notify,
+    /// Rung when a schedule has changed.
+    scheduled: Notify,
     /// Rung when another scheduler may have come.
     look_around: Notify,
     /// Grows whenever something is queued.
@@ -125,6 +128,7 @@ impl Dispatch {
             wake: Notify::new(),
             unreachable: Notify::new(),
             delayed: Notify::new(),
+            scheduled: Notify::new(),
             look_around: Notify::new(),
             queued: AtomicU64::new(1),
             drained: AtomicU64::new(0),
@@ -137,6 +141,7 @@ impl Dispatch {
         tasks.spawn(dispatch.clone().expire_offers());
         tasks.spawn(dispatch.clone().give_up_unreachable());
         tasks.spawn(dispatch.clone().release_due());
+        tasks.spawn(dispatch.clone().fire_schedules());
         if let Some(heard) = heard {
             tasks.spawn(dispatch.clone().keep_alive());
             tasks.spawn(dispatch.clone().hear(heard));

@@ -106,6 +106,7 @@ impl Dispatch {
         }
         if news.delayed {
             self.shared.delayed.notify_one();
+            self.shared.scheduled.notify_one();
         }
         if news.patience {
             self.shared.unreachable.notify_one();
@@ -131,6 +132,7 @@ impl Dispatch {
     async fn look_at_everything(&self) {
         self.look_at_queue();
         self.shared.delayed.notify_one();
+        self.shared.scheduled.notify_one();
         self.shared.unreachable.notify_one();
         self.shared.events.ring_all();
         match self.shared.store.cancels_asked().await {

@@ -12,4 +12,5 @@ pub mod ids;
 pub mod job;
 pub mod retention;
 pub mod retry;
+pub mod schedule;
 pub mod script;

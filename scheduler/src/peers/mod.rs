@@ -114,7 +114,7 @@ impl Peers {
         self.tell(|news| news.queued = true);
     }
 
-    /// A job waits for its time.
+    /// A job waits for its time, or a schedule has changed.
     pub fn delayed(&self) {
         self.tell(|news| news.delayed = true);
     }

@@ -21,7 +21,7 @@ const LONGEST: usize = 80;
 pub struct News {
     /// Something can be claimed.
     pub queued: bool,
-    /// A job waits for its time.
+    /// A job waits for its time, or a schedule has changed.
     pub delayed: bool,
     /// Agents that are away may be waited for longer or shorter.
     pub patience: bool,

@@ -34,6 +34,7 @@ mod retention;
 mod rows;
 mod run_templates;
 mod schedulers;
+mod schedules;
 mod schema;
 mod snapshot;
 mod transfer;
@@ -92,6 +93,9 @@ pub use run_templates::{
     UpdateRunTemplate,
 };
 pub use schedulers::{AgentLoad, Alive, KeepAlive, Leave, SchedulerRow};
+pub use schedules::{
+    FireSchedules, Fired, ScheduleChange, ScheduleRow, SetSchedule, SlotOutcome, SlotRow, TrimSlots,
+};
 pub use schema::{Upgrade, lacks, upgrade_database};
 pub use snapshot::{check, go_on_from, snapshot};
 pub use transfer::{Transferred, transfer};
@@ -215,6 +219,11 @@ impl Store {
     pub async fn erase_deleted(&self) -> Result<Erased, StoreError> {
         let mut conn = self.readers.acquire().await?;
         Ok(dialect::erase(&mut conn, self.dialect).await?)
+    }
+
+    /// The database's time, in microseconds since the Unix epoch.
+    pub async fn now(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(self.dialect.now()).fetch_one(&self.readers).await?)
     }
 
     /// A receiver that sees every commit of this scheduler after this call.

@@ -9,7 +9,7 @@ use super::{
     dialect::Kind,
     jobs,
     transitions::{
-        admission::{self, DUE, LIMIT, QUEUE_PAUSED},
+        admission::{self, DUE, LIMIT, MOST, QUEUE_PAUSED},
         list,
     },
 };
@@ -153,16 +153,17 @@ impl Store {
 
     /// Why a queued job waits.
     pub async fn wait(&self, job: JobId) -> Result<Wait, StoreError> {
-        let row = sqlx::query(
-            "SELECT j.held, j.due, j.priority, j.rank, t.max_running, c.max_running, \
+        let sql = format!(
+            "SELECT j.held, j.due, j.priority, j.rank, {MOST}, c.max_running, \
              (SELECT value FROM setting WHERE name = 'queue_paused') \
              FROM job j JOIN runtemplate t ON t.id = j.runtemplate_id \
-             JOIN company c ON c.id = j.company_id WHERE j.id = $1",
-        )
-        .bind(job.0)
-        .fetch_optional(&self.readers)
-        .await?
-        .ok_or(StoreError::NotFound { what: "job", id: job.0 })?;
+             JOIN company c ON c.id = j.company_id WHERE j.id = $1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(job.0)
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or(StoreError::NotFound { what: "job", id: job.0 })?;
         let held: Option<String> = row.try_get(0)?;
         let ahead = sqlx::query_scalar(
             "SELECT COUNT(*) FROM job WHERE state = 'queued' AND held IS NULL AND (priority > $1 \

@@ -159,6 +159,7 @@ impl World {
             by: String::new(),
             start: Start::AtOnce,
             priority: None,
+            slot: None,
         };
         self.jobs.extend(self.store.change(CreateJobs(new)).await.unwrap());
     }

@@ -117,6 +117,14 @@ suite! {
         a_job_that_ran_elsewhere_is_here_as_it_ended,
         what_was_brought_is_sealed_and_sealed_anew,
     }
+    schedules::{
+        a_slot_is_fired_once_with_its_job,
+        what_was_missed_is_caught_up_as_told,
+        a_run_that_has_not_ended_meets_the_next_as_told,
+        an_inactive_run_template_starts_nothing,
+        what_contradicts_itself_is_refused_and_changes_nothing,
+        the_oldest_slots_are_forgotten,
+    }
     schema::{
         a_newer_schema_is_refused,
         refused_changes_do_not_spoil_their_neighbours,

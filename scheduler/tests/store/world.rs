@@ -54,6 +54,7 @@ impl World {
             by: String::new(),
             start: Start::AtOnce,
             priority: None,
+            slot: None,
         }
     }
 

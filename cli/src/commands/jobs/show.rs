@@ -40,6 +40,7 @@ pub(super) fn job_value(job: &Job) -> Value {
         "severity": json::text(&job.severity),
         "priority": job.priority,
         "not_before": json::time(job.not_before.as_ref()),
+        "slot": json::time(job.slot.as_ref()),
         "queued_seconds": json::seconds(job.queued_time.as_ref()),
         "run_seconds": json::seconds(job.run_time.as_ref()),
         "total_seconds": json::seconds(job.total_time.as_ref()),

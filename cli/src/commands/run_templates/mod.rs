@@ -16,7 +16,7 @@ use settings::{NO_LIMIT, Settings};
 use super::{
     limit, pages,
     resource::{Delete, given},
-    variables,
+    schedules, variables,
 };
 use crate::{
     arguments::{self, ById, Given, Sorted},
@@ -25,7 +25,8 @@ use crate::{
     output::{Output, json},
 };
 
-fn value(template: &RunTemplate) -> Value {
+/// A run template, for machines.
+pub fn value(template: &RunTemplate) -> Value {
     json!({
         "id": template.id,
         "name": template.name,
@@ -57,6 +58,7 @@ fn value(template: &RunTemplate) -> Value {
         })),
         "active": template.active,
         "runs": runs::value(template),
+        "schedule": template.schedule.as_ref().map(schedules::value),
         "created": json::time(template.created.as_ref()),
     })
 }
@@ -137,6 +139,7 @@ impl List {
                 application_id: self.app.unwrap_or_default(),
                 name: self.name.clone(),
                 order_by: self.sorted.order.clone(),
+                scheduled: false,
             };
             let answer = client.list_run_templates(request).await?.into_inner();
             for template in answer.run_templates {
@@ -150,6 +153,7 @@ impl List {
                     yes_or_no(template.active).to_owned(),
                     well.to_string(),
                     not.to_string(),
+                    schedules::next(template.schedule.as_ref()),
                     json::local(template.created.as_ref()),
                 ]);
             }
@@ -157,7 +161,8 @@ impl List {
             Ok(())
         })
         .await?;
-        let header = ["ID", "NAME", "APPLICATION", "COMPANY", "ACTIVE", "OK", "NOT OK", "CREATED"];
+        let header =
+            ["ID", "NAME", "APPLICATION", "COMPANY", "ACTIVE", "OK", "NOT OK", "NEXT", "CREATED"];
         output.list("run_templates", &header, list)
     }
 }
@@ -187,6 +192,9 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("jobs at once", limit(template.max_running)),
         ("kept", kept(template.keep.as_ref())),
         ("active", yes_or_no(template.active).to_owned()),
+        ("schedule", schedules::text(template.schedule.as_ref())),
+        ("next start", schedules::next(template.schedule.as_ref())),
+        ("last start", schedules::last(template.schedule.as_ref())),
         ("runs", runs::text(&template)),
         ("last ended", json::local(template.runs.unwrap_or_default().last_ended.as_ref())),
         ("created", json::local(template.created.as_ref())),

@@ -68,6 +68,7 @@ pub(super) fn job(row: JobRow) -> v1::Job {
         agent: row.agent.unwrap_or_default(),
         trouble: row.trouble.unwrap_or_default(),
         priority: row.priority,
+        slot: row.slot.map(timestamp),
         not_before: row.due.map(timestamp),
         queued_time: took.queued.map(duration),
         run_time: took.run.map(duration),

@@ -58,5 +58,6 @@ pub(super) fn new_jobs(request: CreateJobsRequest) -> Result<NewJobs, Status> {
         priority: request.priority.map(parse::priority).transpose()?,
         request_id: Some(request.request_id).filter(|id| !id.is_empty()),
         by: parse::requested_by(request.requested_by)?,
+        slot: None,
     })
 }

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use super::{Answers, Services, actions::performed, parse};
 use crate::{
     domain::ids::{AttemptKey, JobId},
-    store::{AttemptRow, CancelJob, Cancelled, CreateJobs, JobPage, QueueJob, Start},
+    store::{AttemptRow, CancelJob, CreateJobs, JobPage, QueueJob, Start},
 };
 
 use answer::{attempt, job};
@@ -111,17 +111,8 @@ impl JobService for Services {
     ) -> Result<Response<CancelJobResponse>, Status> {
         let request = request.into_inner();
         let (id, by) = (job_id(request.job_id)?, parse::requested_by(request.requested_by)?);
-        match self.store.change(CancelJob { job: id, by }).await? {
-            Cancelled::Ended(offer) => {
-                if let Some(key) = offer {
-                    self.dispatch.withdraw(key, "the job was cancelled").await;
-                }
-                self.events.notify(id);
-                // It may have left a place under a limit.
-                self.dispatch.job_queued();
-            }
-            Cancelled::OnAgent(agent, key) => self.dispatch.cancel(agent, key).await,
-        }
+        let cancelled = self.store.change(CancelJob { job: id, by }).await?;
+        self.dispatch.cancelled(id, cancelled).await;
         Ok(Response::new(CancelJobResponse { job: Some(job(self.store.job(id).await?)) }))
     }
 

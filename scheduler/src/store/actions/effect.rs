@@ -49,10 +49,12 @@ impl Effect {
             }
             Self::Disable => {
                 let template = of.run_template;
-                sqlx::query("UPDATE runtemplate SET active = 0 WHERE id = $1")
-                    .bind(template.0)
-                    .execute(&mut *tx.conn)
-                    .await?;
+                sqlx::query(
+                    "UPDATE runtemplate SET active = 0, next_schedule = NULL WHERE id = $1",
+                )
+                .bind(template.0)
+                .execute(&mut *tx.conn)
+                .await?;
                 format!("run template {template} is inactive")
             }
             Self::Wait(time) => {
@@ -80,6 +82,7 @@ async fn launch(
         priority: None,
         request_id: None,
         by: format!("action {} of job {}", of.id, of.job),
+        slot: None,
     };
     let missing = StoreError::NotFound { what: "run template", id: run_template.0 };
     CreateJobs(new).apply(tx).await?.pop().ok_or(missing)

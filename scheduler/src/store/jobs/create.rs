@@ -46,6 +46,8 @@ pub struct NewJobs {
     pub request_id: Option<String>,
     /// Who asks; empty if that is not known.
     pub by: String,
+    /// The slot of the schedule that they are made for, if they are.
+    pub slot: Option<i64>,
 }
 
 /// Creates jobs.
@@ -74,9 +76,9 @@ impl Change for CreateJobs {
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1), \
              turn (first) AS (SELECT {turn} FROM runtemplate o WHERE o.id = $7 LIMIT 1) \
              INSERT INTO job (runtemplate_id, app_id, company_id, env, state, request_id, \
-             request_index, created, queued, created_by, priority, rank, due, limited, held) \
+             request_index, created, queued, created_by, priority, rank, due, limited, held, schedule) \
              SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6, $9, \
-             COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held} \
+             COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held}, $12 \
              FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
              WHERE t.id = $7 AND t.active = 1 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
             turn = admission::turn("o.company_id", "COALESCE($10, o.priority)"),
@@ -103,6 +105,7 @@ impl Change for CreateJobs {
             .bind(new.by.clone())
             .bind(new.priority.map(i64::from))
             .bind(due)
+            .bind(new.slot)
             .fetch_all(&mut *tx.conn)
             .await?;
         let Some(first) = rows.first() else { return Err(why_not_created(tx, new).await?) };

@@ -65,11 +65,13 @@ pub struct JobRow {
     pub priority: i32,
     /// The time before which it is not run.
     pub due: Option<i64>,
+    /// The slot of its run template's schedule that it was made for.
+    pub slot: Option<i64>,
 }
 
 const COLUMNS: &str = "SELECT j.id, j.runtemplate_id, t.name, j.app_id, a.name, j.company_id, \
      c.name, j.state, j.attempt, j.env, j.created, j.queued, j.ended, n.started, n.exit_code, \
-     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision";
+     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision, j.schedule";
 
 /// What a job's row is joined with, its newest attempt as `n`.
 const JOINED: &str = "JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a ON a.id = j.app_id \
@@ -126,6 +128,7 @@ fn job(row: &AnyRow, definition: Arc<Definition>, vault: &Vault) -> Result<JobRo
         by: row.try_get(18)?,
         priority: small(row, 19)?.unwrap_or_default(),
         due: row.try_get(20)?,
+        slot: row.try_get(22)?,
     })
 }
 

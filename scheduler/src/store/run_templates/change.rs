@@ -14,7 +14,7 @@ use crate::{
         retry::{Cause, RetryPolicy},
     },
     store::{
-        Change, StoreError, Tx, declared, rows,
+        Change, StoreError, Tx, declared, rows, schedules,
         transitions::admission,
         variables::{self, RUN_TEMPLATE},
     },
@@ -177,8 +177,9 @@ impl Change for UpdateRunTemplate {
         let before = by_ids(&mut *tx.conn, tx.dialect, tx.known, &[id.0])
             .await?
             .remove(&id)
-            .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?
-            .template;
+            .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?;
+        let was_active = before.active;
+        let before = before.template;
         let settings = NewRunTemplate {
             name: self.name.clone().unwrap_or(before.name),
             application: before.application,
@@ -207,6 +208,9 @@ impl Change for UpdateRunTemplate {
                 .bind(id.0)
                 .execute(&mut *tx.conn)
                 .await?;
+            if active != was_active {
+                schedules::reset_next(tx, id).await?;
+            }
         }
         let VariableChange { set, unset } = &self.environment;
         let (set, unset) = (variables::declare(set, &before.definition), unset.clone());

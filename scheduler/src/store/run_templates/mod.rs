@@ -155,6 +155,8 @@ pub struct RunTemplateFilter {
     pub application: Option<ApplicationId>,
     /// Only those whose name contains this.
     pub name: String,
+    /// Only those with a schedule.
+    pub scheduled: bool,
     /// How they are sorted.
     pub sort: Sort,
 }
@@ -208,6 +210,9 @@ impl Store {
         }
         if let Some(application) = filter.application {
             condition.with("app_id = ?", application.0);
+        }
+        if filter.scheduled {
+            condition.that("interv <> 'n'");
         }
         condition.contains("name", &filter.name);
         let columns = Columns { id: "id", name: "name", created: "created" };

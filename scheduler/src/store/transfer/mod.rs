@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions
 use super::{Dialect, Exclusive, Location, StoreError, dialect, schedulers::LEASE, schema};
 
 /// All tables but `scheduler`, which says who is there now; each after those it refers to.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     "company",
     "companyenv",
     "apps",
@@ -31,6 +31,7 @@ const TABLES: [&str; 21] = [
     "artifacts",
     "artifact_part",
     "adopted",
+    "schedule_slot",
     "event",
 ];
 

@@ -36,8 +36,14 @@ pub(in crate::store) const QUEUE_PAUSED: &str = "queue_paused";
 /// Sets that a job no longer counts towards limits.
 pub(super) const LEAVES_LIMITS: &str = "limited = CASE limited WHEN 1 THEN 2 ELSE limited END";
 
+/// Most jobs of run template `t` at once; null for no limit. A schedule whose runs wait for
+/// each other makes it one.
+pub(in crate::store) const MOST: &str = "CASE WHEN t.interv <> 'n' \
+     AND t.overlap IN ('queue', 'replace') THEN 1 ELSE t.max_running END";
+
 /// 1 if jobs of run template `t` and company `c` count towards a limit.
-const LIMITED: &str = "CASE WHEN t.max_running IS NULL AND c.max_running IS NULL THEN 0 ELSE 1 END";
+const LIMITED: &str = "CASE WHEN t.max_running IS NULL AND c.max_running IS NULL \
+     AND (t.interv = 'n' OR t.overlap NOT IN ('queue', 'replace')) THEN 0 ELSE 1 END";
 
 /// 1 if a job counts towards a limit that enters the queue at `queued`; one that does not
 /// enter counts nowhere.
@@ -191,7 +197,7 @@ async fn free_of_company(tx: &mut Tx<'_>, company: i64) -> Result<i64, StoreErro
 /// each may run.
 async fn templates_that_wait(tx: &mut Tx<'_>, company: i64) -> Result<Vec<(i64, i64)>, StoreError> {
     let sql = format!(
-        "SELECT t.id, t.max_running, (SELECT COUNT(*) FROM job WHERE limited = 1 \
+        "SELECT t.id, {MOST}, (SELECT COUNT(*) FROM job WHERE limited = 1 \
          AND company_id = $1 AND runtemplate_id = t.id AND held IS NULL) \
          FROM runtemplate t WHERE t.company_id = $1 AND EXISTS (SELECT 1 FROM job \
          WHERE limited = 1 AND company_id = $1 AND runtemplate_id = t.id AND held = '{LIMIT}')"

@@ -61,6 +61,7 @@ async fn world(store: &Store, name: &str) -> (CompanyId, RunTemplateId, Vec<JobI
         by: String::new(),
         start: Start::AtOnce,
         priority: None,
+        slot: None,
     };
     (company, run_template, store.change(CreateJobs(jobs)).await.unwrap())
 }

@@ -11,5 +11,6 @@ pub mod events;
 pub mod lists;
 pub mod queue;
 pub mod schedulers;
+pub mod schedules;
 pub mod schema;
 pub mod turns;

@@ -1,0 +1,33 @@
+-- When jobs of a run template start by themselves. `interv` is n (never), i, h, d, w, m, y, or
+-- c: then `cron` says. `next_schedule` is the first slot that was not decided yet, null if
+-- there is none or the run template is inactive; `last_schedule` the last whose job was made.
+-- `catch_up` is how many slots that were missed are caught up.
+ALTER TABLE runtemplate ADD COLUMN interv TEXT NOT NULL DEFAULT 'n';
+ALTER TABLE runtemplate ADD COLUMN cron TEXT NOT NULL DEFAULT '';
+ALTER TABLE runtemplate ADD COLUMN timezone TEXT NOT NULL DEFAULT 'UTC';
+ALTER TABLE runtemplate ADD COLUMN not_before INTEGER;
+ALTER TABLE runtemplate ADD COLUMN not_after INTEGER;
+ALTER TABLE runtemplate ADD COLUMN delay_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runtemplate ADD COLUMN jitter_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runtemplate ADD COLUMN overlap TEXT NOT NULL DEFAULT 'skip';
+ALTER TABLE runtemplate ADD COLUMN catch_up INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE runtemplate ADD COLUMN next_schedule INTEGER;
+ALTER TABLE runtemplate ADD COLUMN last_schedule INTEGER;
+CREATE INDEX runtemplate_next ON runtemplate (next_schedule, id) WHERE next_schedule IS NOT NULL;
+
+-- The slot that a job was made for; null if somebody asked for it.
+ALTER TABLE job ADD COLUMN schedule INTEGER;
+
+-- What became of slots: each is decided once, whoever decides. `outcome` is fired, caught_up,
+-- skipped or missed; of those that were missed together there is the last, and `since` is the
+-- first. The newest of each run template are kept.
+CREATE TABLE schedule_slot (
+    runtemplate_id INTEGER NOT NULL REFERENCES runtemplate (id) ON DELETE CASCADE,
+    slot           INTEGER NOT NULL,
+    outcome        TEXT NOT NULL,
+    job_id         INTEGER,
+    since          INTEGER,
+    note           TEXT NOT NULL,
+    decided        INTEGER NOT NULL,
+    PRIMARY KEY (runtemplate_id, slot)
+) STRICT, WITHOUT ROWID;
