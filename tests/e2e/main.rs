@@ -24,6 +24,7 @@ mod lists;
 mod object_store;
 mod one_command;
 mod output;
+mod performance;
 mod restarts;
 mod retries;
 mod schedulers;

@@ -195,6 +195,9 @@ pub enum Command {
     /// Let no more jobs be made of a run template; those that are there stay, and run
     #[command(name = "runtemplate:disable", visible_alias = "run-template:disable")]
     RunTemplateDisable(ById),
+    /// Show how the newest runs of a run template went, with a small chart
+    #[command(name = "runtemplate:stats", visible_alias = "run-template:stats")]
+    RunTemplateStats(run_templates::Stats),
     /// Set when jobs of a run template start by themselves, or show it
     #[command(name = "runtemplate:schedule", visible_aliases = ["run-template:schedule", "schedule:set"])]
     RunTemplateSchedule(schedules::Set),

@@ -152,6 +152,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::RunTemplateDelete(delete) => {
             run_templates::delete(&server, output, delete).await?;
         }
+        Command::RunTemplateStats(stats) => stats.run(&server, output).await?,
         Command::RunTemplateSchedule(set) => set.run(&server, output).await?,
         Command::ScheduleList(list) => list.run(&server, output).await?,
         Command::SchedulePreview(preview) => preview.run(&server, output).await?,

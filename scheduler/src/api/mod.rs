@@ -11,6 +11,7 @@ mod definitions;
 mod environment;
 mod jobs;
 mod parse;
+mod performance;
 mod queue;
 mod retention;
 mod run_templates;

@@ -6,9 +6,10 @@ use multiflexi_proto::{
     duration, timestamp,
     v1::{
         self, CreateRunTemplateRequest, CreateRunTemplateResponse, DeleteRunTemplateRequest,
-        DeleteRunTemplateResponse, GetRunTemplateRequest, GetRunTemplateResponse,
-        ListRunTemplatesRequest, ListRunTemplatesResponse, UpdateRunTemplateRequest,
-        UpdateRunTemplateResponse, run_template_service_server::RunTemplateService,
+        DeleteRunTemplateResponse, GetPerformanceRequest, GetPerformanceResponse,
+        GetRunTemplateRequest, GetRunTemplateResponse, ListRunTemplatesRequest,
+        ListRunTemplatesResponse, UpdateRunTemplateRequest, UpdateRunTemplateResponse,
+        run_template_service_server::RunTemplateService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -288,5 +289,12 @@ impl RunTemplateService for Services {
         let id = parse::id("run_template_id", "run template", request.run_template_id)?;
         self.removal.run_template(RunTemplateId(id), request.cascade).await?;
         Ok(Response::new(DeleteRunTemplateResponse {}))
+    }
+
+    async fn get_performance(
+        &self,
+        request: Request<GetPerformanceRequest>,
+    ) -> Result<Response<GetPerformanceResponse>, Status> {
+        self.performance(&request.into_inner()).await.map(Response::new)
     }
 }

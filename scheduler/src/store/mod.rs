@@ -28,6 +28,7 @@ mod list;
 mod logs;
 mod objects;
 mod page;
+mod performance;
 mod queue;
 mod reseal;
 mod retention;
@@ -86,6 +87,7 @@ pub use list::{ListPage, Listed, Order, Sort};
 pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use objects::{ObjectStoreRow, Referred, Referrer, RememberObjectStore};
 pub use page::{ListId, MAX_PAGE, Page};
+pub use performance::RunRow;
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
 pub use reseal::{Reseal, Resealed};
 pub use run_templates::{

@@ -132,6 +132,13 @@ suite! {
 }
 
 #[test]
+fn every_earlier_schema_is_brought_up_to_date_with_its_data() {
+    databases::block_on(cases::schema::every_earlier_schema_is_brought_up_to_date_with_its_data(
+        Sqlite::boxed,
+    ));
+}
+
+#[test]
 #[ignore = "needs PostgreSQL: apt-get install postgresql"]
 fn on_postgresql() {
     let mut server = multiflexi_fixture::postgres::Postgres::start();
@@ -152,7 +159,10 @@ fn on_postgresql() {
     databases::block_on(schedulers::a_job_that_ends_meanwhile_takes_no_place_under_a_limit(
         database(),
     ));
+    databases::block_on(cases::schema::every_earlier_schema_is_brought_up_to_date_with_its_data(
+        &mut database,
+    ));
     databases::block_on(cases::events::what_commits_late_is_not_passed_over(database()));
-    run += 6;
+    run += 7;
     println!("{run} cases passed on PostgreSQL");
 }

@@ -18,6 +18,7 @@ mod options;
 mod page_cache;
 mod percentile;
 mod report;
+mod schedules;
 mod single;
 mod stdout;
 mod system;
@@ -65,6 +66,7 @@ fn run(part: Part, options: &Options, report: &mut Report) -> anyhow::Result<()>
             Part::Artifact => artifact::run(options, report).await,
             Part::Idle => idle::run(options, report).await,
             Part::Databases => databases::run(options, report).await,
+            Part::Schedules => schedules::run(options, report).await,
             Part::Growth => growth::run(options, report).await,
             Part::Million => million::run(options, report).await,
         }

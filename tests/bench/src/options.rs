@@ -10,7 +10,8 @@ use crate::generator::Generator;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "multiflexi-bench", version, about)]
 pub struct Options {
-    /// Only this part; may be given more than once [default: all but databases, growth and million]
+    /// Only this part; may be given more than once [default: all but databases, schedules,
+    /// growth and million]
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Jobs of the parts batch and single
@@ -33,6 +34,10 @@ pub struct Options {
     #[arg(long, default_value_t = 200, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+    /// Run templates of the part schedules
+    #[arg(long, default_value_t = 2_000, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub templates: u32,
     /// How many jobs the agent runs at once
     #[arg(long, default_value_t = 8, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -68,6 +73,8 @@ pub enum Part {
     Idle,
     /// The batch on SQLite and on PostgreSQL, in turns; needs PostgreSQL's programs
     Databases,
+    /// Many run templates whose schedules are due at one instant
+    Schedules,
     /// Whether many finished jobs make the next ones slower; takes minutes
     Growth,
     /// Lists and deletions among a million finished jobs; takes minutes
@@ -96,6 +103,7 @@ impl Part {
             Self::Artifact => "artifact",
             Self::Idle => "idle",
             Self::Databases => "databases",
+            Self::Schedules => "schedules",
             Self::Growth => "growth",
             Self::Million => "million",
         }

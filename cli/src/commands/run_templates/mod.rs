@@ -3,6 +3,7 @@
 
 mod runs;
 mod settings;
+mod stats;
 
 use clap::Args;
 use multiflexi_proto::v1::{
@@ -12,6 +13,8 @@ use multiflexi_proto::v1::{
 use serde_json::{Value, json};
 
 use settings::{NO_LIMIT, Settings};
+
+pub use stats::Stats;
 
 use super::{
     limit, pages,

@@ -1,6 +1,16 @@
 //! The schema's version, and changes that are refused.
 
-use multiflexi_scheduler::store::{CreateCompany, Store};
+use multiflexi_scheduler::{
+    domain::{
+        ids::{JobId, RunTemplateId},
+        job::State,
+    },
+    store::{CreateCompany, Store},
+};
+use sqlx::{
+    Connection as _, SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 use crate::databases::{Database, open};
 
@@ -31,4 +41,65 @@ pub async fn refused_changes_do_not_spoil_their_neighbours(database: Box<dyn Dat
     let (one, twin, two) = tokio::join!(one.unwrap(), twin.unwrap(), two.unwrap());
     assert!(one.is_ok() && two.is_ok());
     assert!(twin.is_err());
+}
+
+/// The steps of a database's schema, the files of its folder in order.
+fn steps(url: &str) -> Vec<Migration> {
+    let name = if url.starts_with("sqlite") { "sqlite" } else { "postgres" };
+    let folder = format!("{}/../migrations/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let steps = (1..).zip(files).map(|(version, file)| {
+        let name = file.file_stem().unwrap().to_string_lossy()[5..].to_owned();
+        let sql = sqlx::AssertSqlSafe(std::fs::read_to_string(&file).unwrap()).into_sql_str();
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    });
+    steps.collect()
+}
+
+/// What every version can hold.
+const DATA: &str = "\
+    INSERT INTO company (id, name, created) VALUES (7, 'Acme', 1);
+    INSERT INTO apps (id, name, executable, cmdparams, tags, document, revision, created) VALUES \
+      (3, 'Echo', 'echo', '', '', \
+       '{\"name\":\"Echo\",\"description\":\"\",\"executable\":\"echo\",\"environment\":{}}', 1, 1);
+    INSERT INTO runtemplate (id, app_id, company_id, name, grace_ms, lost_after_ms, max_attempts, \
+      retry_on, retry_backoff, retry_min_gap_ms, retry_max_gap_ms, overflow, priority, created) \
+      VALUES (5, 3, 7, 'Daily', 10000, 600000, 1, '[]', 'none', 0, 0, 'block', 0, 1);
+    INSERT INTO job (id, runtemplate_id, app_id, company_id, env, state, request_index, \
+      created_by, created, queued, ended, priority) VALUES \
+      (11, 5, 3, 7, '{}', 'succeeded', 0, 'somebody', 1, 2, 3, 0), \
+      (12, 5, 3, 7, '{}', 'loaded', 0, 'somebody', 4, NULL, NULL, 0);";
+
+pub async fn every_earlier_schema_is_brought_up_to_date_with_its_data(
+    mut fresh: impl FnMut() -> Box<dyn Database>,
+) {
+    for version in 1.. {
+        let database = fresh();
+        let location = database.location();
+        let steps = steps(&location.url);
+        if version == steps.len() {
+            break;
+        }
+        sqlx::any::install_default_drivers();
+        let mut old = sqlx::AnyConnection::connect(&location.url).await.unwrap();
+        let migrator = Migrator::with_migrations(steps[..version].to_vec());
+        migrator.run_direct(None, &mut old, false).await.unwrap();
+        sqlx::raw_sql(DATA).execute(&mut old).await.unwrap();
+        old.close().await.unwrap();
+
+        let store = open(database.as_ref()).await;
+        let job = store.job(JobId(11)).await.unwrap();
+        assert_eq!((job.state, job.ended, job.slot), (State::Succeeded, Some(3), None));
+        assert_eq!(job.run_template.1, "Daily");
+        let schedule = store.schedule(RunTemplateId(5)).await.unwrap();
+        assert!(schedule.schedule.rhythm.is_none() && schedule.next.is_none());
+        // What was there goes on from now.
+        let before = store.last_event().await.unwrap();
+        store.change(crate::world::queue(JobId(12))).await.unwrap();
+        let events = store.events(before, 10).await.unwrap().events;
+        assert_eq!((events[0].job, events[0].state), (JobId(12), State::Queued));
+        store.close().await;
+    }
 }
