@@ -203,6 +203,9 @@ pub struct Held {
     pub waits: String,
     /// How it ended, once it has.
     pub ended: Option<Box<Completion>>,
+    /// What its process was told of its trace; empty if nothing.
+    #[serde(default)]
+    pub traceparent: String,
 }
 
 /// Why an attempt ended.

@@ -1,11 +1,12 @@
 //! The agent's program: the session, and under another command the supervisor
 //! that it starts.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use multiflexi_agent::{Config, SpoolLimits};
 use multiflexi_program::{environment_files, log, memory, say, shutdown};
+use multiflexi_telemetry::traces;
 
 /// The agent: takes jobs from a scheduler and runs them on this host.
 #[derive(Debug, Parser)]
@@ -77,6 +78,10 @@ struct Arguments {
         value_name = "DURATION"
     )]
     drain: Option<Duration>,
+    /// Address and port on which Prometheus can scrape /metrics, such as 127.0.0.1:9465
+    /// [default: none]
+    #[arg(long, env = "MULTIFLEXI_AGENT_METRICS", value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, value_name = "FILE")]
     environment: Option<PathBuf>,
@@ -142,10 +147,16 @@ fn run() -> anyhow::Result<()> {
             agent_bytes: arguments.spool_mib << 20,
         },
         drain: arguments.drain,
+        metrics: arguments.metrics,
         connected: None,
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let asked = shutdown::in_steps()?;
-        Ok(multiflexi_agent::run(config, asked).await?)
+        let traces = traces::from_environment("multiflexi-agent");
+        let ended = multiflexi_agent::run(config, asked).await;
+        if let Some(traces) = traces {
+            traces.stop().await;
+        }
+        Ok(ended?)
     })
 }

@@ -95,6 +95,10 @@ pub struct Arguments {
     /// that it listens on]
     #[arg(long, env = "MULTIFLEXI_ADVERTISE", value_name = "URL")]
     pub advertise: Option<String>,
+    /// Address and port on which Prometheus can scrape /metrics, such as 127.0.0.1:9464
+    /// [default: none]
+    #[arg(long, env = "MULTIFLEXI_METRICS", value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, global = true, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -126,6 +130,8 @@ pub struct Config {
     pub zone: chrono_tz::Tz,
     /// Where other schedulers reach it, if not at the address that it listens on.
     pub advertise: Option<String>,
+    /// Where metrics are served; nowhere if absent.
+    pub metrics: Option<SocketAddr>,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -146,6 +152,7 @@ impl Config {
             keep: Keep::default(),
             zone: chrono_tz::UTC,
             advertise: None,
+            metrics: None,
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -168,6 +175,7 @@ impl Config {
                 )));
             }
         }
+        config.metrics = arguments.metrics;
         config.keep = Keep {
             age: arguments.keep_age,
             count: arguments.keep_count,

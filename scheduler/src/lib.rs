@@ -12,15 +12,18 @@ pub mod dispatch;
 pub mod domain;
 pub mod events;
 pub mod logs;
+mod monitor;
 pub mod objects;
 pub mod peers;
 pub mod removal;
 pub mod sealing;
 pub mod store;
+pub mod telemetry;
 pub mod vault;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
+use multiflexi_telemetry::endpoint::{Endpoint, EndpointError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Router, TcpIncoming};
@@ -28,13 +31,14 @@ use tonic::transport::server::{Router, TcpIncoming};
 use crate::{
     actions::{Actions, Registry},
     adoption::source::SourceError,
-    api::Services,
+    api::{Services, Watched},
     artifacts::{ArtifactError, Artifacts},
     config::{Config, ConfigError},
     dispatch::{Dispatch, DispatchSettings},
     domain::ids::RunTemplateId,
     events::Events,
     logs::{LogError, LogSettings, Logs},
+    monitor::Monitor,
     objects::{IdentityError, ObjectError, Objects},
     peers::Peers,
     removal::Removal,
@@ -85,6 +89,9 @@ pub enum Error {
         /// Why.
         reason: io::Error,
     },
+    /// The address for metrics.
+    #[error(transparent)]
+    Metrics(#[from] EndpointError),
     /// The services.
     #[error("the services cannot be built: {0}")]
     Services(String),
@@ -106,9 +113,12 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Scheduler {
     services: Services,
-    router: Router,
+    router: Router<Watched>,
     listener: TcpListener,
     address: SocketAddr,
+    /// Where metrics are served, if they are.
+    metrics: Option<Endpoint>,
+    data: PathBuf,
     /// Ends what it tells other schedulers, and hears of them.
     deaf: CancellationToken,
     /// Held until it has stopped.
@@ -130,6 +140,10 @@ impl Scheduler {
                  connect can run programs on the agents"
             );
         }
+        let metrics = match config.metrics {
+            Some(address) => Some(Endpoint::open(address).await?),
+            None => None,
+        };
         for folder in &config.folders {
             std::fs::create_dir_all(folder)
                 .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
@@ -139,6 +153,9 @@ impl Scheduler {
         objects.attempt().await?;
         let store = Store::open(&config.database, Vault::open(&config.keys)?).await?;
         objects::settle(&objects, &store).await?;
+        if let Some(row) = store.object_store().await? {
+            telemetry::belongs_to(&row.id);
+        }
         let logs = Logs::start(store.clone(), objects.clone(), LogSettings::default());
         let advertised = config.advertise.unwrap_or_else(|| config::url_of(address));
         let peers = Peers::default();
@@ -178,13 +195,16 @@ impl Scheduler {
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
+        let at = metrics.as_ref().map(|endpoint| endpoint.address().to_string());
         tracing::info!(
             %address,
+            metrics = at.as_deref().unwrap_or("off"),
             database = config.database.name,
             objects = %config.objects,
             "the scheduler is ready"
         );
-        Ok(Self { services, router, listener, address, deaf, _exclusive: exclusive })
+        let data = config.folders.first().cloned().unwrap_or_default();
+        Ok(Self { services, router, listener, address, metrics, data, deaf, _exclusive: exclusive })
     }
 
     /// The address that it listens on, with the port that it was given.
@@ -209,6 +229,11 @@ impl Scheduler {
             tokio::time::sleep(DRAIN).await;
         };
         tokio::spawn(tidy(services.clone(), shutdown.clone()));
+        if let Some(endpoint) = self.metrics {
+            let monitor =
+                Monitor::new(services.store.clone(), services.dispatch.clone(), self.data);
+            tokio::spawn(monitor.serve(endpoint, shutdown.clone()));
+        }
         let result = tokio::select! {
             result = serve => result,
             () = drain => Ok(()),

@@ -11,6 +11,7 @@ use multiflexi_scheduler::{
     Scheduler,
     config::{Arguments, Command, Config, ObjectsCommand},
 };
+use multiflexi_telemetry::traces;
 
 fn main() -> ExitCode {
     match run() {
@@ -38,7 +39,12 @@ fn run() -> anyhow::Result<()> {
             let config = config()?;
             runtime.block_on(async {
                 let shutdown = shutdown::on_signal()?;
-                Ok(Scheduler::start(config).await?.run(shutdown).await?)
+                let traces = traces::from_environment("multiflexi-scheduler");
+                let ended = Scheduler::start(config).await?.run(shutdown).await;
+                if let Some(traces) = traces {
+                    traces.stop().await;
+                }
+                Ok(ended?)
             })
         }
         Some(Command::Objects { command: ObjectsCommand::Copy { from, to } }) => {

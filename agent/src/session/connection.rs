@@ -32,6 +32,7 @@ use super::{
     outbox::Outbox,
     stopping::Stopping,
     supervisor_link::SupervisorLink,
+    telemetry,
 };
 use crate::{
     link::{AttemptKey, Completion, Event, Request},
@@ -211,6 +212,7 @@ impl Session<'_> {
         if let Some(connected) = &self.config.connected {
             connected.send_replace(true);
         }
+        telemetry::connected(true);
         for resumed in &welcome.resumed {
             let Some(key) = messages::key(resumed.key.as_ref()) else { continue };
             let Some(holding) = self.holdings.get(key) else { continue };
@@ -289,6 +291,7 @@ impl Session<'_> {
                 }
             }
             self.accept_offers();
+            telemetry::holds(self.holdings);
             if !self.flush(&outgoing) {
                 return Over::Dropped("it takes no more messages".to_owned());
             }
@@ -364,6 +367,7 @@ impl Session<'_> {
         if launches.is_empty() {
             return;
         }
+        telemetry::launched(&launches);
         for launch in &launches {
             let key = launch.key;
             tracing::debug!(job = key.job_id, attempt = key.attempt, "launching");
@@ -400,6 +404,7 @@ impl Session<'_> {
             return;
         }
         let Some(holding) = self.holdings.remove(key) else { return };
+        telemetry::dropped(key);
         if !matches!(holding.phase, Phase::Accepted(_)) {
             tracing::warn!(
                 job = key.job_id,
@@ -466,6 +471,7 @@ impl Session<'_> {
     }
 
     fn complete(&mut self, key: AttemptKey, completion: v1::Completion) {
+        telemetry::completed(key);
         self.holdings.set(key, Phase::Completed(Box::new(completion.clone())));
         self.outbox.completed.push(completion);
     }

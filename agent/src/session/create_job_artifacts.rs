@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, transport::Channel};
 
-use super::messages;
+use super::{messages, telemetry};
 use crate::link::AttemptKey;
 
 /// Files that are uploaded at once, of all attempts.
@@ -70,9 +70,11 @@ pub(super) async fn create_job_artifacts(
     let mut failed = std::mem::take(&mut found.failed);
     for (filename, path) in found.files {
         let _turn = uploads.acquire().await;
+        let begun = Instant::now();
         match upload(&client, key, &filename, &path).await {
-            Ok(()) => {}
+            Ok(size) => telemetry::uploaded(key, &filename, size, begun, true),
             Err(Trouble::File(reason)) => {
+                telemetry::uploaded(key, &filename, 0, begun, false);
                 tracing::warn!(attempt = %key, filename, reason, "a result file is not kept");
                 failed.push(FailedArtifact { filename, reason });
             }
@@ -137,17 +139,18 @@ fn add(folder: &Path, prefix: &str, found: &mut Found) {
     }
 }
 
+/// Uploads a file; its size.
 async fn upload(
     client: &AgentServiceClient<Channel>,
     key: AttemptKey,
     filename: &str,
     path: &Path,
-) -> Result<(), Trouble> {
+) -> Result<u64, Trouble> {
     let mut pause = FULL[0];
     let mut tries = 0;
     loop {
         let status = match try_upload(client.clone(), key, filename, path).await {
-            Ok(()) => return Ok(()),
+            Ok(size) => return Ok(size),
             Err(Trouble::Connection(status)) => status,
             Err(trouble) => return Err(trouble),
         };
@@ -172,7 +175,7 @@ async fn try_upload(
     key: AttemptKey,
     filename: &str,
     path: &Path,
-) -> Result<(), Trouble> {
+) -> Result<u64, Trouble> {
     let (file, size) = open(path)?;
     let asked =
         GetUploadRequest { key: Some(messages::to_key(key)), filename: filename.to_owned() };
@@ -192,7 +195,7 @@ async fn try_upload(
     let answer = client.upload_artifact(ReceiverStream::new(outgoing)).await;
     let read = reading.await.map_err(|error| Trouble::File(error.to_string()))?;
     match (answer, read) {
-        (Ok(_), _) => Ok(()),
+        (Ok(_), _) => Ok(size),
         (Err(_), Err(error)) => Err(error.into()),
         (Err(status), Ok(())) => Err(Trouble::Connection(status)),
     }

@@ -8,6 +8,7 @@ use std::{
 
 use multiflexi_proto::v1;
 
+use super::telemetry;
 use crate::link::{AttemptKey, Completion, Event, Held, Launch, Started};
 
 /// How far an attempt is.
@@ -43,6 +44,8 @@ pub(super) struct Holdings {
     held: HashMap<AttemptKey, Holding>,
     /// Attempts that take a slot: accepted or launched, and not ended.
     busy: usize,
+    /// Attempts that wait for their host.
+    waiting: usize,
 }
 
 impl Phase {
@@ -55,6 +58,20 @@ impl Holdings {
     /// Attempts that take a slot.
     pub(super) fn busy(&self) -> usize {
         self.busy
+    }
+
+    /// Attempts that wait for their host.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Notes what an attempt waits for; nothing if that is empty.
+    fn set_waits(&mut self, key: AttemptKey, reason: &str) {
+        if let Some(holding) = self.held.get_mut(&key) {
+            self.waiting += usize::from(!reason.is_empty());
+            self.waiting -= usize::from(!holding.waits.is_empty());
+            reason.clone_into(&mut holding.waits);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -105,6 +122,7 @@ impl Holdings {
     pub(super) fn remove(&mut self, key: AttemptKey) -> Option<Holding> {
         let holding = self.held.remove(&key)?;
         self.busy -= usize::from(holding.phase.takes_slot());
+        self.waiting -= usize::from(!holding.waits.is_empty());
         Some(holding)
     }
 
@@ -132,6 +150,7 @@ impl Holdings {
         self.offers.clear();
         self.held.retain(|_, holding| !matches!(holding.phase, Phase::Accepted(_)));
         self.busy = self.held.values().filter(|holding| holding.phase.takes_slot()).count();
+        self.waiting = self.held.values().filter(|holding| !holding.waits.is_empty()).count();
     }
 
     /// Notes what the supervisor says. Ends are noted with their phase.
@@ -144,13 +163,10 @@ impl Holdings {
                 }
             }
             Event::LogGrew(key, length) => self.grew(*key, *length),
-            Event::Waits(key, reason) => {
-                if let Some(holding) = self.held.get_mut(key) {
-                    holding.waits.clone_from(reason);
-                }
-            }
+            Event::Waits(key, reason) => self.set_waits(*key, reason),
             Event::Ended(key, completion) => {
                 if self.held.contains_key(key) {
+                    telemetry::ended(*key, completion);
                     self.set(*key, Phase::Ended(completion.clone()));
                     self.grew(*key, completion.log_length);
                 }
@@ -165,6 +181,7 @@ impl Holdings {
     }
 
     fn adopt(&mut self, held: &Held) {
+        telemetry::adopted(held);
         let phase = match &held.ended {
             Some(completion) => Phase::Ended(completion.clone()),
             None => Phase::Launched,
@@ -173,9 +190,9 @@ impl Holdings {
         if let Some(holding) = self.held.get_mut(&held.key) {
             holding.started = held.started;
             holding.log_length = held.log_length;
-            holding.waits.clone_from(&held.waits);
             holding.grace = Duration::from_millis(held.grace_ms);
         }
+        self.set_waits(held.key, &held.waits);
     }
 }
 
@@ -213,6 +230,11 @@ mod tests {
         holdings.drop_unlaunched();
         assert_eq!(holdings.busy(), 1);
         assert!(holdings.get(key(2)).is_none());
+        holdings.note(&Event::Waits(key(1), "room".to_owned()));
+        holdings.note(&Event::Waits(key(1), "more room".to_owned()));
+        assert_eq!(holdings.waiting(), 1);
+        holdings.note(&Event::Waits(key(1), String::new()));
+        assert_eq!(holdings.waiting(), 0);
         let completed = v1::Completion::default();
         holdings.set(key(1), Phase::Completed(Box::new(completed)));
         assert_eq!(holdings.busy(), 0);

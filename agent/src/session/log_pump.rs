@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::messages;
+use super::{messages, telemetry};
 use crate::{
     link::{AttemptKey, Request},
     spool,
@@ -182,7 +182,10 @@ impl Pump {
     /// Whether something can be sent: there is something, and the window is open.
     /// Logs whose own window is full wait for their acknowledgement.
     fn may_send(&mut self) -> bool {
-        let in_flight: u64 = self.logs.values().map(|log| log.sent - log.durable).sum();
+        let (in_flight, waits) = self.logs.values().fold((0, 0), |(in_flight, waits), log| {
+            (in_flight + log.sent - log.durable, waits + log.length - log.durable)
+        });
+        telemetry::output_waits(waits);
         if in_flight >= WINDOW[1] {
             return false;
         }
@@ -288,6 +291,7 @@ impl Pump {
             }
         };
         log.sent += frames.len() as u64;
+        telemetry::output_sent(frames.len());
         if log.sent == log.length {
             let _ = self.supervisor.send(Request::Seen(key, log.length)).await;
         }

@@ -19,12 +19,17 @@ mod messages;
 mod outbox;
 mod stopping;
 mod supervisor_link;
+mod telemetry;
 
-use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, io, net::SocketAddr, path::PathBuf, time::Duration,
+};
 
 use multiflexi_program::shutdown::Stop;
 use multiflexi_proto::{MAX_MESSAGE, v1::agent_service_client::AgentServiceClient};
+use multiflexi_telemetry::endpoint::{Endpoint as Metrics, EndpointError};
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -84,6 +89,8 @@ pub struct Config {
     /// How long jobs that go on may keep an agent that drains; then they are
     /// cancelled. None for as long as they take.
     pub drain: Option<Duration>,
+    /// Where metrics are served; nowhere if absent.
+    pub metrics: Option<SocketAddr>,
     /// Told whether the agent is connected.
     pub connected: Option<watch::Sender<bool>>,
 }
@@ -105,6 +112,9 @@ pub enum Error {
     /// Two agents in one folder.
     #[error("another agent runs in {0} already: give each a folder of its own with --directory")]
     Taken(String),
+    /// The address for metrics.
+    #[error(transparent)]
+    Metrics(#[from] EndpointError),
     /// The supervisor.
     #[error("the supervisor cannot be started: {0}")]
     Supervisor(String),
@@ -120,6 +130,13 @@ pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Err
         config.servers.iter().map(|server| endpoint(server)).collect::<Result<_, _>>()?;
     let mut turn = Turn::new(endpoints.len());
     let identity = Identity::take(&config)?;
+    let scraped = CancellationToken::new();
+    let _ends_with_us = scraped.clone().drop_guard();
+    if let Some(address) = config.metrics {
+        let endpoint = Metrics::open(address).await?;
+        tracing::info!(address = %endpoint.address(), "metrics are served");
+        tokio::spawn(telemetry::serve(endpoint, config.clone(), scraped));
+    }
     let mut supervisor = SupervisorLink::open(&config).await?;
     let mut holdings = Holdings::default();
     let mut stopping = Stopping::new(asked, config.drain);
@@ -142,6 +159,8 @@ pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Err
         if let Some(connected) = &config.connected {
             connected.send_replace(false);
         }
+        telemetry::connected(false);
+        telemetry::holds(&holdings);
         match over {
             Over::Done => {
                 supervisor.close().await;

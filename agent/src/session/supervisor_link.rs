@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Config, Error, holdings::Holdings};
+use super::{Config, Error, holdings::Holdings, telemetry};
 use crate::{
     link::{self, Event, Request},
     spool,
@@ -87,6 +87,7 @@ impl SupervisorLink {
             Some(Event::Hello { version, .. }) => version.clone(),
             _ => return Err(io::Error::other("it does not say who it is")),
         };
+        telemetry::supervisor();
         Ok(Self { requests, events, version, hello, writing, _reading: reading })
     }
 

@@ -184,6 +184,7 @@ impl Attempt {
             started: state.started,
             waits: state.waits.clone(),
             ended: state.ended.clone(),
+            traceparent: self.launch.environment.get("TRACEPARENT").cloned().unwrap_or_default(),
         }
     }
 }

@@ -97,6 +97,7 @@ impl Pair {
             supervisor: vec![program.into(), OsString::from("supervisor")],
             spool: agent::SpoolLimits::default(),
             drain: None,
+            metrics: None,
             connected: Some(connected),
         };
         let (stop_agent, asked) = watch::channel(Stop::No);

@@ -20,6 +20,7 @@ use crate::{
         ActionFailure, ClaimActions, ClaimedAction, RecordAction, Recorded, ReleaseActions, Store,
         StoreError,
     },
+    telemetry::{self, ActionSpan},
 };
 
 /// How long an action may take.
@@ -157,7 +158,8 @@ impl Actions {
 
     async fn perform(&self, action: ClaimedAction) {
         let claim = action.claim;
-        let result = match self.result(&action).await {
+        let watched = ActionSpan::begin(&self.shared.store, &action).await;
+        let result = match watched.within(self.result(&action)).await {
             Ok(effect) => Ok(effect),
             Err((Failed { reason, again: false }, _)) => Err(ActionFailure { reason, again: None }),
             Err((Failed { reason, again: true }, kind)) => {
@@ -176,7 +178,9 @@ impl Actions {
                 "an action has failed"
             );
         }
-        self.record(RecordAction { claim, result }).await;
+        let kind = self.shared.registry.find(&action.kind).ok().map(Action::name);
+        watched.over(kind, result.is_ok());
+        self.record(RecordAction { claim, result }, &watched).await;
     }
 
     /// What an action comes to; an error with its kind, if that is known.
@@ -210,11 +214,14 @@ impl Actions {
 
     /// Records it, for as long as it takes: once somebody else has the claim, nothing is
     /// changed.
-    async fn record(&self, record: RecordAction) {
+    async fn record(&self, record: RecordAction, watched: &ActionSpan) {
         let Shared { store, stop, .. } = &*self.shared;
         loop {
             match store.change(record.clone()).await {
-                Ok(Recorded::Done(Some(job))) => return (self.shared.launched)(job),
+                Ok(Recorded::Done(Some(job))) => {
+                    (self.shared.launched)(job);
+                    return telemetry::launched(store, job, watched.parent()).await;
+                }
                 Ok(Recorded::Done(None) | Recorded::Stale) => return,
                 Err(error) => tracing::error!(
                     action = record.claim.id.0, %error, "an action cannot be recorded; trying on"

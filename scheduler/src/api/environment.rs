@@ -6,11 +6,14 @@ use multiflexi_proto::v1::{GetJobEnvironmentResponse, JobVariable, VariableFile}
 use tonic::Status;
 
 use super::Services;
-use crate::domain::{
-    application::Definition,
-    environment::{File, Given},
-    ids::{AttemptKey, Fence, JobId},
-    job::{MASK, environment_of, run_begin, secrets_of, texts_of, without_secrets},
+use crate::{
+    domain::{
+        application::Definition,
+        environment::{File, Given},
+        ids::{AttemptKey, Fence, JobId},
+        job::{MASK, environment_of, run_begin, secrets_of, texts_of, without_secrets},
+    },
+    telemetry,
 };
 
 /// Those that are files, without their content.
@@ -51,10 +54,11 @@ impl Services {
         let template = self.store.run_template(job.run_template.0).await?.template;
         let number = if job.attempt == 0 { 1 } else { job.attempt };
         let key = AttemptKey { job: id, number, fence: Fence(0) };
-        let resolved = environment_of(key, &template, &job.environment)
+        let told = telemetry::variables(key, &job.environment);
+        let resolved = environment_of(key, &template, &job.environment, &told)
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
         let (texts, secrets) = (texts_of(&resolved), secrets_of(&resolved));
-        let trouble = run_begin(key, &template, &job.environment).err();
+        let trouble = run_begin(key, &template, &job.environment, &told).err();
         let variables = resolved.into_iter().map(|(name, known)| {
             let secret = known.secret;
             let value = match secret && known.file.is_none() && !known.value.is_empty() {

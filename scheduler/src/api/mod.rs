@@ -44,9 +44,12 @@ use tonic::{
     transport::server::{Router, Server},
 };
 
+use tower_layer::{Identity, Stack};
+
 use crate::{
     actions::Actions, artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep,
     events::Events, logs::Logs, removal::Removal, sealing::Sealing, store::Store,
+    telemetry::Measured,
 };
 
 /// Answers that come one after the other.
@@ -58,6 +61,9 @@ const WINDOW: [u32; 2] = [2 * 1024 * 1024, 4 * 1024 * 1024];
 
 /// How often a silent connection is asked whether it lives.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// What every call goes through.
+pub(crate) type Watched = Stack<Measured, Identity>;
 
 /// Everything that the services call.
 #[derive(Clone, Debug)]
@@ -88,7 +94,9 @@ fn hash(hexadecimal: &str) -> Vec<u8> {
 }
 
 /// Our services, with health and reflection.
-pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflection::server::Error> {
+pub(crate) async fn router(
+    services: Services,
+) -> Result<Router<Watched>, tonic_reflection::server::Error> {
     macro_rules! service {
         ($server:ident) => {
             $server::new(services.clone())
@@ -105,6 +113,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .build_v1()?;
     let [stream, connection] = WINDOW;
     Ok(Server::builder()
+        .layer(Measured)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .initial_stream_window_size(stream)
         .initial_connection_window_size(connection)

@@ -12,6 +12,7 @@ use super::{ArtifactError, Artifacts, content_type, storing::Storing};
 use crate::{
     domain::ids::{ArtifactId, AttemptKey},
     store::{BeginUpload, FinishUpload, Part, PutArtifact, Upload},
+    telemetry,
 };
 
 /// A file of up to this many bytes is stored in the database.
@@ -50,11 +51,13 @@ impl Artifacts {
         content: Pieces<'_>,
     ) -> Result<ArtifactId, ArtifactError> {
         check_filename(&upload.filename)?;
-        if upload.size <= INLINE {
+        let size = upload.size;
+        let stored = if size <= INLINE {
             self.receive_small(upload, offset, content).await
         } else {
             self.receive_large(upload, offset, content).await
-        }
+        };
+        stored.inspect(|_| telemetry::artifact_stored(size))
     }
 
     async fn receive_small(

@@ -144,7 +144,35 @@ pub struct Agents {
     connected: Mutex<HashMap<AgentId, Arc<Connected>>>,
 }
 
+/// How much the connected agents have to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How many agents there are.
+    pub agents: usize,
+    /// All their slots.
+    pub slots: usize,
+    /// Slots that an attempt takes.
+    pub busy: usize,
+    /// Attempts that they run, or are about to.
+    pub running: usize,
+}
+
 impl Agents {
+    /// How much they have to do.
+    pub(super) fn load(&self) -> Load {
+        self.lock().values().fold(Load::default(), |sum, agent| {
+            let has = agent.lock();
+            let running = has.values().filter(|phase| **phase == Phase::Accepted).count();
+            Load {
+                agents: sum.agents + 1,
+                slots: sum.slots + agent.slots,
+                // What it is offered ahead waits.
+                busy: sum.busy + has.len().min(agent.slots),
+                running: sum.running + running,
+            }
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, Arc<Connected>>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }

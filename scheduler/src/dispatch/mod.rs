@@ -36,7 +36,7 @@ use crate::{
     store::{KeepAlive, LoseContact, Lost, Store, StoreError},
 };
 
-pub use agents::Agents;
+pub use agents::{Agents, Load};
 
 /// When the database fails where a deadline is looked for, it is asked again after
 /// this time.
@@ -154,6 +154,11 @@ impl Dispatch {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// How much the agents of this scheduler have to do.
+    pub fn load(&self) -> Load {
+        self.shared.agents.load()
     }
 
     /// The other schedulers of this database.

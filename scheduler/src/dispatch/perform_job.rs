@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::ids::AttemptKey,
     store::{Accept, Claim, StoreError, Withdraw},
+    telemetry,
 };
 
 /// Most attempts in one offer.
@@ -81,6 +82,7 @@ impl Dispatch {
             agent.stop.cancel();
             return Ok(true);
         }
+        telemetry::claimed(&claimed, &agent.name);
         let more = claimed.launches.len() + claimed.failed.len() == limit;
         if !claimed.launches.is_empty() {
             let keys: Vec<AttemptKey> = claimed.launches.iter().map(|launch| launch.key).collect();
@@ -114,6 +116,7 @@ impl Dispatch {
         if !started.is_empty() {
             agent.hold(started.iter().copied(), Phase::Accepted);
             started.iter().for_each(|key| self.shared.logs.open(*key));
+            telemetry::accepted(&started, &agent.name);
             agent.send(convert::start(&started)).await;
             self.notify(&started);
         }
@@ -141,6 +144,7 @@ impl Dispatch {
 
     async fn withdraw_from_store(&self, withdraw: &Withdraw) -> Result<(), StoreError> {
         let withdrawn = self.shared.store.change(withdraw.clone()).await?;
+        telemetry::taken_back(&withdrawn);
         if withdrawn.is_empty() {
             self.slot_freed();
         } else {

@@ -14,6 +14,7 @@ use crate::{
     domain::ids::AttemptKey,
     logs::LogError,
     store::{Reconcile, Registered, StoreError},
+    telemetry,
 };
 
 /// Why an agent's attempts cannot be reconciled.
@@ -84,6 +85,7 @@ impl Dispatch {
         self.lose(agent, outcome.gone);
         let resumed: Vec<_> = outcome.resumed.iter().map(|held| held.key).collect();
         self.shared.peers.taken(&resumed);
+        telemetry::resumed(&self.shared.store, &resumed).await;
         self.notify(&resumed);
         Ok(())
     }

@@ -2,7 +2,10 @@
 //! output is here whole. The agent keeps the record until it is acknowledged, and
 //! it is acknowledged only when it is committed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Dispatch, agents::Connected, convert, repeated::Repeated};
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     },
     logs::{LiveLog, Rest},
     store::{Ended, Finish, FinishingAttempts, StoredChunk},
+    telemetry,
 };
 
 /// Pauses between tries when an end cannot be stored: doubled up to the second.
@@ -113,7 +117,7 @@ impl Dispatch {
             return;
         }
         let mut keys: Vec<AttemptKey> = ended.iter().map(|ended| ended.completion.key).collect();
-        let mut pause = RETRY[0];
+        let (mut pause, since) = (RETRY[0], Instant::now());
         let elsewhere = loop {
             let result = match self.shared.store.begin_change(Finish(ended.clone())).await {
                 Ok(pending) => {
@@ -125,6 +129,7 @@ impl Dispatch {
             };
             match result {
                 Ok(finished) => {
+                    telemetry::ended(&ended, &finished.ended, since);
                     if finished.admitted > 0 {
                         self.job_queued();
                     }

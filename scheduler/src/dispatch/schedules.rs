@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{DATABASE_RETRY, Dispatch};
-use crate::store::{Cancelled, FireSchedules, Fired, StoreError};
+use crate::{
+    domain::ids::JobId,
+    store::{Cancelled, FireSchedules, Fired, StoreError},
+    telemetry,
+};
 
 /// Run templates whose slots are decided in one transaction.
 const AT_ONCE: i64 = 100;
@@ -59,13 +63,16 @@ impl Dispatch {
         if !fired.jobs.is_empty() {
             self.job_queued();
         }
+        for job in fired.jobs {
+            telemetry::launched(&self.shared.store, job, None).await;
+        }
         if fired.delayed {
             self.job_delayed();
         }
     }
 
     /// Tells whom it concerns that a job was cancelled.
-    pub async fn cancelled(&self, job: crate::domain::ids::JobId, cancelled: Cancelled) {
+    pub async fn cancelled(&self, job: JobId, cancelled: Cancelled) {
         match cancelled {
             Cancelled::Ended(offer) => {
                 if let Some(key) = offer {

@@ -2,7 +2,10 @@
 //! `lost_after` has passed, then given up. And those that an agent came back
 //! without. What had arrived of their output is kept like any other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{DATABASE_RETRY, Dispatch, agents::Connected, run_end::ended};
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     },
     logs::LogError,
     store::{Ended, GiveUp, StoreError, StoredChunk},
+    telemetry,
 };
 
 impl Dispatch {
@@ -41,7 +45,9 @@ impl Dispatch {
             ended.push(self.lost(key, "its agent did not come back in time").await);
         }
         if !ended.is_empty() {
-            let lost = self.shared.store.change(GiveUp(ended)).await?;
+            let since = Instant::now();
+            let lost = self.shared.store.change(GiveUp(ended.clone())).await?;
+            telemetry::ended(&ended, &lost.ended, since);
             for key in &lost.ended {
                 tracing::warn!(
                     job = key.job.0,

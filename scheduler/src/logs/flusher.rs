@@ -16,7 +16,10 @@ use super::{
     live::{LiveLog, Unsealed},
     registry::INLINE,
 };
-use crate::store::{ChunkContent, PutChunk, StoredChunk};
+use crate::{
+    store::{ChunkContent, PutChunk, StoredChunk},
+    telemetry,
+};
 
 /// How long a failed flush waits before it is tried again: doubled each time up
 /// to the second.
@@ -52,10 +55,11 @@ impl Logs {
         // Two that store the same bytes at once would overwrite each other's object.
         let _turn = log.turn().await;
         let Some(unsealed) = log.unsealed() else { return Ok(()) };
-        let sealed = unsealed.length > INLINE;
+        let (sealed, begun) = (unsealed.length > INLINE, std::time::Instant::now());
         let chunk = self.chunk(log, &unsealed, sealed).await?;
         self.store.change(PutChunk { key: log.key(), chunk }).await?;
         log.stored(&unsealed, sealed);
+        telemetry::output_stored(log.key(), unsealed.start, unsealed.length, begun);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::{
     domain::ids::{AttemptKey, JobId},
     objects::{self, Objects},
     store::{ChunkContent, Store, StoredChunk},
+    telemetry,
 };
 
 /// A rest of up to this many bytes stays in the database.
@@ -165,6 +166,7 @@ impl Logs {
             Arc::clone(&entry.log)
         };
         let appended = log.append(offset, frames);
+        telemetry::output_received(frames.len());
         if let Ok(Appended::Taken { unsealed, first }) = appended {
             if unsealed >= self.settings.chunk {
                 self.flush_soon(&log);

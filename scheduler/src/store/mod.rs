@@ -41,6 +41,7 @@ mod snapshot;
 mod transfer;
 mod transitions;
 mod variables;
+mod vitals;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
@@ -106,6 +107,7 @@ pub use transitions::{
     GiveUp, HeldRow, LoseContact, Lost, Missing, Overdue, QueueJob, Queued, Reconcile, Reconciled,
     ReleaseDue, Started, StartedRow, Withdraw,
 };
+pub use vitals::{Catalogue, Pool, Vitals};
 pub use writer::{Change, Tx};
 
 /// Where the database is.

@@ -18,7 +18,10 @@ use super::{
     documents::Known,
     transitions::ends::{self, End},
 };
-use crate::vault::Vault;
+use crate::{
+    telemetry::{self, Transaction},
+    vault::Vault,
+};
 
 /// Changes that may wait for the writer; a caller beyond that waits for a place.
 const QUEUE: usize = 1024;
@@ -221,7 +224,10 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(dialect::connect(&self.options, self.dialect).await?),
+            none => {
+                let connected = dialect::connect(&self.options, self.dialect).await;
+                none.insert(connected.inspect_err(|_| telemetry::store_failed())?)
+            }
         };
         let waiting = gather.then_some(&mut self.waiting);
         let known = (self.dialect, &self.known);
@@ -256,13 +262,17 @@ async fn apply_all(
     batch: &mut Vec<Box<dyn Pending>>,
     waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> (Result<bool, StoreError>, bool) {
+    let mut watched = Transaction::begin();
     let mut transaction = match connection.begin_with(dialect.begin()).await {
         Ok(transaction) => transaction,
         Err(error) => return (Err(error.into()), true),
     };
     match apply_within(&mut transaction, (dialect, known), batch, waiting).await {
-        Ok(actions) => match transaction.commit().await {
-            Ok(()) => (Ok(actions), true),
+        Ok(actions) => match watched.commit(transaction.commit()).await {
+            Ok(()) => {
+                watched.done(batch.len());
+                (Ok(actions), true)
+            }
             // Dropped, it is rolled back; whether that works is not known.
             Err(error) => (Err(error.into()), false),
         },

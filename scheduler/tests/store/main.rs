@@ -46,6 +46,7 @@ suite! {
         a_job_of_another_company_is_refused,
         two_claims_never_take_the_same_job,
         the_queue_counts_every_state,
+        vitals_say_what_waits_for_what_and_how_long,
     }
     turns::{
         the_higher_priority_is_claimed_first,

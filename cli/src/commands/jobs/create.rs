@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use multiflexi_proto::v1::CreateJobsRequest;
 use serde_json::json;
+use tonic::Request;
 
 use super::requested_by;
 use crate::{
@@ -91,15 +92,28 @@ impl Create {
 /// Creates the jobs once, even if the connection breaks on the way: the request's
 /// name says that it is the same.
 async fn create(server: &Server, request: CreateJobsRequest) -> Result<Vec<i64>, Failure> {
-    let status = match server.jobs().create_jobs(request.clone()).await {
+    let status = match server.jobs().create_jobs(traced(request.clone())).await {
         Ok(answer) => return Ok(answer.into_inner().job_ids),
         Err(status) => status,
     };
     if !is_broken_connection(&status) {
         return Err(status.into());
     }
-    let again = server.reconnect().await?.jobs().create_jobs(request).await?;
+    let again = server.reconnect().await?.jobs().create_jobs(traced(request)).await?;
     Ok(again.into_inner().job_ids)
+}
+
+/// The request, within the trace that this process was told of, if it was: a job that makes
+/// jobs has them in its own.
+fn traced(request: CreateJobsRequest) -> Request<CreateJobsRequest> {
+    let mut request = Request::new(request);
+    for (name, variable) in [("traceparent", "TRACEPARENT"), ("tracestate", "TRACESTATE")] {
+        let value = env::var(variable).ok().and_then(|value| value.parse().ok());
+        if let Some(value) = value {
+            request.metadata_mut().insert(name, value);
+        }
+    }
+    request
 }
 
 /// Makes the job's id an output of the step of a workflow.

@@ -23,6 +23,7 @@ use super::{Answers, Services, actions::performed, parse};
 use crate::{
     domain::ids::{AttemptKey, JobId},
     store::{AttemptRow, CancelJob, CreateJobs, JobPage, QueueJob, Start},
+    telemetry::Submission,
 };
 
 use answer::{attempt, job};
@@ -47,13 +48,16 @@ impl JobService for Services {
         &self,
         request: Request<CreateJobsRequest>,
     ) -> Result<Response<CreateJobsResponse>, Status> {
-        let new = new_jobs(request.into_inner())?;
+        let metadata = request.metadata().clone();
+        let mut new = new_jobs(request.into_inner())?;
+        let watched = Submission::begin(&metadata, &mut new.environment);
         let (queue, delayed) = (new.queue, new.start != Start::AtOnce);
         let created = self.store.begin_change(CreateJobs(new)).await?;
         let created = match queue && !delayed {
             true => self.dispatch.job_being_queued(created).await?,
             false => created.await?,
         };
+        watched.done(&created);
         let job_ids = created.into_iter().map(|id| id.0).collect();
         if delayed {
             self.dispatch.job_delayed();

@@ -6,7 +6,8 @@ use tonic::Status;
 use crate::{
     api::{Services, status::invalid},
     domain::{
-        command_line, environment,
+        command_line,
+        environment::{self, Variables},
         ids::{AttemptKey, Fence, JobId},
         job::{environment_of, secrets_of},
         script::{self, env_file, shell},
@@ -27,8 +28,10 @@ impl Services {
         let key = AttemptKey { job: id, number, fence: Fence(0) };
         let unusable =
             |error: &dyn std::fmt::Display| Status::failed_precondition(error.to_string());
-        let resolved =
-            environment_of(key, &template, &job.environment).map_err(|error| unusable(&error))?;
+        // Who runs a script is in no trace of ours.
+        let told = Variables::new();
+        let resolved = environment_of(key, &template, &job.environment, &told)
+            .map_err(|error| unusable(&error))?;
         let secrets = secrets_of(&resolved).into_iter().collect();
         let (environment, files) = environment::split(resolved);
         let with_secrets = request.with_secrets;

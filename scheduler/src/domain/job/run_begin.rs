@@ -66,14 +66,16 @@ pub enum RunBeginError {
 }
 
 /// Builds command line and environment of an attempt, and checks that the application
-/// takes the values (resource validation, as far as it needs no host).
+/// takes the values (resource validation, as far as it needs no host). `told` is as
+/// [`environment_of`](super::environment_of) takes it.
 pub fn run_begin(
     key: AttemptKey,
     template: &Template,
     own: &Given,
+    told: &Variables,
 ) -> Result<Launch, RunBeginError> {
     let definition = &template.definition;
-    let resolved = environment_of(key, template, own)?;
+    let resolved = environment_of(key, template, own, told)?;
     let mut faults = Vec::new();
     for (name, field) in &definition.environment {
         let known = resolved.get(name);

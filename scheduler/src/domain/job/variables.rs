@@ -14,11 +14,12 @@ pub(super) const SHORTEST_SECRET: usize = 4;
 /// The environment of an attempt, each variable with where it comes from. `own` are the
 /// variables that were given with the job. Secret is what was given so, and what the
 /// application declares so. The names that begin with `MULTIFLEXI_` are
-/// the system's and win over all.
+/// the system's and win over all; `told` is what else the system tells this process.
 pub fn environment_of(
     key: AttemptKey,
     template: &Template,
     own: &Given,
+    told: &Variables,
 ) -> Result<BTreeMap<String, Resolved>, RunBeginError> {
     let definition = &template.definition;
     let mut defaults = Given::from(definition.defaults());
@@ -43,7 +44,8 @@ pub fn environment_of(
         ("MULTIFLEXI_COMPANY_CODE", template.company_code.clone()),
     ]
     .map(|(name, value)| (name.to_owned(), value));
-    let system = Given::from(system);
+    let mut system = Given::from(system);
+    system.values.extend(told.clone());
     let credentials = credentials_of(&template.credentials);
     let layers = [
         (Layer::Application, &defaults),

@@ -1,5 +1,7 @@
 //! From the queue to an agent: claim, accept, withdraw.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
@@ -20,6 +22,7 @@ use crate::{
         schedulers::{self, held_here},
         variables,
     },
+    telemetry,
 };
 
 /// Takes the jobs whose turn it is for an agent and makes their attempts.
@@ -38,6 +41,8 @@ pub struct Claim {
 pub struct Claimed {
     /// What to offer.
     pub launches: Vec<Launch>,
+    /// How long each of these waited since it could run.
+    pub waited: Vec<Duration>,
     /// Jobs whose configuration cannot be run: they have failed.
     pub failed: Vec<AttemptKey>,
     /// Nothing was taken: the agent is connected to another scheduler now.
@@ -72,14 +77,20 @@ impl Change for Claim {
             let template = templates
                 .get(&RunTemplateId(template))
                 .ok_or(StoreError::NotFound { what: "run template", id: template })?;
-            let begun = run_begin(key, &template.template, &own);
+            let told = telemetry::variables(key, &own);
+            let begun = run_begin(key, &template.template, &own, &told);
             let command =
                 begun.as_ref().map_or_else(|_| Vec::new(), |launch| launch.command.clone());
             let command = serde_json::json!(command).to_string();
             let queued: i64 = row.try_get(5)?;
             attempts.push((key.job.0, key.number, key.fence.0, command, queued));
             match begun {
-                Ok(launch) => claimed.launches.push(launch),
+                Ok(launch) => {
+                    let ready = row.try_get::<Option<i64>, _>(6)?.unwrap_or(queued).max(queued);
+                    let waited = u64::try_from(tx.now - ready).unwrap_or(0);
+                    claimed.waited.push(Duration::from_micros(waited));
+                    claimed.launches.push(launch);
+                }
                 Err(error) => troubles.push((key, template.template.id, error.to_string())),
             }
         }
@@ -104,7 +115,7 @@ fn claim_sql(dialect: Dialect) -> String {
          ORDER BY priority DESC, rank, id LIMIT $1 {skip}) \
          UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 FROM next \
          WHERE job.id = next.id AND {state} = 'queued' AND {held} IS NULL \
-         RETURNING job.id, attempt, fence, runtemplate_id, env, job.queued",
+         RETURNING job.id, attempt, fence, runtemplate_id, env, job.queued, job.due",
         to = Transition::Offer.to(),
         state = dialect.unindexed("job.state"),
         held = dialect.unindexed("job.held"),

@@ -1,13 +1,15 @@
 //! Jobs on their way to an agent.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use multiflexi_scheduler::{
     domain::{
         ids::{CompanyId, JobId},
         job::State,
     },
-    store::{AgentFilter, Claim, CreateJobs, ListPage, NewJobs, ProcessQueue},
+    store::{
+        AgentFilter, Claim, CreateJobs, ListPage, NewJobs, PauseQueue, ProcessQueue, Start, Vitals,
+    },
 };
 
 use crate::{
@@ -63,4 +65,32 @@ pub async fn the_queue_counts_every_state(database: Box<dyn Database>) {
     let page = ListPage::parse(0, "").unwrap();
     let agents = world.store.agents(&AgentFilter::default(), &page).await.unwrap();
     assert_eq!(agents.rows.len(), 1);
+}
+
+pub async fn vitals_say_what_waits_for_what_and_how_long(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let count = |vitals: &Vitals, state| {
+        vitals.states.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count)
+    };
+    let none = world.store.vitals().await.unwrap();
+    assert_eq!((none.waiting, none.oldest, none.paused), ([0; 3], Duration::ZERO, false));
+    assert_eq!(none.schedulers, 1);
+    world.running().await;
+    world.queued(2).await;
+    let later = Start::After(Duration::from_secs(60));
+    let later = NewJobs { queue: true, start: later, ..world.new_jobs(1) };
+    world.store.change(CreateJobs(later)).await.unwrap();
+    world.store.change(CreateJobs(world.new_jobs(3))).await.unwrap();
+    let pause = PauseQueue { pause: true, by: "somebody".to_owned() };
+    world.store.change(pause).await.unwrap();
+    let vitals = world.store.vitals().await.unwrap();
+    assert_eq!(vitals.waiting, [2, 1, 0]);
+    let counts = [State::Loaded, State::Queued, State::Offered, State::Running];
+    assert_eq!(counts.map(|state| count(&vitals, state)), [3, 3, 0, 1]);
+    assert!(vitals.paused && vitals.oldest > Duration::ZERO, "{vitals:?}");
+    let older = world.store.vitals().await.unwrap();
+    assert!(older.oldest > vitals.oldest, "{older:?} after {vitals:?}");
+    let catalogue = world.store.catalogue().await.unwrap();
+    let all = [catalogue.applications, catalogue.companies, catalogue.run_templates];
+    assert_eq!(all, [1, 1, 1]);
 }
