@@ -10,7 +10,7 @@ use crate::domain::{
     application::Definition,
     environment::{File, Given},
     ids::{AttemptKey, Fence, JobId},
-    job::{MASK, environment_of, run_begin, secrets_of, texts_of, without_secrets},
+    job::{MASK, Secrets, environment_of, run_begin},
 };
 
 /// Those that are files, without their content.
@@ -53,14 +53,10 @@ impl Services {
         let key = AttemptKey { job: id, number, fence: Fence(0) };
         let resolved = environment_of(key, &template, &job.environment)
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
-        let (texts, secrets) = (texts_of(&resolved), secrets_of(&resolved));
+        let secrets = Secrets::of(&resolved);
         let trouble = run_begin(key, &template, &job.environment).err();
         let variables = resolved.into_iter().map(|(name, known)| {
-            let secret = known.secret;
-            let value = match secret && known.file.is_none() && !known.value.is_empty() {
-                true => MASK.to_owned(),
-                false => without_secrets(&known.value, &secrets, &texts),
-            };
+            let (secret, value) = (known.secret, secrets.shown(&name, &known));
             JobVariable {
                 name,
                 value,

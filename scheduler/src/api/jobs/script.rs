@@ -6,9 +6,10 @@ use tonic::Status;
 use crate::{
     api::{Services, status::invalid},
     domain::{
-        command_line, environment,
+        command_line::{self, Piece},
+        environment,
         ids::{AttemptKey, Fence, JobId},
-        job::{environment_of, secrets_of},
+        job::{RunBeginError, Secrets, environment_of},
         script::{self, env_file, shell},
     },
 };
@@ -29,7 +30,8 @@ impl Services {
             |error: &dyn std::fmt::Display| Status::failed_precondition(error.to_string());
         let resolved =
             environment_of(key, &template, &job.environment).map_err(|error| unusable(&error))?;
-        let secrets = secrets_of(&resolved).into_iter().collect();
+        let known = Secrets::of(&resolved);
+        let secrets = known.names().cloned().collect();
         let (environment, files) = environment::split(resolved);
         let with_secrets = request.with_secrets;
         if with_secrets {
@@ -43,6 +45,14 @@ impl Services {
                 let (executable, parameters) = (&definition.executable, &definition.cmdparams);
                 let command = command_line::words(executable, parameters, &environment)
                     .map_err(|error| unusable(&error))?;
+                // An agent would refuse it as well.
+                let literal = command.iter().flatten().find_map(|piece| match piece {
+                    Piece::Literal(text) => known.found_in(text),
+                    Piece::Variable(_) => None,
+                });
+                if let (Some(name), false) = (literal, with_secrets) {
+                    return Err(unusable(&RunBeginError::Secret(template.id, name.clone())));
+                }
                 let text = shell::script(&script::Job {
                     id,
                     run_template: template.name,
