@@ -9,6 +9,7 @@ pub mod link;
 mod session;
 mod spool;
 mod supervisor;
+mod work;
 
 use std::path::Path;
 

@@ -117,3 +117,26 @@ fn deleting_a_job_deletes_its_artifacts_and_their_files() {
     assert_eq!(stack.cli.run(["artifact:show", &id]).code, 66);
     assert_eq!(multiflexi_fixture::objects(&objects), [""; 0]);
 }
+
+#[test]
+fn a_file_whose_name_holds_a_secret_is_stored_under_a_masked_one() {
+    let stack = Stack::start();
+    let script = "echo a >res-$ONE.txt; echo b >res-$TWO.txt; mkdir $ONE; echo c >$ONE/plain; \
+                  mkfifo pipe-$ONE; echo d >other";
+    let more = ["--secret", "ONE=Tok-en_12345", "--secret", "TWO=OtherSecret88"];
+    let job = stack.job(stack.script(script, &more));
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let list = artifacts(&stack, job);
+    let content = |filename: &str| {
+        let id = named(&list, filename)["id"].to_string();
+        stack.cli.run(["artifact:get", &id, "--output", "-"]).text()
+    };
+    assert_eq!([content("res-***.txt"), content("res-***-2.txt")], ["b\n", "a\n"]);
+    assert_eq!([content("***/plain"), content("other")], ["c\n", "d\n"]);
+    assert!(named(&list, "pipe-***")["note"].as_str().unwrap().contains("named pipe"));
+    for secret in ["Tok-en_12345", "OtherSecret88"] {
+        let told = format!("{list:?} {} {}", stack.show(job), answer.stderr);
+        assert!(!told.contains(secret), "{told}");
+    }
+}
