@@ -1,8 +1,14 @@
 //! What jobs leave.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt as _, symlink},
+    path::Path,
+    thread,
+};
 
 use multiflexi_fixture::Stack;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -138,5 +144,34 @@ fn a_file_whose_name_holds_a_secret_is_stored_under_a_masked_one() {
     for secret in ["Tok-en_12345", "OtherSecret88"] {
         let told = format!("{list:?} {} {}", stack.show(job), answer.stderr);
         assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_written_into_and_stays_what_it_is() {
+    let stack = Stack::start();
+    let (job, _) = stack.run("echo content >made");
+    let id = named(&artifacts(&stack, job), "made")["id"].to_string();
+    let path = |name: &str| stack.folder().join(name);
+    let get = |to: &Path| {
+        let answer = stack.cli.run(["artifact:get", &id, "--output", to.to_str().unwrap()]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+    };
+    let is_link = |name: &str| path(name).is_symlink();
+
+    mkfifoat(CWD, path("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+    let pipe = path("pipe");
+    let reader = thread::spawn(move || fs::read_to_string(pipe).unwrap());
+    get(&path("pipe"));
+    assert!(fs::metadata(path("pipe")).unwrap().file_type().is_fifo());
+    assert_eq!(reader.join().unwrap(), "content\n");
+
+    fs::write(path("file"), "longer than the content").unwrap();
+    symlink("file", path("link")).unwrap();
+    symlink("new", path("to nowhere")).unwrap();
+    for (link, file) in [("link", "file"), ("to nowhere", "new")] {
+        get(&path(link));
+        assert!(is_link(link) && !is_link(file), "{link}");
+        assert_eq!(fs::read_to_string(path(file)).unwrap(), "content\n");
     }
 }
