@@ -163,3 +163,17 @@ fn what_a_macro_makes_of_a_secret_is_as_secret() {
     let told = Command::new("sh").args(["-c", &text]).output().unwrap();
     assert_eq!(told.stdout, b"pre-OtherSecret88-post\n");
 }
+
+#[test]
+fn of_a_job_that_has_run_todays_variables_are_said_to_be_todays() {
+    let stack = Stack::start();
+    let template = stack.script("echo $Q", &["--env", "Q=before"]);
+    let job = stack.job(template).to_string();
+    let said = |words: &[&str]| stack.cli.run(words).stderr;
+    assert_eq!(said(&["job:env", &job]), "");
+    assert_eq!(stack.cli.run(["job:run", &job]).text(), "before\n");
+    stack.cli.json(["runtemplate:update", &template.to_string(), "--env", "Q=after"]);
+    for words in [["job:env", &job], ["job:script", &job], ["job:env-file", &job]] {
+        assert!(said(&words).contains(&format!("job {job} has run")), "{words:?}");
+    }
+}

@@ -6,11 +6,14 @@ use multiflexi_proto::v1::{GetJobEnvironmentResponse, JobVariable, VariableFile}
 use tonic::Status;
 
 use super::Services;
-use crate::domain::{
-    application::Definition,
-    environment::{File, Given},
-    ids::{AttemptKey, Fence, JobId},
-    job::{MASK, Secrets, environment_of, run_begin},
+use crate::{
+    domain::{
+        application::Definition,
+        environment::{File, Given},
+        ids::{AttemptKey, Fence, JobId},
+        job::{MASK, Secrets, environment_of, run_begin},
+    },
+    store::JobRow,
 };
 
 /// Those that are files, without their content.
@@ -23,6 +26,17 @@ pub(super) fn files(given: &Given) -> Vec<VariableFile> {
         size_bytes: size(file),
     };
     given.files.iter().map(file).collect()
+}
+
+/// What to know of the variables of a job that has run: nobody keeps what an attempt was given.
+pub(super) fn of_today(job: &JobRow) -> Option<String> {
+    (job.attempt > 0).then(|| {
+        format!(
+            "job {} has run: these are the variables that it would be given now, and if its run \
+             template, company, application or credentials were changed since, it had others",
+            job.id
+        )
+    })
 }
 
 fn size(file: &File) -> i64 {
@@ -69,6 +83,7 @@ impl Services {
         });
         Ok(GetJobEnvironmentResponse {
             variables: variables.collect(),
+            note: of_today(&job).unwrap_or_default(),
             trouble: trouble.map(|error| error.to_string()).unwrap_or_default(),
         })
     }

@@ -4,7 +4,7 @@ use multiflexi_proto::v1::{GenerateScriptRequest, GenerateScriptResponse, Script
 use tonic::Status;
 
 use crate::{
-    api::{Services, status::invalid},
+    api::{Services, environment::of_today, status::invalid},
     domain::{
         command_line::{self, Piece},
         environment,
@@ -37,7 +37,7 @@ impl Services {
         if with_secrets {
             tracing::info!(job = id.0, "a script with secrets was asked for");
         }
-        let file = match format {
+        let mut file = match format {
             ScriptFormat::Env => env_file::env_file(&environment, &secrets, with_secrets),
             ScriptFormat::DockerEnv => env_file::docker(&environment, &secrets, with_secrets),
             ScriptFormat::Unspecified | ScriptFormat::Shell => {
@@ -67,6 +67,7 @@ impl Services {
                 env_file::EnvFile { text, warnings: Vec::new() }
             }
         };
+        file.warnings.extend(of_today(&job));
         Ok(GenerateScriptResponse { text: file.text, warnings: file.warnings })
     }
 }
