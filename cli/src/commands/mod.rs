@@ -21,6 +21,7 @@ pub mod retention;
 pub mod run_templates;
 pub mod secrets;
 mod variables;
+mod waiting;
 
 use std::{
     io::{self, IsTerminal as _},
