@@ -264,3 +264,12 @@ fn a_definition_may_begin_with_a_mark_come_from_stdin_and_not_be_endless() {
     let output = command.stdin(File::open(&file).unwrap()).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 unchanged"), "{output:?}");
 }
+
+#[test]
+fn a_time_before_all_times_is_refused() {
+    let stack = Stack::start();
+    for command in ["job:list", "job:delete"] {
+        let answer = stack.cli.run([command, "--since", "300000y"]);
+        refused(&answer, 64, &["too long ago"]);
+    }
+}
