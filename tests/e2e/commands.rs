@@ -330,3 +330,18 @@ fn many_jobs_are_deleted_by_id_or_by_what_they_are() {
     assert!(unknown.code == 66, "{unknown:?}");
     assert_eq!(left(), 1, "the one that runs");
 }
+
+#[test]
+fn a_job_whose_time_has_not_come_waits_for_nobody() {
+    let stack = Stack::start();
+    let template = stack.script("true", &[]).to_string();
+    stack.cli.create(["job:create", "--template", &template, "--at", "9999-12-31"]);
+    let status = stack.cli.json(["queue:status"]);
+    assert!(status["waiting"] == 0 && status["delayed"] == 1, "{status}");
+    assert!(status["oldest_queued"].is_null() && status["jobs"]["queued"] == 1, "{status}");
+    assert_eq!(status["companies"], serde_json::json!([]));
+    stack.cli.json(["queue:pause"]);
+    stack.queued(template.parse().unwrap());
+    let status = stack.cli.json(["queue:status"]);
+    assert!(status["waiting"] == 1 && status["oldest_queued"].is_string(), "{status}");
+}

@@ -31,6 +31,7 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
     let value = json!({
         "jobs": jobs,
         "waiting": waiting(&status),
+        "delayed": status.delayed,
         "oldest_queued": json::time(status.oldest_queued.as_ref()),
         "agents_connected": status.agents_connected,
         "slots_total": status.slots_total,
@@ -39,8 +40,10 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
         "companies": status.companies.iter().map(company_value).collect::<Vec<_>>(),
         "agents": status.agents.iter().map(agent_value).collect::<Vec<_>>(),
     });
+    let delayed = if status.delayed > 0 { status.delayed.to_string() } else { String::new() };
     let mut fields: Vec<(&str, String)> =
         status.counts.iter().map(|count| (count.state().name(), count.count.to_string())).collect();
+    fields.push(("of these wait for their time", delayed));
     fields.push(("waits longest since", json::local(status.oldest_queued.as_ref())));
     fields.push(("agents", status.agents_connected.to_string()));
     fields.push(("slots", format!("{} of {} busy", status.slots_busy, status.slots_total)));
@@ -131,7 +134,7 @@ impl Clear {
 
 fn waiting(status: &GetQueueStatusResponse) -> i64 {
     let waits = status.counts.iter().filter(|count| count.state() == JobState::Queued);
-    waits.map(|count| count.count).sum()
+    waits.map(|count| count.count).sum::<i64>() - status.delayed
 }
 
 /// `queue:process`.
