@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::Command,
+    thread,
 };
 
 use multiflexi_fixture::{Answer, Cli, Stack, programs};
@@ -271,5 +272,18 @@ fn a_time_before_all_times_is_refused() {
     for command in ["job:list", "job:delete"] {
         let answer = stack.cli.run([command, "--since", "300000y"]);
         refused(&answer, 64, &["too long ago"]);
+    }
+}
+
+#[test]
+fn a_scheduler_that_accepts_and_never_answers_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let cli = Cli::new(&format!("http://{}", listener.local_addr().unwrap()));
+    refused(&cli.run(["agent:list"]), 69, &["does not answer", "hint:"]);
+    // From now on it closes what it accepts.
+    thread::spawn(move || listener.incoming().for_each(drop));
+    for _ in 0..3 {
+        let answer = cli.run(["agent:list"]);
+        assert_eq!(answer.code, 69, "{}", answer.stderr);
     }
 }
