@@ -10,6 +10,7 @@ mod contexts;
 mod exit_code;
 mod failure;
 mod output;
+mod programs;
 
 use std::process::ExitCode;
 

@@ -286,7 +286,16 @@ fn what_is_printed_can_be_chosen() {
     assert!(commands.iter().any(|command| command["name"] == "job:run"));
     let pages = stack.folder().join("man");
     assert_eq!(stack.cli.run(["man", "--dir", pages.to_str().unwrap()]).code, 0);
-    assert!(pages.join("multiflexi-cli.1").exists());
+    for program in ["cli", "job2script", "job2env", "scheduler", "agent"] {
+        let program = format!("multiflexi-{program}");
+        assert!(pages.join(format!("{program}.1")).exists(), "{program}");
+        let script = stack.cli.run(["completion", "bash", "--program", &program]);
+        assert!(script.code == 0 && script.text().contains(&program), "{program}");
+    }
+    assert!(pages.join("multiflexi-cli-job:run.1").exists());
+    let names = fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
+    let of_help = names.filter(|name| name.to_string_lossy().contains("-help"));
+    assert_eq!(of_help.count(), 0, "help is described nowhere else");
 }
 
 #[test]
