@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use multiflexi_fixture::{AgentOptions, SchedulerOptions, Stack};
+use multiflexi_fixture::{
+    AgentOptions, SchedulerOptions, Stack, Terminal, programs, terminal::PROMPT,
+};
 use serde_json::Value;
 
 /// One field of the things in a list.
@@ -151,4 +153,18 @@ fn a_page_token_is_good_for_its_own_list_only() {
         let order = stack.cli.run([list, "--order", "colour"]);
         assert!(order.code == 65 && order.stderr.contains("colour"), "{}", order.stderr);
     }
+}
+
+#[test]
+fn a_terminal_without_a_window_gets_a_table_with_whole_words() {
+    let stack = Stack::start();
+    stack.cli.create(["company:create", "--name", "A company with a long name"]);
+    let url = stack.scheduler.url();
+    let mut terminal = Terminal::start("sh", |command| {
+        command.env("MULTIFLEXI_SERVER", &url).env("CLI", programs::cli());
+        command.env_remove("NO_COLOR");
+    });
+    terminal.wait_for(PROMPT);
+    terminal.press("stty cols 0 rows 0; $CLI company:list\n");
+    terminal.wait_for("A company with a long name");
 }

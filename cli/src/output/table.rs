@@ -10,6 +10,10 @@ fn table(colours: bool) -> Table {
     } else {
         table.force_no_tty();
     }
+    // A terminal without a window says so.
+    if table.width() == Some(0) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     table
 }
 
