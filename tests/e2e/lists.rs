@@ -134,6 +134,13 @@ fn a_page_token_is_good_for_its_own_list_only() {
         assert!(other.code == 65 && other.stderr.contains("another list"), "{}", other.stderr);
     }
     stack.cli.json(["job:create", "--template", &template, "--count", "2"]);
+    let [first, second] = [&[][..], &["--order", "id desc"]];
+    for (one, other) in [(first, second), (second, first)] {
+        let page = stack.cli.json([&["job:list", "--limit", "1"], one].concat());
+        let token = page["next_page_token"].as_str().unwrap();
+        let next = stack.cli.json([&["job:list", "--page-token", token], other].concat());
+        assert_eq!(field(&next, "id"), ["1"], "the newest first is what nobody has to say");
+    }
     for (list, filter) in [
         ("company:list", ["--order", "name"]),
         ("job:list", ["--state", "loaded"]),
