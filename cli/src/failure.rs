@@ -109,6 +109,7 @@ impl From<Status> for Failure {
             Code::InvalidArgument | Code::OutOfRange => Exit::Invalid,
             Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => Exit::Conflict,
             Code::ResourceExhausted => Exit::Full,
+            Code::DataLoss => Exit::Damaged,
             Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
             // Nobody has answered that: the connection says it.
             _ if status.source().is_some() => Exit::Unreachable,
