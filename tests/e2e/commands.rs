@@ -281,6 +281,13 @@ fn what_is_printed_can_be_chosen() {
     let several = stack.cli.run(["job:create", "--template", &template, "--count", "3", "-q"]);
     assert_eq!(several.text(), "3\n4\n5\n");
 
+    let colours = |when: &str| stack.cli.run(["company:list", "--help", "--color", when]).text();
+    assert!(colours("always").contains('\x1b') && !colours("never").contains('\x1b'));
+    let mut command = stack.cli.command(["agent:list", "--color", "always"]);
+    let coloured = command.env("NO_COLOR", "1").output().unwrap();
+    let coloured = String::from_utf8_lossy(&coloured.stdout).into_owned();
+    assert!(coloured.contains("\x1b[1m") && coloured.contains("\x1b[38;5;10m"), "{coloured:?}");
+
     let described = stack.cli.json(["describe"]);
     let commands = described["commands"].as_array().unwrap();
     assert!(commands.iter().any(|command| command["name"] == "job:run"));
