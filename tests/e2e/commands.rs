@@ -287,6 +287,8 @@ fn what_is_printed_can_be_chosen() {
     let coloured = command.env("NO_COLOR", "1").output().unwrap();
     let coloured = String::from_utf8_lossy(&coloured.stdout).into_owned();
     assert!(coloured.contains("\x1b[1m") && coloured.contains("\x1b[38;5;10m"), "{coloured:?}");
+    let short = ["company:update", "1", "--secret", "PIN=123"];
+    assert!(stack.cli.run(short).stderr.contains("PIN has fewer than 4 bytes"));
 
     let described = stack.cli.json(["describe"]);
     let commands = described["commands"].as_array().unwrap();
