@@ -255,8 +255,7 @@ fn a_definition_may_begin_with_a_mark_come_from_stdin_and_not_be_endless() {
     let endless = stack.cli.run(["application:import-json", "/dev/zero"]);
     assert_eq!(endless.code, 65);
     assert!(endless.stderr.contains("/dev/zero: refused: it has more than"), "{}", endless.stderr);
-    let definition =
-        "\u{feff}{\"name\": \"Marked\", \"description\": \"\", \"executable\": \"true\", \"environment\": {}}";
+    let definition = "\u{feff}{\"name\": \"Marked\", \"description\": \"\", \"executable\": \"true\", \"environment\": {}}";
     let file = stack.folder().join("marked.json");
     fs::write(&file, definition).unwrap();
     let imported = stack.cli.json(["application:import-json", file.to_str().unwrap()]);

@@ -235,7 +235,8 @@ impl Change for DeleteRunTemplate {
         let count = "SELECT COUNT(*) FROM job WHERE runtemplate_id = $1";
         let refusal = |jobs| {
             format!(
-                "run template {id} has {jobs} jobs: delete them first, or all of it with --cascade"
+                "run template {id} has {}: delete them first, or all of it with --cascade",
+                rows::counted(jobs, "job")
             )
         };
         rows::refuse_dependents(tx, count, id, refusal).await?;

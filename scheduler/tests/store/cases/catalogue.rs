@@ -119,7 +119,7 @@ pub async fn what_something_depends_on_is_not_deleted(database: Box<dyn Database
         store.change(DeleteRunTemplate { id: world.template, cascade: false }).await.unwrap_err();
     assert!(error.to_string().contains("has 2 jobs"), "{error}");
     let error = store.change(DeleteCompany(company)).await.unwrap_err();
-    assert!(error.to_string().contains("has 1 run templates"), "{error}");
+    assert!(error.to_string().contains("has 1 run template:"), "{error}");
     for job in jobs {
         store.change(DeleteJob(job)).await.unwrap();
     }
