@@ -4,11 +4,13 @@
 //! It is two processes of one program. The *session* speaks gRPC and can be
 //! restarted at any time; the *supervisor* has the processes and outlives it.
 
+pub mod arguments;
 #[doc(hidden)]
 pub mod link;
 mod session;
 mod spool;
 mod supervisor;
+mod work;
 
 use std::path::Path;
 

@@ -257,6 +257,9 @@ pub struct Completion {
     pub trouble: String,
     /// Its working directory is not empty.
     pub has_files: bool,
+    /// Files whose names have secrets in them, and the names by which they are stored.
+    #[serde(default)]
+    pub masked_names: BTreeMap<String, String>,
 }
 
 /// Size and hash of an output stream.

@@ -25,6 +25,13 @@ use crate::failure::Failure;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How often a connection on which an answer is waited for is tried, and how long a sign of
+/// life may take: a scheduler may hang, or its host be gone.
+const ALIVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(15)];
+
+/// How long an answer may take to begin. What takes longest removes many jobs.
+const ANSWER: Duration = Duration::from_secs(600);
+
 /// How much may be on its way to us, in bytes: of a stream, and of the connection.
 const WINDOW: [u32; 2] = [4 * 1024 * 1024, 8 * 1024 * 1024];
 
@@ -60,6 +67,9 @@ impl Server {
             let endpoint = endpoint
                 .connect_timeout(CONNECT)
                 .tcp_nodelay(true)
+                .http2_keep_alive_interval(ALIVE[0])
+                .keep_alive_timeout(ALIVE[1])
+                .timeout(ANSWER)
                 .initial_stream_window_size(WINDOW[0])
                 .initial_connection_window_size(WINDOW[1]);
             match endpoint.connect().await {
@@ -145,7 +155,7 @@ fn endpoint(url: &str) -> Result<Endpoint, Failure> {
 }
 
 /// What is at the bottom of an error: `Connection refused`, not `transport error`.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

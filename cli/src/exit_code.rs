@@ -24,7 +24,8 @@ Exit codes:
   76   the job is lost: its agent did not come back
   77   it cannot be done in the present state, or the name is taken
   78   the job's configuration cannot be run
-  108  job:run was interrupted; the job goes on
+  107  --wait-at-most is over; the jobs go on
+  108  job:run or queue:process was interrupted; the jobs go on
   109  the job was cancelled
   110  the job ran longer than allowed
 With -f json, errors are JSON objects on stderr that name their code.";
@@ -57,6 +58,8 @@ pub enum Exit {
     Conflict = 77,
     /// The job's configuration cannot be run.
     Configuration = 78,
+    /// The jobs took longer than was to be waited.
+    Waited = 107,
     /// The follower was interrupted.
     Detached = 108,
     /// The job was cancelled.
@@ -75,6 +78,7 @@ impl Exit {
             Self::Invalid => "invalid",
             Self::NotFound => "not_found",
             Self::Unreachable => "unreachable",
+            Self::Waited => "waited",
             Self::Internal => "internal",
             Self::CannotWrite => "cannot_write",
             Self::Full => "full",

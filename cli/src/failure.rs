@@ -2,6 +2,7 @@
 //! do about it.
 
 use std::{
+    error::Error as _,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -10,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use multiflexi_program::say;
 use tonic::{Code, Status};
 
-use crate::{exit_code::Exit, output::Format};
+use crate::{connect::root_cause, exit_code::Exit, output::Format};
 
 /// A command's failure.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ pub fn is_broken_connection(status: &Status) -> bool {
             | Code::Cancelled
             | Code::Aborted
             | Code::DeadlineExceeded
-    ) || (status.code() == Code::Internal && std::error::Error::source(status).is_some())
+    ) || (status.code() == Code::Internal && status.source().is_some())
 }
 
 impl From<Status> for Failure {
@@ -108,17 +109,26 @@ impl From<Status> for Failure {
             Code::InvalidArgument | Code::OutOfRange => Exit::Invalid,
             Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => Exit::Conflict,
             Code::ResourceExhausted => Exit::Full,
+            Code::DataLoss => Exit::Damaged,
             Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
+            // Nobody has answered that: the connection says it.
+            _ if status.source().is_some() => Exit::Unreachable,
             _ => Exit::Internal,
         };
         let hint = match exit {
             Exit::Full => Some("nothing was changed: try again when there is room"),
             Exit::NotFound => Some("the :list commands show what there is"),
+            Exit::Unreachable if status.source().is_some() => {
+                Some("whether it was done is not known: look at the scheduler, then at what it has")
+            }
             _ => None,
         };
-        let message = match status.message() {
-            "" => format!("the scheduler answers {:?}", status.code()),
-            message => message.to_owned(),
+        let message = match (status.source(), status.message()) {
+            (Some(cause), _) if exit == Exit::Unreachable => {
+                format!("the scheduler does not answer: {}", root_cause(cause))
+            }
+            (_, "") => format!("the scheduler answers {:?}", status.code()),
+            (_, message) => message.to_owned(),
         };
         Self { exit, message, hint: hint.map(str::to_owned), silent: false }
     }

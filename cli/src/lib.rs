@@ -10,6 +10,7 @@ mod contexts;
 mod exit_code;
 mod failure;
 mod output;
+mod programs;
 
 use std::process::ExitCode;
 
@@ -50,7 +51,11 @@ fn run<A: Parser>(program: impl FnOnce(A) -> Outcome) -> ExitCode {
     if let Err(error) = environment_files::load(std::env::args_os()) {
         return Failure::usage(error.to_string()).report(format_asked());
     }
-    match A::try_parse() {
+    // What is wrong with the arguments, and their help, is printed before they are known.
+    let mut command = A::command().color(output::Colours::asked().for_help());
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = parsed.and_then(|mut found| A::from_arg_matches_mut(&mut found));
+    match parsed {
         Ok(arguments) => {
             let (format, result) = program(arguments);
             result.unwrap_or_else(|failure| failure.report(format))

@@ -102,3 +102,6 @@ pub const PROTOCOL: i32 = 1;
 /// Largest message, in bytes, that either side accepts: a batch of offers whose
 /// environments are large, or a batch of log records.
 pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Most bytes of a definition of an application or of a type of credentials.
+pub const MAX_DEFINITION: usize = 4 * 1024 * 1024;

@@ -7,6 +7,7 @@ use multiflexi_scheduler::{
     adoption,
     backup::{self, BackedUp, Restored},
     config::{self, Backup, Config, ImportMultiflexi, Migrate, ReportFormat, Restore, Transfer},
+    folders,
     objects::{self, Copied, Objects, Place},
     store::{self, Upgrade},
 };
@@ -181,7 +182,7 @@ fn print(format: ReportFormat, report: &serde_json::Value, text: &str) -> anyhow
 
 fn make(folders: &[impl AsRef<Path>]) -> anyhow::Result<()> {
     for folder in folders.iter().map(AsRef::as_ref) {
-        std::fs::create_dir_all(folder).map_err(|reason| {
+        folders::make(folder).map_err(|reason| {
             anyhow::anyhow!("the folder {} cannot be made: {reason}", folder.display())
         })?;
     }

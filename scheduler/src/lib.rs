@@ -11,6 +11,7 @@ pub mod config;
 pub mod dispatch;
 pub mod domain;
 pub mod events;
+pub mod folders;
 pub mod logs;
 mod monitor;
 pub mod objects;
@@ -145,7 +146,7 @@ impl Scheduler {
             None => None,
         };
         for folder in &config.folders {
-            std::fs::create_dir_all(folder)
+            folders::make(folder)
                 .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
         }
         let exclusive = Exclusive::take(&config.database)?;

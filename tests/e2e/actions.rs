@@ -161,3 +161,22 @@ fn each_action_happens_once_though_the_scheduler_is_killed_before_and_while_it_d
     assert_eq!(jobs_of(&stack, next).len(), JOBS);
     assert_eq!(jobs_of(&stack, template).len(), 2 * JOBS);
 }
+
+#[test]
+fn a_run_template_that_others_lead_to_is_not_deleted_by_itself() {
+    let stack = Stack::start();
+    let (one, two) = (stack.script("true", &[]), stack.script("true", &[]));
+    let to_two = format!("run_template_id={two}");
+    let id = action(&stack, one, "LaunchJob", "success", &[&to_two]);
+    let refused = stack.cli.run(["runtemplate:delete", &two.to_string()]);
+    let sentence = format!("action {id} (LaunchJob) of run template {one} makes jobs of");
+    assert!(refused.code == 77 && refused.stderr.contains(&sentence), "{}", refused.stderr);
+    stack.cli.json(["runtemplate:delete", &two.to_string(), "--cascade"]);
+    assert_eq!(stack.cli.json(["action:list"])["actions"].as_array().unwrap().len(), 0);
+
+    let chained = stack.script("true", &[]);
+    let to_chained = format!("run_template_id={chained}");
+    action(&stack, one, "LaunchJob", "success", &[&to_chained]);
+    let company = stack.company.to_string();
+    stack.cli.json(["company:delete", &company, "--cascade"]);
+}

@@ -284,3 +284,30 @@ fn what_old_jobs_carry_is_sealed_too_though_the_scheduler_is_killed_meanwhile() 
     let run = stack.cli.run(["job:run", &long.to_string()]).text();
     assert_eq!(run, format!("Brno at 20\n{}\n", 15 * 4000), "its value is the same");
 }
+
+#[test]
+fn a_value_that_is_not_of_its_type_is_not_told_if_it_is_secret() {
+    let stack = Stack::start();
+    let typed = r#"
+        "NUMBER": {"type": "integer"}, "MAIL": {"type": "email"}, "SITE": {"type": "url"},
+        "CHOICE": {"type": "set", "options": ["a", "b"]}, "MADE": {"type": "integer"}, "#;
+    let document =
+        DEFINITION.replace(r#""environment": {"#, &format!(r#""environment": {{ {typed}"#));
+    assert_ne!(document, DEFINITION);
+    let application = import(&stack, &document);
+    let secrets =
+        ["NUMBER", "MAIL", "SITE", "CHOICE", "P"].map(|name| format!("{name}=Tok-en_12345x"));
+    let more = secrets.iter().flat_map(|secret| ["--secret", secret]);
+    let more: Vec<&str> = more.chain(["--env", "PLACE=Brno", "--env", "MADE={P}"]).collect();
+    let job = stack.job(template(&stack, application, &more)).to_string();
+    let answer = stack.cli.run(["job:run", &job]);
+    assert_eq!(answer.code, 78, "{}", answer.stderr);
+    let mut told = answer.stderr;
+    for command in ["job:show", "job:why", "job:env"] {
+        told += &stack.cli.run([command, &job]).text();
+    }
+    assert!(!told.contains("Tok-en_12345x"), "{told}");
+    for name in ["NUMBER", "MAIL", "SITE", "CHOICE", "MADE"] {
+        assert!(told.contains(&format!("{name}: the value is no")), "{name}: {told}");
+    }
+}

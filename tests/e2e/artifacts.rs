@@ -1,8 +1,14 @@
 //! What jobs leave.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt as _, symlink},
+    path::Path,
+    thread,
+};
 
 use multiflexi_fixture::Stack;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -116,4 +122,56 @@ fn deleting_a_job_deletes_its_artifacts_and_their_files() {
     assert_eq!(stack.cli.run(["job:show", &job.to_string()]).code, 66);
     assert_eq!(stack.cli.run(["artifact:show", &id]).code, 66);
     assert_eq!(multiflexi_fixture::objects(&objects), [""; 0]);
+}
+
+#[test]
+fn a_file_whose_name_holds_a_secret_is_stored_under_a_masked_one() {
+    let stack = Stack::start();
+    let script = "echo a >res-$ONE.txt; echo b >res-$TWO.txt; mkdir $ONE; echo c >$ONE/plain; \
+                  mkfifo pipe-$ONE; echo d >other";
+    let more = ["--secret", "ONE=Tok-en_12345", "--secret", "TWO=OtherSecret88"];
+    let job = stack.job(stack.script(script, &more));
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let list = artifacts(&stack, job);
+    let content = |filename: &str| {
+        let id = named(&list, filename)["id"].to_string();
+        stack.cli.run(["artifact:get", &id, "--output", "-"]).text()
+    };
+    assert_eq!([content("res-***.txt"), content("res-***-2.txt")], ["b\n", "a\n"]);
+    assert_eq!([content("***/plain"), content("other")], ["c\n", "d\n"]);
+    assert!(named(&list, "pipe-***")["note"].as_str().unwrap().contains("named pipe"));
+    for secret in ["Tok-en_12345", "OtherSecret88"] {
+        let told = format!("{list:?} {} {}", stack.show(job), answer.stderr);
+        assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_written_into_and_stays_what_it_is() {
+    let stack = Stack::start();
+    let (job, _) = stack.run("echo content >made");
+    let id = named(&artifacts(&stack, job), "made")["id"].to_string();
+    let path = |name: &str| stack.folder().join(name);
+    let get = |to: &Path| {
+        let answer = stack.cli.run(["artifact:get", &id, "--output", to.to_str().unwrap()]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+    };
+    let is_link = |name: &str| path(name).is_symlink();
+
+    mkfifoat(CWD, path("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+    let pipe = path("pipe");
+    let reader = thread::spawn(move || fs::read_to_string(pipe).unwrap());
+    get(&path("pipe"));
+    assert!(fs::metadata(path("pipe")).unwrap().file_type().is_fifo());
+    assert_eq!(reader.join().unwrap(), "content\n");
+
+    fs::write(path("file"), "longer than the content").unwrap();
+    symlink("file", path("link")).unwrap();
+    symlink("new", path("to nowhere")).unwrap();
+    for (link, file) in [("link", "file"), ("to nowhere", "new")] {
+        get(&path(link));
+        assert!(is_link(link) && !is_link(file), "{link}");
+        assert_eq!(fs::read_to_string(path(file)).unwrap(), "content\n");
+    }
 }

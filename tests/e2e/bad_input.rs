@@ -1,8 +1,14 @@
 //! Bad input and bad surroundings: a clear sentence, an exit code, nothing lost.
 
-use std::{fs, net::TcpListener, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    thread,
+};
 
-use multiflexi_fixture::{Answer, Stack, programs};
+use multiflexi_fixture::{Answer, Cli, Stack, programs};
 
 fn refused(answer: &Answer, code: i32, words: &[&str]) {
     assert_eq!(answer.code, code, "{}{}", answer.text(), answer.stderr);
@@ -101,12 +107,12 @@ fn empty_and_huge_arguments_reach_the_process_or_are_refused() {
 fn an_unreachable_scheduler_is_named_with_its_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    let cli = multiflexi_fixture::Cli::new(&url);
+    let cli = Cli::new(&url);
     refused(&cli.run(["job:list"]), 69, &[&url, "hint"]);
     let json = cli.run(["job:list", "-f", "json"]);
     let error: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
     assert_eq!(error["error"]["exit_code"], 69);
-    refused(&multiflexi_fixture::Cli::new("nonsense").run(["job:list"]), 64, &["nonsense"]);
+    refused(&Cli::new("nonsense").run(["job:list"]), 64, &["nonsense"]);
 }
 
 fn scheduler(data: &Path, more: &[&str]) -> (Option<i32>, String) {
@@ -241,4 +247,42 @@ fn mistakes_in_arguments_are_json_if_that_is_asked_for() {
         assert!(!message.is_empty() && !message.contains('\n'), "{message:?}");
     }
     assert_eq!(stack.cli.run(["-f", "json", "--help"]).code, 0);
+}
+
+#[test]
+fn a_definition_may_begin_with_a_mark_come_from_stdin_and_not_be_endless() {
+    let stack = Stack::start();
+    let endless = stack.cli.run(["application:import-json", "/dev/zero"]);
+    assert_eq!(endless.code, 65);
+    assert!(endless.stderr.contains("/dev/zero: refused: it has more than"), "{}", endless.stderr);
+    let definition = "\u{feff}{\"name\": \"Marked\", \"description\": \"\", \"executable\": \"true\", \"environment\": {}}";
+    let file = stack.folder().join("marked.json");
+    fs::write(&file, definition).unwrap();
+    let imported = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    assert_eq!(imported["created"], 1, "{imported}");
+    let mut command = stack.cli.command(["application:import-json", "-"]);
+    let output = command.stdin(File::open(&file).unwrap()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 unchanged"), "{output:?}");
+}
+
+#[test]
+fn a_time_before_all_times_is_refused() {
+    let stack = Stack::start();
+    for command in ["job:list", "job:delete"] {
+        let answer = stack.cli.run([command, "--since", "300000y"]);
+        refused(&answer, 64, &["too long ago"]);
+    }
+}
+
+#[test]
+fn a_scheduler_that_accepts_and_never_answers_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let cli = Cli::new(&format!("http://{}", listener.local_addr().unwrap()));
+    refused(&cli.run(["agent:list"]), 69, &["does not answer", "hint:"]);
+    // From now on it closes what it accepts.
+    thread::spawn(move || listener.incoming().for_each(drop));
+    for _ in 0..3 {
+        let answer = cli.run(["agent:list"]);
+        assert_eq!(answer.code, 69, "{}", answer.stderr);
+    }
 }

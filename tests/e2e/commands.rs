@@ -281,12 +281,30 @@ fn what_is_printed_can_be_chosen() {
     let several = stack.cli.run(["job:create", "--template", &template, "--count", "3", "-q"]);
     assert_eq!(several.text(), "3\n4\n5\n");
 
+    let colours = |when: &str| stack.cli.run(["company:list", "--help", "--color", when]).text();
+    assert!(colours("always").contains('\x1b') && !colours("never").contains('\x1b'));
+    let mut command = stack.cli.command(["agent:list", "--color", "always"]);
+    let coloured = command.env("NO_COLOR", "1").output().unwrap();
+    let coloured = String::from_utf8_lossy(&coloured.stdout).into_owned();
+    assert!(coloured.contains("\x1b[1m") && coloured.contains("\x1b[38;5;10m"), "{coloured:?}");
+    let short = ["company:update", "1", "--secret", "PIN=123"];
+    assert!(stack.cli.run(short).stderr.contains("PIN has fewer than 4 bytes"));
+
     let described = stack.cli.json(["describe"]);
     let commands = described["commands"].as_array().unwrap();
     assert!(commands.iter().any(|command| command["name"] == "job:run"));
     let pages = stack.folder().join("man");
     assert_eq!(stack.cli.run(["man", "--dir", pages.to_str().unwrap()]).code, 0);
-    assert!(pages.join("multiflexi-cli.1").exists());
+    for program in ["cli", "job2script", "job2env", "scheduler", "agent"] {
+        let program = format!("multiflexi-{program}");
+        assert!(pages.join(format!("{program}.1")).exists(), "{program}");
+        let script = stack.cli.run(["completion", "bash", "--program", &program]);
+        assert!(script.code == 0 && script.text().contains(&program), "{program}");
+    }
+    assert!(pages.join("multiflexi-cli-job:run.1").exists());
+    let names = fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
+    let of_help = names.filter(|name| name.to_string_lossy().contains("-help"));
+    assert_eq!(of_help.count(), 0, "help is described nowhere else");
 }
 
 #[test]
@@ -329,4 +347,19 @@ fn many_jobs_are_deleted_by_id_or_by_what_they_are() {
     let unknown = stack.cli.run(["job:delete", "--template", "99"]);
     assert!(unknown.code == 66, "{unknown:?}");
     assert_eq!(left(), 1, "the one that runs");
+}
+
+#[test]
+fn a_job_whose_time_has_not_come_waits_for_nobody() {
+    let stack = Stack::start();
+    let template = stack.script("true", &[]).to_string();
+    stack.cli.create(["job:create", "--template", &template, "--at", "9999-12-31"]);
+    let status = stack.cli.json(["queue:status"]);
+    assert!(status["waiting"] == 0 && status["delayed"] == 1, "{status}");
+    assert!(status["oldest_queued"].is_null() && status["jobs"]["queued"] == 1, "{status}");
+    assert_eq!(status["companies"], serde_json::json!([]));
+    stack.cli.json(["queue:pause"]);
+    stack.queued(template.parse().unwrap());
+    let status = stack.cli.json(["queue:status"]);
+    assert!(status["waiting"] == 1 && status["oldest_queued"].is_string(), "{status}");
 }

@@ -1,6 +1,6 @@
 //! Timeout, cancel, and nothing left behind.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use multiflexi_fixture::{Lines, Stack, eventually, processes};
 use rustix::process::Signal;
@@ -123,4 +123,48 @@ fn more_jobs_than_slots_wait_for_their_turn() {
     for job in jobs {
         assert_eq!(stack.ended(job)["state"], "succeeded");
     }
+}
+
+#[test]
+fn a_leftover_that_is_named_by_a_secret_is_not_told() {
+    let stack = Stack::start();
+    let script = "cp $(command -v sleep) ./$TOKEN; cp ./$TOKEN ./long-$LONG; \
+                  setsid ./$TOKEN 600 & setsid ./long-$LONG 600 & \
+                  until grep -q $TOKEN /proc/[0-9]*/comm && grep -q long- /proc/[0-9]*/comm; \
+                  do :; done 2>/dev/null";
+    let more = ["--secret", "TOKEN=Tok-en_12345", "--secret", "LONG=one-that-is-cut"];
+    let job = stack.job(stack.script(script, &more));
+    let answer = stack.cli.run(["job:run", &job.to_string()]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let shown = stack.show(job);
+    let names = shown["attempts"][0]["leftovers"].as_array().unwrap().iter();
+    let names: BTreeSet<&str> = names.map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["***", "long-***"].into());
+    assert!(!answer.stderr.contains("Tok-en") && answer.stderr.contains("left ***"));
+}
+
+#[test]
+fn whoever_waits_is_told_why_and_can_say_how_long() {
+    let stack = Stack::start();
+    stack.cli.json(["queue:pause"]);
+    let job = stack.job(stack.script("true", &[])).to_string();
+    let paused = |line: &str| line.contains("waiting: the queue is paused").then_some(());
+    let answer = stack.cli.run(["job:run", &job, "--wait-at-most", "1s"]);
+    assert_eq!(answer.code, 107, "{}", answer.stderr);
+    assert!(answer.stderr.contains(&format!("job {job} goes on")), "{}", answer.stderr);
+
+    stack.job(stack.script("true", &[]));
+    let mut process = stack.cli.start(["queue:process"]);
+    let lines = Lines::of(process.stderr.take().unwrap());
+    lines.find("why the queue waits", paused);
+    processes::signal(i32::try_from(process.id()).unwrap(), Signal::INT);
+    lines.find("what is left", |line| line.contains("the jobs go on").then_some(()));
+    assert_eq!(process.wait().unwrap().code(), Some(108));
+
+    let job = stack.job(stack.script("true", &[])).to_string();
+    let mut run = stack.cli.start(["job:run", &job]);
+    let lines = Lines::of(run.stderr.take().unwrap());
+    lines.find("why the job waits", paused);
+    stack.cli.json(["queue:resume"]);
+    assert_eq!(run.wait().unwrap().code(), Some(0));
 }

@@ -188,7 +188,7 @@ fn a_credential_is_used_by_the_templates_of_its_company_and_never_told() {
     assert_eq!(stack.cli.run(["job:run", &job]).text(), "plain ***\n5 5\n");
 
     let used = stack.cli.run(["credential:delete", &credential]);
-    assert!(used.code == 77 && used.stderr.contains("1 run templates use"), "{}", used.stderr);
+    assert!(used.code == 77 && used.stderr.contains("by 1 run template:"), "{}", used.stderr);
     let other = stack.cli.create(["company:create", "--name", "Other"]).to_string();
     let theirs = ["credential:create", "--name", "bank", "--company", &other];
     let theirs = stack.cli.create(theirs).to_string();

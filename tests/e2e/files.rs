@@ -173,3 +173,30 @@ fn a_required_file_is_looked_for_before_the_program_is_started() {
     // A relative path is the program's own business.
     assert_eq!(stack.cli.run(["job:run", &create("CERT=made/later")]).text(), "ran\n");
 }
+
+#[test]
+fn what_the_agent_says_of_a_required_file_holds_no_secret() {
+    let stack = Stack::start();
+    let file = stack.folder().join("app.json");
+    let definition = json!({
+        "name": "Careful", "description": "", "executable": "true", "cmdparamsTemplate": "",
+        "environment": {"FP": {"type": "file-path", "required": true}},
+    });
+    fs::write(&file, definition.to_string()).unwrap();
+    let imported = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    let application = imported["applications"][0]["id"].to_string();
+    let company = stack.company.to_string();
+    for given in [
+        &["--secret", "FP=/nonexistent/SecPath777"][..],
+        &["--secret", "TOK=SecPath777", "--env", "FP=/nonexistent/{TOK}/x"],
+    ] {
+        let words = ["runtemplate:create", "--name", "c", "--app", &application];
+        let words = words.into_iter().chain(["--company", &company]).chain(given.iter().copied());
+        let job = stack.job(stack.cli.create(words)).to_string();
+        let answer = stack.cli.run(["job:run", &job]);
+        assert!(answer.code == 126, "{answer:?}");
+        let told = answer.stderr + &stack.cli.run(["job:logs", &job]).stderr;
+        assert!(told.contains("***") && told.contains("which FP says"), "{told}");
+        assert!(!told.contains("SecPath777"), "{told}");
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use multiflexi_fixture::{AgentOptions, SchedulerOptions, Stack};
+use multiflexi_fixture::{
+    AgentOptions, SchedulerOptions, Stack, Terminal, programs, terminal::PROMPT,
+};
 use serde_json::Value;
 
 /// One field of the things in a list.
@@ -132,6 +134,13 @@ fn a_page_token_is_good_for_its_own_list_only() {
         assert!(other.code == 65 && other.stderr.contains("another list"), "{}", other.stderr);
     }
     stack.cli.json(["job:create", "--template", &template, "--count", "2"]);
+    let [first, second] = [&[][..], &["--order", "id desc"]];
+    for (one, other) in [(first, second), (second, first)] {
+        let page = stack.cli.json([&["job:list", "--limit", "1"], one].concat());
+        let token = page["next_page_token"].as_str().unwrap();
+        let next = stack.cli.json([&["job:list", "--page-token", token], other].concat());
+        assert_eq!(field(&next, "id"), ["1"], "the newest first is what nobody has to say");
+    }
     for (list, filter) in [
         ("company:list", ["--order", "name"]),
         ("job:list", ["--state", "loaded"]),
@@ -151,4 +160,18 @@ fn a_page_token_is_good_for_its_own_list_only() {
         let order = stack.cli.run([list, "--order", "colour"]);
         assert!(order.code == 65 && order.stderr.contains("colour"), "{}", order.stderr);
     }
+}
+
+#[test]
+fn a_terminal_without_a_window_gets_a_table_with_whole_words() {
+    let stack = Stack::start();
+    stack.cli.create(["company:create", "--name", "A company with a long name"]);
+    let url = stack.scheduler.url();
+    let mut terminal = Terminal::start("sh", |command| {
+        command.env("MULTIFLEXI_SERVER", &url).env("CLI", programs::cli());
+        command.env_remove("NO_COLOR");
+    });
+    terminal.wait_for(PROMPT);
+    terminal.press("stty cols 0 rows 0; $CLI company:list\n");
+    terminal.wait_for("A company with a long name");
 }

@@ -146,3 +146,34 @@ fn a_script_ends_as_its_job_and_shows_secrets_only_when_told_to() {
     let docker = stack.cli.run(["job:env-file", &lines, "--docker"]);
     assert!(docker.stderr.contains("LINES_OF") && !docker.text().contains("two"));
 }
+
+#[test]
+fn what_a_macro_makes_of_a_secret_is_as_secret() {
+    let stack = Stack::start();
+    let more = ["--secret", "TT_P=OtherSecret88", "--env", "PUB=pre-{TT_P}-post"];
+    let job = stack.job(stack.script("echo $PUB", &more)).to_string();
+    for words in [&["job:env", &job][..], &["job:script", &job], &["job:env-file", &job]] {
+        let text = stack.cli.run(words).text();
+        assert!(text.contains("PUB") && !text.contains("OtherSecret88"), "{words:?}: {text}");
+    }
+    let docker = generated(&stack, "multiflexi-job2env", &[&job, "--docker"]);
+    assert!(!String::from_utf8_lossy(&docker.stdout).contains("OtherSecret88"));
+    assert!(String::from_utf8_lossy(&docker.stderr).contains("PUB"));
+    let text = stack.cli.run(["job:script", &job, "--with-secrets"]).text();
+    let told = Command::new("sh").args(["-c", &text]).output().unwrap();
+    assert_eq!(told.stdout, b"pre-OtherSecret88-post\n");
+}
+
+#[test]
+fn of_a_job_that_has_run_todays_variables_are_said_to_be_todays() {
+    let stack = Stack::start();
+    let template = stack.script("echo $Q", &["--env", "Q=before"]);
+    let job = stack.job(template).to_string();
+    let said = |words: &[&str]| stack.cli.run(words).stderr;
+    assert_eq!(said(&["job:env", &job]), "");
+    assert_eq!(stack.cli.run(["job:run", &job]).text(), "before\n");
+    stack.cli.json(["runtemplate:update", &template.to_string(), "--env", "Q=after"]);
+    for words in [["job:env", &job], ["job:script", &job], ["job:env-file", &job]] {
+        assert!(said(&words).contains(&format!("job {job} has run")), "{words:?}");
+    }
+}

@@ -453,8 +453,10 @@ impl Session<'_> {
         self.outbox.finishing.push(messages::to_key(key));
         let work = spool::work(&spool::attempt(&self.config.directory, key));
         let (client, at_once) = (self.client.clone(), Arc::clone(&self.at_once));
-        self.uploads
-            .spawn(async move { (key, create_job_artifacts(client, key, work, at_once).await) });
+        let names = completion.masked_names.clone();
+        self.uploads.spawn(async move {
+            (key, create_job_artifacts(client, key, work, names, at_once).await)
+        });
     }
 
     fn uploaded(

@@ -3,9 +3,9 @@
 //! upload that breaks off goes on where the scheduler's stored part ends.
 
 use std::{
-    fs::{self, File},
+    collections::BTreeMap,
+    fs::File,
     io::{self, Read as _},
-    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, transport::Channel};
 
 use super::{messages, telemetry};
-use crate::link::AttemptKey;
+use crate::{link::AttemptKey, work};
 
 /// Files that are uploaded at once, of all attempts.
 pub(super) const AT_ONCE: usize = 4;
@@ -31,9 +31,6 @@ pub(super) const AT_ONCE: usize = 4;
 /// Bytes of one piece, and pieces that may wait for the network.
 const PIECE: usize = 256 * 1024;
 const OUTGOING: usize = 4;
-
-/// Most files of one attempt.
-const MOST_FILES: usize = 10_000;
 
 /// How often an upload is begun again when the file or the stored part turns out
 /// to be another than expected.
@@ -56,19 +53,25 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Uploads the files of `work`. Returns those that could not be kept; an error if
-/// the connection is gone.
+/// Uploads the files of `work`, those in `masked_names` by other names than they have.
+/// Returns those that could not be kept; an error if the connection is gone.
 pub(super) async fn create_job_artifacts(
     client: AgentServiceClient<Channel>,
     key: AttemptKey,
     work: PathBuf,
+    masked_names: BTreeMap<String, String>,
     uploads: Arc<Semaphore>,
 ) -> Result<Vec<FailedArtifact>, Status> {
-    let folder = work.clone();
-    let found = tokio::task::spawn_blocking(move || list(&folder));
-    let mut found = found.await.map_err(|error| Status::internal(error.to_string()))?;
-    let mut failed = std::mem::take(&mut found.failed);
-    for (filename, path) in found.files {
+    let found = tokio::task::spawn_blocking(move || work::list(&work));
+    let found = found.await.map_err(|error| Status::internal(error.to_string()))?;
+    let stored_as = |name: String| masked_names.get(&name).cloned().unwrap_or(name);
+    let failed = found
+        .failed
+        .into_iter()
+        .map(|(name, reason)| FailedArtifact { filename: stored_as(name), reason });
+    let mut failed: Vec<_> = failed.collect();
+    for (name, path) in found.files {
+        let filename = stored_as(name);
         let _turn = uploads.acquire().await;
         let begun = Instant::now();
         match upload(&client, key, &filename, &path).await {
@@ -82,61 +85,6 @@ pub(super) async fn create_job_artifacts(
         }
     }
     Ok(failed)
-}
-
-#[derive(Debug, Default)]
-struct Found {
-    /// Name within the working directory, and path.
-    files: Vec<(String, PathBuf)>,
-    failed: Vec<FailedArtifact>,
-    passed_over: usize,
-}
-
-/// Everything below a working directory, in order.
-fn list(work: &Path) -> Found {
-    let mut found = Found::default();
-    add(work, "", &mut found);
-    if found.passed_over > 0 {
-        let reason = format!("{} more files: a job keeps at most {MOST_FILES}", found.passed_over);
-        found.failed.push(FailedArtifact { filename: "(more files)".to_owned(), reason });
-    }
-    found
-}
-
-fn add(folder: &Path, prefix: &str, found: &mut Found) {
-    let fail = |found: &mut Found, filename: &str, reason: String| {
-        found.failed.push(FailedArtifact { filename: filename.to_owned(), reason });
-    };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let name = if prefix.is_empty() { "(all files)" } else { prefix };
-            return fail(found, name, format!("the folder cannot be read: {error}"));
-        }
-    };
-    let mut entries: Vec<_> = entries.flatten().collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let filename =
-            if prefix.is_empty() { name.into_owned() } else { format!("{prefix}/{name}") };
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            add(&entry.path(), &filename, found);
-        } else if found.files.len() + found.failed.len() >= MOST_FILES {
-            found.passed_over += 1;
-        } else if kind.is_file() {
-            found.files.push((filename, entry.path()));
-        } else if kind.is_symlink() {
-            // It may lead out of the directory, to what the job's user may not read.
-            fail(found, &filename, "it is a symbolic link".to_owned());
-        } else if kind.is_fifo() {
-            fail(found, &filename, "it is a named pipe".to_owned());
-        } else {
-            fail(found, &filename, "it is no regular file".to_owned());
-        }
-    }
 }
 
 /// Uploads a file; its size.
@@ -247,23 +195,6 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_are_found_and_what_is_none_is_named() {
-        let work = tempfile::tempdir().unwrap();
-        let path = |name: &str| work.path().join(name);
-        fs::create_dir_all(path("deep/er")).unwrap();
-        fs::write(path("b.csv"), "1").unwrap();
-        fs::write(path("a.csv"), "1").unwrap();
-        fs::write(path("deep/er/c"), "1").unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", path("link")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), Mode::RUSR).unwrap();
-        let found = list(work.path());
-        let files: Vec<&str> = found.files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(files, ["a.csv", "b.csv", "deep/er/c"]);
-        let failed: Vec<&str> = found.failed.iter().map(|one| one.filename.as_str()).collect();
-        assert_eq!(failed, ["link", "pipe"]);
-    }
 
     #[test]
     fn a_link_that_took_a_files_place_is_not_followed() {

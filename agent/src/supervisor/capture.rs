@@ -94,6 +94,7 @@ pub(super) struct Captured {
     /// The disk had no room for its output at a time.
     pub(super) disk_was_full: bool,
     pub(super) recorder: Recorder,
+    pub(super) secrets: Arc<Secrets>,
 }
 
 impl<'a> Capture<'a> {
@@ -148,8 +149,8 @@ impl<'a> Capture<'a> {
         }
         let cause = self.ending.map(|ending| ending.cause);
         self.hub.tell_waits(self.attempt, "");
-        let (disk_was_full, recorder) = (self.disk_was_full, self.recorder);
-        Captured { cause, ended, elapsed, killed, disk_was_full, recorder }
+        let Self { disk_was_full, recorder, secrets, .. } = self;
+        Captured { cause, ended, elapsed, killed, disk_was_full, recorder, secrets }
     }
 
     /// After the main process has ended: reads on while others hold the pipes, up

@@ -2,8 +2,10 @@
 //! One worker thread does nothing else meanwhile.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::DirBuilderExt as _,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,17 +19,21 @@ use super::{
     files,
     hub::Hub,
     mask::Secrets,
+    names,
     program::{self, NotLaunched},
     recorder::{self, Recorder},
     tree::Tree,
 };
 use crate::{
-    link::{Cause, Completion, Event, Overflow, Started},
+    link::{Cause, Completion, Event, Leftover, Overflow, Started},
     spool,
 };
 
 /// How soon a launch for which the disk has no room is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Bytes of a process' name that the kernel keeps.
+const LONGEST_NAME: usize = 15;
 
 /// Runs an attempt and tells the session how it ended.
 pub(super) fn launch_job(attempt: &Attempt, hub: &Hub) {
@@ -131,7 +137,10 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
     if !too_large.is_empty() {
         trouble.push(format!("too large to be masked in its output: {}", too_large.join(", ")));
     }
-    for survivor in &captured.killed.survivors {
+    let secrets = &captured.secrets;
+    let [leftovers, survivors] =
+        [captured.killed.leftovers, captured.killed.survivors].map(|found| masked(found, secrets));
+    for survivor in &survivors {
         trouble.push(format!("{} ({}) could not be killed", survivor.name, survivor.pid));
     }
     if let Err(error) = &captured.ended {
@@ -158,6 +167,17 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
     let by_itself = if signal.is_some() { Cause::Signaled } else { Cause::Exited };
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let log_length = captured.recorder.length();
+    let mut has_files = attempt.has_files();
+    let mut masked_names = BTreeMap::new();
+    if has_files && !secrets.is_empty() {
+        match names::masked(&spool::work(&attempt.folder), secrets) {
+            Ok(names) => masked_names = names,
+            Err(reason) => {
+                trouble.push(reason);
+                has_files = false;
+            }
+        }
+    }
     Completion {
         cause: captured.cause.unwrap_or(by_itself),
         exit_code: ended.and_then(|ended| ended.exit_code),
@@ -169,10 +189,22 @@ fn completion(attempt: &Attempt, started: Started, captured: Captured) -> Comple
         peak_memory_bytes: ended.map_or(0, |ended| ended.peak_memory_bytes),
         streams: Some(captured.recorder.summary()),
         log_length,
-        leftovers: captured.killed.leftovers,
+        leftovers,
         trouble: trouble.join("; "),
-        has_files: attempt.has_files(),
+        has_files,
+        masked_names,
     }
+}
+
+/// Processes, by names without secrets. The kernel has cut the longer ones.
+fn masked(mut processes: Vec<Leftover>, secrets: &Arc<Secrets>) -> Vec<Leftover> {
+    for process in processes.iter_mut().filter(|_| !secrets.is_empty()) {
+        process.name = match process.name.len() {
+            ..LONGEST_NAME => secrets.masked(&process.name),
+            _ => secrets.masked_cut(&process.name),
+        };
+    }
+    processes
 }
 
 /// The end of an attempt of which no process ran.
@@ -183,10 +215,16 @@ fn nothing_ran(recorder: Recorder, cause: Cause) -> Completion {
 
 /// The end of an attempt that this host could not run.
 fn failed(attempt: &Attempt, recorder: Recorder, trouble: &str) -> Completion {
+    let trouble = &own_words(attempt, trouble);
     say!("{}: {trouble}", attempt.key());
     let trouble = trouble.to_owned();
     let launch_failed = nothing_ran(recorder, Cause::LaunchFailed);
     Completion { exit_code: Some(126), trouble, ..launch_failed }
+}
+
+/// What the agent itself says about an attempt: paths and names in it may hold secrets.
+fn own_words(attempt: &Attempt, text: &str) -> String {
+    Arc::new(Secrets::of(&attempt.launch)).masked(text)
 }
 
 /// The end of an attempt whose program cannot be started: the user reads why where
@@ -197,7 +235,7 @@ fn explain(
     mut recorder: Recorder,
     not_launched: &NotLaunched,
 ) -> Completion {
-    let sentence = format!("multiflexi: {}\n", not_launched.reason);
+    let sentence = format!("multiflexi: {}\n", own_words(attempt, &not_launched.reason));
     if let Err(error) = recorder.record(Stream::Stderr, sentence.as_bytes()) {
         let trouble = format!("{} (and its log cannot be written: {error})", not_launched.reason);
         return failed(attempt, Recorder::new(spool::log(&attempt.folder)), &trouble);

@@ -17,6 +17,7 @@ mod files;
 mod hub;
 mod launch_job;
 mod mask;
+mod names;
 mod program;
 mod recorder;
 mod recover;

@@ -187,7 +187,7 @@ pub enum Command {
     RunTemplateUpdate(run_templates::Update),
     /// Delete a run template
     #[command(name = "runtemplate:delete", visible_alias = "run-template:delete",
-        mut_arg("cascade", |cascade| cascade.help("With its jobs, their output and artifacts")))]
+        mut_arg("cascade", |cascade| cascade.help("With its jobs, their output and artifacts, and what makes jobs of it")))]
     RunTemplateDelete(Delete),
     /// Let jobs be made of a run template again
     #[command(name = "runtemplate:enable", visible_alias = "run-template:enable")]

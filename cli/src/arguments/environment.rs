@@ -9,12 +9,16 @@ use std::{
 };
 
 use clap::Args;
+use multiflexi_program::say;
 use multiflexi_proto::v1::VariableFile;
 
 use super::variable;
 
 /// Most bytes of a file that is given as a variable: what the scheduler takes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Least bytes of a secret that agents mask.
+const SHORTEST_SECRET: usize = 4;
 
 /// Variables that a command sets.
 #[derive(Debug, Args)]
@@ -48,12 +52,23 @@ pub struct Given {
 impl Environment {
     /// What was given.
     pub fn given(self) -> Given {
+        for (name, _) in self.secret.iter().filter(|(_, value)| is_too_short(value)) {
+            say!(
+                "the secret {name} has fewer than {SHORTEST_SECRET} bytes: it cannot be masked \
+                 in the output of jobs"
+            );
+        }
         let secrets = self.secret.iter().map(|(name, _)| name.clone()).collect();
         let values = self.env.into_iter().chain(self.secret).collect();
         let hidden = self.secret_file.into_iter();
         let hidden = hidden.map(|file| VariableFile { secret: true, ..file });
         Given { values, secrets, files: self.file.into_iter().chain(hidden).collect() }
     }
+}
+
+/// Whether a secret would be found by chance in much output; agents mask none that is.
+fn is_too_short(secret: &str) -> bool {
+    (1..SHORTEST_SECRET).contains(&secret.trim().len())
 }
 
 /// Reads a file that is given as a variable.

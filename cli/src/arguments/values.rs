@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
+use chrono::{
+    DateTime, Datelike as _, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Reads an id.
@@ -42,8 +44,11 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
 /// Reads a time, or how long ago it was.
 pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(ago) = duration(text) {
-        let then = std::time::SystemTime::now().checked_sub(ago);
-        return then.map(Into::into).ok_or_else(|| "that is too long ago".to_owned());
+        let ago = TimeDelta::from_std(ago).ok();
+        let then = ago.and_then(|ago| Utc::now().checked_sub_signed(ago));
+        // The protocol's times begin with the year 1.
+        let then = then.filter(|then| then.year() > 0);
+        return then.ok_or_else(|| "that is too long ago".to_owned());
     }
     time(text).map_err(|error| format!("{error}, or 5m (ago)"))
 }
@@ -87,6 +92,9 @@ mod tests {
         let ago = Utc::now() - then;
         assert!((300..310).contains(&ago.num_seconds()), "{ago}");
         assert!(since("yesterday").is_err());
+        for long in ["300000y", "3000y", "500000000000y"] {
+            assert!(since(long).unwrap_err().contains("too long ago"), "{long}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `artifact:list`, `artifact:show`, `artifact:get`.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Write},
     path::{Path, PathBuf},
 };
@@ -161,7 +161,7 @@ pub struct Get {
 
 impl Get {
     /// Downloads an artifact. The file appears only once it is whole and its
-    /// SHA-256 is right.
+    /// SHA-256 is right; what is there and is no file, a pipe say, is written into.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let artifact = get(server, self.by.id()).await?;
         if self.output.as_deref() == Some(Path::new("-")) {
@@ -179,22 +179,53 @@ impl Get {
         if path.is_dir() {
             return Err(failed(io::Error::other("it is a folder")));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let target = match Target::of(&path).map_err(failed)? {
+            Target::File(target) => target,
+            Target::Other => {
+                let open = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+                download(server, &artifact, &mut open.map_err(failed)?, failed).await?;
+                return told(output, &artifact, &path);
+            }
+        };
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut file = tempfile::Builder::new()
             .prefix(".multiflexi-")
             .make_in(folder.unwrap_or(Path::new(".")), |path| File::create_new(path))
             .map_err(failed)?;
         download(server, &artifact, file.as_file_mut(), failed).await?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        if output.format == Format::Json {
-            let mut value = value(&artifact);
-            value["file"] = path.to_string_lossy().into();
-            return output.done(&value, "");
+        file.persist(&target).map_err(|error| failed(error.error))?;
+        told(output, &artifact, &path)
+    }
+}
+
+fn told(output: Output, artifact: &Artifact, path: &Path) -> Result<(), Failure> {
+    if output.format == Format::Json {
+        let mut value = value(artifact);
+        value["file"] = path.to_string_lossy().into();
+        return output.done(&value, "");
+    }
+    let size = json::size(artifact.size_bytes);
+    output.done(&Value::Null, &format!("{} ({size})", path.display()))
+}
+
+/// What a download is written to.
+enum Target {
+    /// A file that is there already, by its own path and not a link's; or a new one. Another
+    /// takes its place.
+    File(PathBuf),
+    /// A device, a pipe, a link to nowhere: it stays what it is.
+    Other,
+}
+
+impl Target {
+    fn of(path: &Path) -> io::Result<Self> {
+        match path.metadata() {
+            Ok(known) if known.is_file() => Ok(Self::File(path.canonicalize()?)),
+            Ok(_) => Ok(Self::Other),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(_) if path.is_symlink() => Ok(Self::Other),
+            Err(_) => Ok(Self::File(path.to_owned())),
         }
-        output.done(
-            &Value::Null,
-            &format!("{} ({})", path.display(), json::size(artifact.size_bytes)),
-        )
     }
 }
 

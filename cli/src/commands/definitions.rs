@@ -1,10 +1,15 @@
 //! `application:import-json`, `application:export-json`, `application:validate-json`, and
 //! the same of `credential-type`: definitions as files.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::PathBuf,
+};
 
 use clap::Args;
 use multiflexi_program::say;
+use multiflexi_proto::MAX_DEFINITION;
 use multiflexi_proto::v1::{DefinitionNote, ImportOutcome};
 use serde_json::{Value, json};
 use tonic::Status;
@@ -57,7 +62,7 @@ pub struct Verdict {
 /// Definition files.
 #[derive(Debug, Args)]
 struct Files {
-    /// Definitions
+    /// Definitions; - is stdin
     #[arg(required_unless_present = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A definition, as the PHP MultiFlexi's command line has it
@@ -69,13 +74,27 @@ impl Files {
     /// Each file with its text, or why there is none.
     fn read(self) -> impl Iterator<Item = (String, Result<String, String>)> {
         self.files.into_iter().chain(self.file).map(|path| {
-            let text = fs::read(&path).map_err(|error| format!("it cannot be read: {error}"));
-            let text = text.and_then(|bytes| {
-                String::from_utf8(bytes).map_err(|error| format!("it is no UTF-8 text: {error}"))
-            });
-            (path.display().to_string(), text)
+            let opened: io::Result<Box<dyn Read>> = match path.as_os_str() == "-" {
+                true => Ok(Box::new(io::stdin())),
+                false => File::open(&path).map(|file| Box::new(file) as _),
+            };
+            let unreadable = |error: io::Error| format!("it cannot be read: {error}");
+            (path.display().to_string(), opened.map_err(unreadable).and_then(text))
         })
     }
+}
+
+/// The text of a definition. Editors of some systems begin it with a byte order mark.
+fn text(source: impl Read) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let read = source.take(MAX_DEFINITION as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("it cannot be read: {error}"))?;
+    if bytes.len() > MAX_DEFINITION {
+        return Err(format!("it has more than {} MiB, which is too large", MAX_DEFINITION >> 20));
+    }
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = str::from_utf8(text).map_err(|error| format!("it is no UTF-8 text: {error}"))?;
+    Ok(text.to_owned())
 }
 
 fn notes_value(notes: &[DefinitionNote]) -> Value {
@@ -236,5 +255,19 @@ impl Validate {
             0 => Ok(()),
             _ => Err(Failure::new(Exit::Invalid, format!("{invalid} definitions are invalid"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_text_of_a_size_that_the_scheduler_takes() {
+        assert_eq!(text(&b"\xef\xbb\xbf{}"[..]), Ok("{}".to_owned()), "its mark is no part of it");
+        assert_eq!(text(&b"{}"[..]), Ok("{}".to_owned()));
+        assert!(text(&b"\xff"[..]).unwrap_err().contains("no UTF-8"));
+        let endless = text(io::repeat(b' ')).unwrap_err();
+        assert_eq!(endless, "it has more than 4 MiB, which is too large");
     }
 }

@@ -22,6 +22,7 @@ pub mod run_templates;
 pub mod schedules;
 pub mod secrets;
 mod variables;
+mod waiting;
 
 use std::{
     io::{self, IsTerminal as _},

@@ -8,8 +8,10 @@ use multiflexi_proto::v1::{
     JobState, PauseQueueRequest, ProcessQueueRequest, ProcessQueueResponse, ResumeQueueRequest,
 };
 use serde_json::{Map, Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tonic::Streaming;
 
-use super::{jobs::requested_by, progress_bar, removal};
+use super::{jobs::requested_by, progress_bar, removal, waiting};
 use crate::{
     arguments,
     connect::Server,
@@ -29,6 +31,7 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
     let value = json!({
         "jobs": jobs,
         "waiting": waiting(&status),
+        "delayed": status.delayed,
         "oldest_queued": json::time(status.oldest_queued.as_ref()),
         "agents_connected": status.agents_connected,
         "slots_total": status.slots_total,
@@ -37,8 +40,10 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
         "companies": status.companies.iter().map(company_value).collect::<Vec<_>>(),
         "agents": status.agents.iter().map(agent_value).collect::<Vec<_>>(),
     });
+    let delayed = if status.delayed > 0 { status.delayed.to_string() } else { String::new() };
     let mut fields: Vec<(&str, String)> =
         status.counts.iter().map(|count| (count.state().name(), count.count.to_string())).collect();
+    fields.push(("of these wait for their time", delayed));
     fields.push(("waits longest since", json::local(status.oldest_queued.as_ref())));
     fields.push(("agents", status.agents_connected.to_string()));
     fields.push(("slots", format!("{} of {} busy", status.slots_busy, status.slots_total)));
@@ -129,7 +134,7 @@ impl Clear {
 
 fn waiting(status: &GetQueueStatusResponse) -> i64 {
     let waits = status.counts.iter().filter(|count| count.state() == JobState::Queued);
-    waits.map(|count| count.count).sum()
+    waits.map(|count| count.count).sum::<i64>() - status.delayed
 }
 
 /// `queue:process`.
@@ -138,12 +143,54 @@ pub struct Process {
     /// Do not wait for the jobs
     #[arg(long)]
     no_wait: bool,
+    /// Stop waiting after so long; the jobs go on (exit code 107)
+    #[arg(
+        long,
+        value_parser = arguments::duration,
+        value_name = "DURATION",
+        conflicts_with = "no_wait"
+    )]
+    wait_at_most: Option<Duration>,
 }
 
 impl Process {
     /// Queues every loaded job, and waits until those have ended; fails if one has failed.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let mut answers = server.queue().process_queue(ProcessQueueRequest {}).await?.into_inner();
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let answers = server.queue().process_queue(ProcessQueueRequest {}).await?.into_inner();
+        let goes_on = "the jobs go on";
+        let hint = || "`multiflexi-cli queue:status` shows how far they are".to_owned();
+        let last = tokio::select! {
+            last = self.last(answers) => last?,
+            _ = interrupts.recv() => {
+                let message = format!("interrupted; {goes_on}");
+                return Err(Failure::new(Exit::Detached, message).hint(hint()));
+            }
+            () = waiting::long_enough(self.wait_at_most) => {
+                return Err(waiting::waited(goes_on, hint()));
+            }
+            never = waiting::tell(output.format, async || why_they_wait(server).await) => {
+                match never {}
+            }
+        };
+        let ProcessQueueResponse { queued, failed, .. } = last;
+        if self.no_wait {
+            return output.done(&json!({ "queued": queued }), &format!("queued {queued} jobs"));
+        }
+        let sentence = format!("queued {queued} jobs, {failed} of them failed");
+        output.done(&json!({ "queued": queued, "failed": failed }), &sentence)?;
+        match failed {
+            0 => Ok(()),
+            _ => Err(Failure::new(Exit::JobsFailed, format!("{failed} of {queued} jobs failed"))),
+        }
+    }
+
+    /// The last that is said of the jobs.
+    async fn last(
+        &self,
+        mut answers: Streaming<ProcessQueueResponse>,
+    ) -> Result<ProcessQueueResponse, Failure> {
         let bar = progress_bar("{bar:30} {pos} of {len} jobs, {elapsed}");
         let mut last = ProcessQueueResponse::default();
         while let Some(answer) = answers.message().await? {
@@ -155,15 +202,18 @@ impl Process {
             }
         }
         bar.finish_and_clear();
-        let ProcessQueueResponse { queued, failed, .. } = last;
-        if self.no_wait {
-            return output.done(&json!({ "queued": queued }), &format!("queued {queued} jobs"));
+        Ok(last)
+    }
+}
+
+/// Why no job of the queue is run.
+async fn why_they_wait(server: &Server) -> Option<String> {
+    let status = server.queue().get_queue_status(GetQueueStatusRequest {}).await.ok()?.into_inner();
+    match status.paused_by {
+        Some(by) => Some(format!("the queue is paused by {by}: queue:resume lets it go on")),
+        None if status.agents_connected == 0 => {
+            Some("no agent is connected that could run the jobs".to_owned())
         }
-        let sentence = format!("queued {queued} jobs, {failed} of them failed");
-        output.done(&json!({ "queued": queued, "failed": failed }), &sentence)?;
-        match failed {
-            0 => Ok(()),
-            _ => Err(Failure::new(Exit::JobsFailed, format!("{failed} of {queued} jobs failed"))),
-        }
+        None => None,
     }
 }

@@ -5,7 +5,8 @@ mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use multiflexi_program::say;
+use clap::ValueEnum as _;
+use multiflexi_program::{environment_files, say};
 use serde_json::{Value, json};
 
 use crate::{exit_code::Exit, failure::Failure};
@@ -31,11 +32,30 @@ pub enum Colours {
 }
 
 impl Colours {
+    /// What is asked for by arguments that are not read yet.
+    pub fn asked() -> Self {
+        let asked = environment_files::option(std::env::args_os(), "--color");
+        let asked = asked.and_then(|asked| Self::from_str(asked.to_str()?, false).ok());
+        asked.unwrap_or(Self::Auto)
+    }
+
+    /// The same, for help and mistakes in the arguments.
+    pub fn for_help(self) -> clap::ColorChoice {
+        match self {
+            Self::Auto => clap::ColorChoice::Auto,
+            Self::Always => clap::ColorChoice::Always,
+            Self::Never => clap::ColorChoice::Never,
+        }
+    }
+
     /// Makes it hold for everything that is printed.
     pub fn choose(self) {
         match self {
             Self::Auto => {}
-            Self::Always => anstream::ColorChoice::Always.write_global(),
+            Self::Always => {
+                anstream::ColorChoice::Always.write_global();
+                table::force_colours();
+            }
             Self::Never => anstream::ColorChoice::Never.write_global(),
         }
     }

@@ -2,6 +2,11 @@
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
+/// Tables have colours where they are asked for, also if NO_COLOR is set.
+pub(super) fn force_colours() {
+    crossterm::style::force_color_output(true);
+}
+
 fn table(colours: bool) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -9,6 +14,10 @@ fn table(colours: bool) -> Table {
         table.enforce_styling();
     } else {
         table.force_no_tty();
+    }
+    // A terminal without a window says so.
+    if table.width() == Some(0) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
     }
     table
 }

@@ -16,6 +16,7 @@ mod target;
 use crate::{
     Error,
     config::{Config, ImportMultiflexi},
+    folders,
     objects::{self, Objects},
     store::Store,
     vault::Vault,
@@ -50,7 +51,7 @@ pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     // Nothing of ours is made before it is known that there is something to import.
     let source = open(wish).await?;
     for folder in &config.folders {
-        std::fs::create_dir_all(folder)
+        folders::make(folder)
             .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
     }
     let objects = Objects::open(&config.objects)?;

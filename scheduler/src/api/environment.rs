@@ -11,8 +11,9 @@ use crate::{
         application::Definition,
         environment::{File, Given},
         ids::{AttemptKey, Fence, JobId},
-        job::{MASK, environment_of, run_begin, secrets_of, texts_of, without_secrets},
+        job::{MASK, Secrets, environment_of, run_begin},
     },
+    store::JobRow,
     telemetry,
 };
 
@@ -26,6 +27,17 @@ pub(super) fn files(given: &Given) -> Vec<VariableFile> {
         size_bytes: size(file),
     };
     given.files.iter().map(file).collect()
+}
+
+/// What to know of the variables of a job that has run: nobody keeps what an attempt was given.
+pub(super) fn of_today(job: &JobRow) -> Option<String> {
+    (job.attempt > 0).then(|| {
+        format!(
+            "job {} has run: these are the variables that it would be given now, and if its run \
+             template, company, application or credentials were changed since, it had others",
+            job.id
+        )
+    })
 }
 
 fn size(file: &File) -> i64 {
@@ -57,14 +69,10 @@ impl Services {
         let told = telemetry::variables(key, &job.environment);
         let resolved = environment_of(key, &template, &job.environment, &told)
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
-        let (texts, secrets) = (texts_of(&resolved), secrets_of(&resolved));
+        let secrets = Secrets::of(&resolved);
         let trouble = run_begin(key, &template, &job.environment, &told).err();
         let variables = resolved.into_iter().map(|(name, known)| {
-            let secret = known.secret;
-            let value = match secret && known.file.is_none() && !known.value.is_empty() {
-                true => MASK.to_owned(),
-                false => without_secrets(&known.value, &secrets, &texts),
-            };
+            let (secret, value) = (known.secret, secrets.shown(&name, &known));
             JobVariable {
                 name,
                 value,
@@ -77,6 +85,7 @@ impl Services {
         });
         Ok(GetJobEnvironmentResponse {
             variables: variables.collect(),
+            note: of_today(&job).unwrap_or_default(),
             trouble: trouble.map(|error| error.to_string()).unwrap_or_default(),
         })
     }

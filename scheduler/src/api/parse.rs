@@ -160,7 +160,7 @@ pub(super) fn id(field: &str, what: &str, value: i64) -> Result<i64, Status> {
     if value > 0 {
         return Ok(value);
     }
-    Err(invalid(field, format!("{value} is no id of a {what}: ids begin at 1")))
+    Err(invalid(field, format!("{value} is no {what}'s id: ids begin at 1")))
 }
 
 /// An id of which 0 means that there is none.

@@ -55,6 +55,7 @@ impl QueueService for Services {
                 .into_iter()
                 .map(|(state, count)| StateCount { state: jobs::to_state(state).into(), count })
                 .collect(),
+            delayed: counts.delayed,
             oldest_queued: counts.oldest_queued.map(timestamp),
             agents_connected: i32::try_from(connected.len()).unwrap_or(i32::MAX),
             slots_total: sum(|agent| agent.slots),

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     config::{Config, sqlite},
+    folders,
     objects::{self, Copied, Objects, Place},
     store::{self, Exclusive},
 };
@@ -42,7 +43,7 @@ pub async fn restore(config: &Config, from: &Path) -> Result<Restored, BackupErr
         )));
     }
     for folder in &config.folders {
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+        folders::make(folder).map_err(failed(folder))?;
     }
     let _exclusive = Exclusive::take(database)?;
     let keys = from.join(KEYS);

@@ -22,6 +22,8 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use error::Told;
 
+use crate::folders;
+
 pub use copy::{Copied, copy};
 pub use error::ObjectError;
 pub use identity::{IdentityError, settle};
@@ -72,7 +74,7 @@ impl Objects {
         match place {
             Place::Folder(folder) => {
                 let failed = |error: &dyn std::fmt::Display| unusable(error.to_string());
-                std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+                folders::make(folder).map_err(|error| failed(&error))?;
                 let store = LocalFileSystem::new_with_prefix(folder)
                     .map_err(|error| unusable(error::root(&error)))?
                     .with_automatic_cleanup(true)

@@ -196,13 +196,14 @@ impl Removal {
         }
     }
 
-    /// Removes a run template; with `cascade` its jobs too.
+    /// Removes a run template; with `cascade` its jobs too, and the actions of others that
+    /// make jobs of it.
     pub async fn run_template(&self, id: RunTemplateId, cascade: bool) -> Result<(), StoreError> {
         if cascade {
             self.check_idle(&[id]).await?;
             self.jobs_of(id).await?;
         }
-        self.store.change(DeleteRunTemplate(id)).await
+        self.store.change(DeleteRunTemplate { id, cascade }).await
     }
 
     /// Removes a company; with `cascade` its run templates and their jobs too.

@@ -136,8 +136,9 @@ impl Change for DeleteApplication {
         let count = "SELECT COUNT(*) FROM runtemplate WHERE app_id = $1";
         let refusal = |templates| {
             format!(
-                "application {id} has {templates} run templates: delete them first, or all of it \
-                 with --cascade"
+                "application {id} has {}: delete them first, or all of it \
+                 with --cascade",
+                rows::counted(templates, "run template")
             )
         };
         rows::refuse_dependents(tx, count, id, refusal).await?;

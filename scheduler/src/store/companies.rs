@@ -164,8 +164,9 @@ impl Change for DeleteCompany {
         let count = "SELECT COUNT(*) FROM runtemplate WHERE company_id = $1";
         let refusal = |templates| {
             format!(
-                "company {id} has {templates} run templates: delete them first, or all of it with \
-                 --cascade"
+                "company {id} has {}: delete them first, or all of it with \
+                 --cascade",
+                rows::counted(templates, "run template")
             )
         };
         rows::refuse_dependents(tx, count, id, refusal).await?;

@@ -210,8 +210,9 @@ impl Change for DeleteCredential {
             let count = "SELECT COUNT(*) FROM runtplcreds WHERE credentials_id = $1";
             let refusal = |users| {
                 format!(
-                    "{users} run templates use credential {id}: take it from them with \
-                     credential:unassign, or all at once with --cascade"
+                    "credential {id} is used by {}: take it from there with \
+                     credential:unassign, or all at once with --cascade",
+                    rows::counted(users, "run template")
                 )
             };
             rows::refuse_dependents(tx, count, id, refusal).await?;

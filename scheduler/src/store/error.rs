@@ -20,7 +20,7 @@ pub enum StoreError {
         id: i64,
     },
     /// A name is taken.
-    #[error("there is already a {what} named {name:?}")]
+    #[error("there is already {} {what} named {name:?}", article(what))]
     AlreadyExists {
         /// What kind of thing: `company`.
         what: &'static str,
@@ -53,6 +53,11 @@ pub enum StoreError {
     /// Anything else that the database says.
     #[error("the database failed: {0}")]
     Database(Arc<sqlx::Error>),
+}
+
+/// What stands before the name of a thing: `an application`.
+fn article(what: &str) -> &'static str {
+    if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }
 
 impl From<VaultError> for StoreError {
@@ -153,6 +158,13 @@ mod tests {
         assert!(error.contains("(connection refused): check DB_HOST"), "{error}");
         assert_eq!(with_advice("no", "28P01"), "no: check DB_USERNAME and DB_PASSWORD");
         assert_eq!(with_advice("odd", "99999"), "odd");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_said_in_english() {
+        let taken = |what| StoreError::AlreadyExists { what, name: "x".to_owned() }.to_string();
+        assert_eq!(taken("application"), "there is already an application named \"x\"");
+        assert_eq!(taken("company"), "there is already a company named \"x\"");
     }
 
     #[test]

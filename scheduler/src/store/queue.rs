@@ -18,6 +18,9 @@ use crate::domain::{
     job::State,
 };
 
+/// Of a queued job: that its time has come.
+const DUE_NOW: &str = "(held IS NULL OR held <> 'due')";
+
 /// Puts every loaded job into the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessQueue;
@@ -85,7 +88,9 @@ pub struct Wait {
 pub struct QueueCounts {
     /// Jobs by state, in the order of a job's life; states without jobs are left out.
     pub states: Vec<(State, i64)>,
-    /// When the job that waits longest was queued.
+    /// Queued jobs whose time has not come.
+    pub delayed: i64,
+    /// When the job that waits longest was queued, of those whose time has come.
     pub oldest_queued: Option<i64>,
     /// Companies that have jobs which wait or are on an agent, by name.
     pub companies: Vec<CompanyLoad>,
@@ -100,7 +105,7 @@ pub struct CompanyLoad {
     pub id: CompanyId,
     /// Its name.
     pub name: String,
-    /// Jobs that wait.
+    /// Jobs that wait, and whose time has come.
     pub waiting: i64,
     /// Jobs that are on an agent.
     pub running: i64,
@@ -189,7 +194,7 @@ impl Store {
             "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.running) AS BIGINT) \
              FROM (\
              SELECT company_id, COUNT(*) AS waiting, 0 AS running FROM job \
-             WHERE state = 'queued' GROUP BY company_id UNION ALL \
+             WHERE state = 'queued' AND {DUE_NOW} GROUP BY company_id UNION ALL \
              SELECT company_id, 0, COUNT(*) FROM job \
              WHERE state IN {on_agent} \
              GROUP BY company_id) AS n JOIN company c ON c.id = n.company_id \
@@ -218,14 +223,21 @@ impl Store {
             .map(|row| Ok::<_, sqlx::Error>((jobs::state(row, 0)?, row.try_get(1)?)))
             .collect::<Result<_, _>>()?;
         states.sort_unstable();
-        let oldest_queued =
-            sqlx::query_scalar("SELECT MIN(queued) FROM job WHERE state = 'queued'")
-                .fetch_one(&self.readers)
-                .await?;
+        let waits = sqlx::query(AssertSqlSafe(format!(
+            "SELECT MIN(CASE WHEN {DUE_NOW} THEN queued END), \
+             COUNT(CASE WHEN NOT ({DUE_NOW}) THEN 1 END) FROM job WHERE state = 'queued'"
+        )));
+        let waits = waits.fetch_one(&self.readers).await?;
         let paused_by = sqlx::query_scalar("SELECT value FROM setting WHERE name = $1")
             .bind(QUEUE_PAUSED)
             .fetch_optional(&self.readers)
             .await?;
-        Ok(QueueCounts { states, oldest_queued, companies: self.loads().await?, paused_by })
+        Ok(QueueCounts {
+            states,
+            delayed: waits.try_get(1)?,
+            oldest_queued: waits.try_get(0)?,
+            companies: self.loads().await?,
+            paused_by,
+        })
     }
 }

@@ -64,3 +64,8 @@ pub(super) async fn delete(
         _ => Ok(()),
     }
 }
+
+/// So many of a `what`: `1 job`, `2 jobs`.
+pub(super) fn counted(count: i64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

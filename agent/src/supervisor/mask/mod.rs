@@ -91,6 +91,25 @@ impl Secrets {
         files.map(|file| file.variable.as_str()).filter(|name| is_secret(launch, name)).collect()
     }
 
+    /// A text of the agent's own, with the secrets masked that are in it.
+    pub(super) fn masked(self: &Arc<Self>, text: &str) -> String {
+        let (mut masker, mut out) = (Masker::new(self), Vec::new());
+        masker.push(text.as_bytes(), &mut out);
+        masker.finish(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// The same of a text that somebody has cut: it may end in the middle of a secret.
+    pub(super) fn masked_cut(self: &Arc<Self>, text: &str) -> String {
+        let (mut masker, mut out) = (Masker::new(self), Vec::new());
+        masker.push(text.as_bytes(), &mut out);
+        match masker.pending() {
+            ..SHORTEST => masker.finish(&mut out),
+            _ => out.extend_from_slice(MARK),
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
     /// Whether there is nothing to mask.
     pub(super) fn is_empty(&self) -> bool {
         self.secrets.is_empty()
@@ -189,7 +208,6 @@ impl Masker {
     }
 
     /// Bytes that are held back.
-    #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
         self.held.len() - self.masked
     }

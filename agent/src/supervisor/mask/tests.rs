@@ -162,6 +162,16 @@ fn what_was_held_back_is_written_at_the_end() {
 }
 
 #[test]
+fn a_text_that_was_cut_within_a_secret_tells_nothing_of_it() {
+    let secrets = Arc::new(Secrets::new(["Tok-en_12345x"]));
+    assert_eq!(secrets.masked_cut("run-Tok-en_1234"), "run-***");
+    assert_eq!(secrets.masked_cut("run-Tok-en_12345x"), "run-***");
+    assert_eq!(secrets.masked_cut("a-long-name-ToT"), "a-long-name-ToT");
+    assert_eq!(secrets.masked("run-Tok-en_1234"), "run-Tok-en_1234");
+    assert_eq!(secrets.masked("no /Tok-en_12345x here"), "no /*** here");
+}
+
+#[test]
 fn without_secrets_all_passes() {
     let none: [&str; 0] = [];
     assert_eq!(so_far(&none, "any text"), ("any text".into(), 0));

@@ -22,7 +22,7 @@ use clap_complete::{
 };
 use multiflexi_program::environment_files;
 
-use crate::{arguments::Arguments, exit_code::Exit, failure::Failure, output};
+use crate::{arguments::Arguments, exit_code::Exit, failure::Failure, output, programs};
 
 /// The variable by which a script asks; its value is the shell.
 const ASKED: &str = "MULTIFLEXI_COMPLETE";
@@ -38,6 +38,19 @@ const SHELLS: Shells<'static> =
 pub struct Completion {
     /// The shell
     shell: Shell,
+    /// Of this program; the others are completed without asking the scheduler
+    #[arg(long, value_parser = named, default_value = "multiflexi-cli", value_name = "PROGRAM")]
+    program: String,
+}
+
+/// Reads the name of a program.
+fn named(name: &str) -> Result<String, String> {
+    let all = programs::all();
+    let names: Vec<&str> = all.iter().map(Command::get_name).collect();
+    match names.contains(&name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("there are {}", names.join(", "))),
+    }
 }
 
 impl Completion {
@@ -47,6 +60,11 @@ impl Completion {
         let name = Arguments::command().get_name().to_owned();
         let program = program(&name).map_err(failed)?;
         let mut script = Vec::new();
+        let mut others = programs::all().into_iter().skip(1);
+        if let Some(mut other) = others.find(|other| other.get_name() == self.program) {
+            clap_complete::generate(self.shell, &mut other, self.program, &mut script);
+            return output::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS);
+        }
         if let Some(shell) = SHELLS.completer(&self.shell.to_string()) {
             shell.write_registration(ASKED, &name, &name, &program, &mut script).map_err(failed)?;
         }

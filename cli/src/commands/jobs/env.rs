@@ -40,6 +40,9 @@ pub async fn env(server: &Server, output: Output, job_id: i64) -> Result<(), Fai
         next_page_token: String::new(),
     };
     output.list("variables", &["NAME", "VALUE", "FROM", "INSTEAD OF"], list)?;
+    if output.is_chatty() && !answer.note.is_empty() {
+        say!("{}", answer.note);
+    }
     if output.format == Format::Text && !answer.trouble.is_empty() {
         say!("it cannot be run so: {}", answer.trouble);
     }

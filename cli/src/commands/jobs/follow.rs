@@ -123,8 +123,13 @@ impl Reading {
 
 /// The failure of a follower that gave up on purpose.
 pub(super) fn detached(job: i64) -> Failure {
-    Failure::new(Exit::Detached, format!("interrupted; job {job} goes on")).hint(format!(
+    Failure::new(Exit::Detached, format!("interrupted; job {job} goes on")).hint(afterwards(job))
+}
+
+/// What can be done about a job that nobody follows any more.
+pub(super) fn afterwards(job: i64) -> String {
+    format!(
         "`multiflexi-cli job:logs {job} --follow` shows the rest, `multiflexi-cli job:cancel {job}` \
          ends it"
-    ))
+    )
 }

@@ -1,21 +1,22 @@
 //! `job:run`.
 
-use std::{io, process::ExitCode};
+use std::{io, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 use multiflexi_program::say;
-use multiflexi_proto::v1::{Attempt, CancelJobRequest, JobState, RunJobRequest};
+use multiflexi_proto::v1::{Attempt, CancelJobRequest, ExplainJobRequest, JobState, RunJobRequest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Follow, Followed,
-    follow::{Sink, detached},
+    follow::{self, Sink, detached},
     requested_by,
     show::{attempt_value, outcome},
     sinks::{Raw, Timestamps},
 };
 use crate::{
-    arguments::ById,
+    arguments::{self, ById},
+    commands::waiting,
     connect::Server,
     exit_code::{self, Exit},
     failure::Failure,
@@ -42,11 +43,27 @@ pub struct Run {
     /// Both streams on stdout, in their order, each line with its time
     #[arg(long)]
     timestamps: bool,
+    /// Stop waiting after so long; the job goes on (exit code 107)
+    #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
+    wait_at_most: Option<Duration>,
 }
 
 impl Run {
     /// Queues a job, follows it, and exits with its exit code.
     pub async fn run(self, server: &Server, output: Output) -> Result<ExitCode, Failure> {
+        let job = self.by.id();
+        tokio::select! {
+            ended = self.to_the_end(server, output) => ended,
+            () = waiting::long_enough(self.wait_at_most) => {
+                Err(waiting::waited(&format!("job {job} goes on"), follow::afterwards(job)))
+            }
+            never = waiting::tell(output.format, async || why_it_waits(server, job).await) => {
+                match never {}
+            }
+        }
+    }
+
+    async fn to_the_end(&self, server: &Server, output: Output) -> Result<ExitCode, Failure> {
         let job = self.by.id();
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -96,6 +113,14 @@ impl Run {
         };
         follow.run(server, sink, interrupted).await
     }
+}
+
+/// Why a job is on no agent, or on none that can be reached. One that cannot be asked now is
+/// asked again.
+async fn why_it_waits(server: &Server, job_id: i64) -> Option<String> {
+    let answer = server.jobs().explain_job(ExplainJobRequest { job_id }).await.ok()?.into_inner();
+    let waits = matches!(answer.state(), JobState::Queued | JobState::Unreachable);
+    waits.then(|| answer.reasons.join("; "))
 }
 
 /// Says how the job ended, beside its own stderr: nothing if all is well.

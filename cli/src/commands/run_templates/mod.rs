@@ -87,11 +87,19 @@ fn backoff_name(backoff: v1::Backoff) -> &'static str {
 fn kept(keep: Option<&v1::Keep>) -> String {
     let Some(keep) = keep else { return String::new() };
     let mut limits = Vec::new();
-    if let Some(age) = &keep.age {
-        limits.push(format!("for {} s", json::as_seconds(age)));
-    }
-    limits.extend(keep.count.map(|count| format!("{count} jobs")));
-    limits.extend(keep.bytes.map(json::size));
+    // Of each, 0 is no limit, whatever the scheduler's is.
+    limits.extend(keep.age.as_ref().map(|age| match json::as_seconds(age) {
+        0.0 => "for ever".to_owned(),
+        seconds => format!("for {seconds} s"),
+    }));
+    limits.extend(keep.count.map(|count| match count {
+        0 => "any number of jobs".to_owned(),
+        count => format!("{count} jobs"),
+    }));
+    limits.extend(keep.bytes.map(|bytes| match bytes {
+        0 => "of any size".to_owned(),
+        bytes => json::size(bytes),
+    }));
     if limits.is_empty() { "as the scheduler does".to_owned() } else { limits.join(", ") }
 }
 
@@ -315,4 +323,17 @@ pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(
     let request = DeleteRunTemplateRequest { run_template_id, cascade: delete.cascade };
     server.run_templates().delete_run_template(request).await?;
     output.deleted::<RunTemplate>(run_template_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_limit_on_what_is_kept_is_said_to_be_none() {
+        let keep = |count, bytes| kept(Some(&v1::Keep { age: None, count, bytes }));
+        assert_eq!(keep(Some(0), Some(0)), "any number of jobs, of any size");
+        assert_eq!(keep(Some(3), None), "3 jobs");
+        assert_eq!(keep(None, None), "as the scheduler does");
+    }
 }

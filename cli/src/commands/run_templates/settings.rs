@@ -114,7 +114,8 @@ struct Retries {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
     max_attempts: Option<i32>,
     /// What is retried: failed, exit:CODE, signaled, launch_failed, timed_out, lost; may be
-    /// given again [default: all of it]
+    /// given again [default: all of it]. An exit code that the application declares with
+    /// "retry": true is retried in any case; false forbids nothing
     #[arg(long, value_name = "CAUSE", requires = "max_attempts")]
     retry_on: Vec<String>,
     /// How the pause before a retry grows [default: exponential]

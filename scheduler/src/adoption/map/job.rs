@@ -105,8 +105,7 @@ fn is_secret(field: &Php) -> bool {
 
 /// The line that PHP gave to a shell, with secrets masked, as the words that it was.
 pub fn command(line: &str, given: &Given) -> Vec<String> {
-    let secrets: Vec<String> = given.secret.iter().cloned().collect();
-    let line = crate::domain::job::without_secrets(line, &secrets, &given.values);
+    let line = crate::domain::job::Secrets::given(given).masked(line);
     ["/bin/sh", "-c", &line].map(str::to_owned).into()
 }
 

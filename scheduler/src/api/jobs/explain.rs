@@ -60,7 +60,7 @@ impl Services {
             State::Unreachable => self.why_unreachable(job, attempt).await?,
             ended => vec![why_ended(ended, job)],
         };
-        reasons.extend(job.trouble.clone());
+        reasons.extend(job.trouble.clone().filter(|_| !is_all(job)));
         if let Some(attempt) = attempt {
             let key = crate::domain::ids::AttemptKey {
                 job: job.id,
@@ -134,9 +134,17 @@ impl Services {
     }
 }
 
+/// Whether trouble is all that there is to say of a job that failed: no process of it ran.
+fn is_all(job: &JobRow) -> bool {
+    job.state == State::Failed && job.exit_code.is_none() && job.signal.is_none()
+}
+
 fn why_ended(state: State, job: &JobRow) -> String {
     let meaning = exit_code::meaning(state, job.exit_code, job.signal, &job.definition);
     match (state, job.exit_code) {
+        _ if is_all(job) && job.trouble.is_some() => {
+            format!("it {state}: {}", job.trouble.as_deref().unwrap_or_default())
+        }
         (State::Succeeded | State::Failed, Some(code)) => {
             format!("it {state}: exit code {code} ({meaning})")
         }
@@ -176,7 +184,8 @@ fn events(job: &JobRow, attempts: &[AttemptRow]) -> Vec<(i64, JobEvent)> {
                 why = format!("exit code {code}: {why}");
             }
             if let Some(trouble) = &attempt.trouble {
-                why = format!("{why}; {trouble}");
+                let divider = if why.is_empty() { "" } else { "; " };
+                why = format!("{why}{divider}{trouble}");
             }
             events.push((ended, event(ended, number, attempt.state.name(), why)));
         }

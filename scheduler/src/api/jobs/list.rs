@@ -28,6 +28,20 @@ fn range(
     Ok(Some(end("from", from, i64::MIN)?..end("before", before, i64::MAX)?))
 }
 
+/// Takes an order away that is the one of a list whose caller names none: both are the same
+/// list, and a page of one goes on in the other.
+pub(super) fn without_usual_order(request: &mut ListJobsRequest) {
+    let created = request.created_from.is_some() || request.created_before.is_some();
+    let usual = match request.ended_from.is_some() || request.ended_before.is_some() {
+        true => "ended desc",
+        false if created => "created desc",
+        false => "id desc",
+    };
+    if request.order_by.trim() == usual {
+        request.order_by.clear();
+    }
+}
+
 impl Services {
     /// Reads which jobs are to be listed.
     pub(super) async fn filter(&self, request: &ListJobsRequest) -> Result<JobFilter, Status> {

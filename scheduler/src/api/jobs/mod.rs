@@ -86,6 +86,7 @@ impl JobService for Services {
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
         let mut request = request.into_inner();
+        list::without_usual_order(&mut request);
         let (list, size, token) = parse::pages("job", &mut request)?;
         let page = JobPage::parse(size, &token)?;
         let filter = self.filter(&request).await?;

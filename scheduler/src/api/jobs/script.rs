@@ -4,12 +4,12 @@ use multiflexi_proto::v1::{GenerateScriptRequest, GenerateScriptResponse, Script
 use tonic::Status;
 
 use crate::{
-    api::{Services, status::invalid},
+    api::{Services, environment::of_today, status::invalid},
     domain::{
-        command_line,
+        command_line::{self, Piece},
         environment::{self, Variables},
         ids::{AttemptKey, Fence, JobId},
-        job::{environment_of, secrets_of},
+        job::{RunBeginError, Secrets, environment_of},
         script::{self, env_file, shell},
     },
 };
@@ -32,13 +32,14 @@ impl Services {
         let told = Variables::new();
         let resolved = environment_of(key, &template, &job.environment, &told)
             .map_err(|error| unusable(&error))?;
-        let secrets = secrets_of(&resolved).into_iter().collect();
+        let known = Secrets::of(&resolved);
+        let secrets = known.names().cloned().collect();
         let (environment, files) = environment::split(resolved);
         let with_secrets = request.with_secrets;
         if with_secrets {
             tracing::info!(job = id.0, "a script with secrets was asked for");
         }
-        let file = match format {
+        let mut file = match format {
             ScriptFormat::Env => env_file::env_file(&environment, &secrets, with_secrets),
             ScriptFormat::DockerEnv => env_file::docker(&environment, &secrets, with_secrets),
             ScriptFormat::Unspecified | ScriptFormat::Shell => {
@@ -46,6 +47,14 @@ impl Services {
                 let (executable, parameters) = (&definition.executable, &definition.cmdparams);
                 let command = command_line::words(executable, parameters, &environment)
                     .map_err(|error| unusable(&error))?;
+                // An agent would refuse it as well.
+                let literal = command.iter().flatten().find_map(|piece| match piece {
+                    Piece::Literal(text) => known.found_in(text),
+                    Piece::Variable(_) => None,
+                });
+                if let (Some(name), false) = (literal, with_secrets) {
+                    return Err(unusable(&RunBeginError::Secret(template.id, name.clone())));
+                }
                 let text = shell::script(&script::Job {
                     id,
                     run_template: template.name,
@@ -60,6 +69,7 @@ impl Services {
                 env_file::EnvFile { text, warnings: Vec::new() }
             }
         };
+        file.warnings.extend(of_today(&job));
         Ok(GenerateScriptResponse { text: file.text, warnings: file.warnings })
     }
 }

@@ -10,7 +10,7 @@ impl CredentialType {
         let fault = |known: &super::TypeField| {
             let (name, field) = (&known.keyword, &known.field);
             match (given.values.get(name), given.files.get(name)) {
-                (Some(value), _) => field.check(name, value).err(),
+                (Some(value), _) => field.check(name, value, field.secret).err(),
                 (None, Some(_)) => field.check_file(name).err(),
                 (None, None) if field.required && field.default.is_none() => {
                     Some(format!("{name} is required and has no value"))

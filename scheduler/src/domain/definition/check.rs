@@ -7,8 +7,9 @@ use super::{
 };
 
 impl Field {
-    /// Checks a value for this variable. The sentence never holds a secret.
-    pub fn check(&self, name: &str, value: &str) -> Result<(), String> {
+    /// Checks a value for this variable. The sentence holds it only if it is not `secret`,
+    /// which a value may be though the definition does not say so.
+    pub fn check(&self, name: &str, value: &str, secret: bool) -> Result<(), String> {
         if value.is_empty() {
             return if self.required {
                 Err(format!("{name} is required: its value must not be empty"))
@@ -17,8 +18,8 @@ impl Field {
             };
         }
         let problem = match self.kind {
-            Kind::Set => self.not_offered(value),
-            _ => self.problem(value),
+            Kind::Set => self.not_offered(value, secret),
+            _ => self.problem(value, secret),
         };
         problem.map_or(Ok(()), |problem| Err(format!("{name}: {problem}")))
     }
@@ -32,7 +33,7 @@ impl Field {
     }
 
     /// Why a value is not of the type.
-    pub(in crate::domain) fn problem(&self, value: &str) -> Option<String> {
+    pub(in crate::domain) fn problem(&self, value: &str, secret: bool) -> Option<String> {
         if value.is_empty() || has_placeholder(value) {
             return None;
         }
@@ -49,11 +50,11 @@ impl Field {
             Kind::FilePath => (!value.contains('\n'), "no path: it has more than one line"),
             Kind::String | Kind::Password | Kind::Set | Kind::Text => (true, ""),
         };
-        (!right).then(|| format!("{} is {what}", self.shown(value)))
+        (!right).then(|| format!("{} is {what}", shown(value, secret)))
     }
 
     /// Why a value is none of the options, if there are any.
-    pub(in crate::domain) fn not_offered(&self, value: &str) -> Option<String> {
+    pub(in crate::domain) fn not_offered(&self, value: &str, secret: bool) -> Option<String> {
         let offered = |value| self.options.iter().any(|choice| choice.value == value);
         if value.is_empty() || self.options.is_empty() || offered(value) || has_placeholder(value) {
             return None;
@@ -63,13 +64,13 @@ impl Field {
         if self.options.len() > 10 {
             options.push(format!("or one of {} more", self.options.len() - 10));
         }
-        let (shown, options) = (self.shown(value), options.join(", "));
+        let (shown, options) = (shown(value, secret), options.join(", "));
         Some(format!("{shown} is none of the options: use {options}"))
     }
+}
 
-    fn shown(&self, value: &str) -> String {
-        if self.secret { "the value".to_owned() } else { quote_text(value) }
-    }
+fn shown(value: &str, secret: bool) -> String {
+    if secret { "the value".to_owned() } else { quote_text(value) }
 }
 
 /// A boolean, in the forms that PHP MultiFlexi takes.
@@ -155,28 +156,28 @@ mod tests {
         for (kind, right, wrong) in cases {
             let field = field(*kind);
             for value in *right {
-                assert_eq!(field.check("A", value), Ok(()), "{kind}");
+                assert_eq!(field.check("A", value, false), Ok(()), "{kind}");
             }
             for value in *wrong {
-                let problem = field.check("A", value).unwrap_err();
+                let problem = field.check("A", value, false).unwrap_err();
                 assert!(problem.starts_with("A: ") && problem.contains(" is n"), "{problem}");
             }
-            assert_eq!(field.check("A", ""), Ok(()), "{kind}");
-            assert_eq!(field.check("A", "x{OTHER}"), Ok(()), "{kind}");
+            assert_eq!(field.check("A", "", false), Ok(()), "{kind}");
+            assert_eq!(field.check("A", "x{OTHER}", false), Ok(()), "{kind}");
         }
     }
 
     #[test]
     fn a_set_is_bound_to_its_options_and_other_types_are_not() {
         let set = Field { options: options(&["MAIN", "ADDITIONAL"]), ..field(Kind::Set) };
-        assert_eq!(set.check("LINE", "MAIN"), Ok(()));
+        assert_eq!(set.check("LINE", "MAIN", false), Ok(()));
         assert_eq!(
-            set.check("LINE", "main"),
+            set.check("LINE", "main", false),
             Err("LINE: \"main\" is none of the options: use \"MAIN\", \"ADDITIONAL\"".to_owned())
         );
-        assert_eq!(Field { kind: Kind::String, ..set }.check("LINE", "main"), Ok(()));
+        assert_eq!(Field { kind: Kind::String, ..set }.check("LINE", "main", false), Ok(()));
         assert_eq!(
-            field(Kind::Set).check("LINE", "any"),
+            field(Kind::Set).check("LINE", "any", false),
             Ok(()),
             "there is nothing to choose from"
         );
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn required_fields_want_a_value() {
         let field = Field { required: true, ..field(Kind::Password) };
-        let problem = field.check("TOKEN", "").unwrap_err();
+        let problem = field.check("TOKEN", "", false).unwrap_err();
         assert_eq!(problem, "TOKEN is required: its value must not be empty");
     }
 
@@ -193,15 +194,15 @@ mod tests {
         #[test]
         fn no_sentence_holds_a_secret(secret in "s3cr[a-z ]{8}", kind in 0..Kind::ALL_LEN) {
             let kind = Kind::nth(kind);
-            let field = Field { secret: true, options: options(&["a"]), ..field(kind) };
-            if let Err(problem) = field.check("A", &secret) {
+            let field = Field { options: options(&["a"]), ..field(kind) };
+            if let Err(problem) = field.check("A", &secret, true) {
                 prop_assert!(!problem.contains("s3cr"), "{problem}");
             }
         }
 
         #[test]
         fn any_value_is_taken_or_refused(value in any::<String>(), kind in 0..Kind::ALL_LEN) {
-            let _ = field(Kind::nth(kind)).check("A", &value);
+            let _ = field(Kind::nth(kind)).check("A", &value, false);
         }
     }
 

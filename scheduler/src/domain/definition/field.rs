@@ -205,9 +205,9 @@ fn read_default(
         Ok(()) | Err(VariableError::Name(_)) => {}
         Err(error) => report.fault(path, error.to_string()),
     }
-    if let Some(problem) = field.problem(&text) {
+    if let Some(problem) = field.problem(&text, field.secret) {
         report.fault(path, problem);
-    } else if let Some(problem) = field.not_offered(&text) {
+    } else if let Some(problem) = field.not_offered(&text, field.secret) {
         // Files that are in use have this, and their programs run.
         report.note(path, problem);
     }

@@ -1,6 +1,9 @@
 //! One environment from the layers that give it, and macros in the values.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{File, Given, MAX_VALUE, VariableError, Variables};
 
@@ -45,6 +48,8 @@ pub struct Resolved {
     pub overridden: Vec<Layer>,
     /// Who gives it says that it is never to be shown; of a file, its content.
     pub secret: bool,
+    /// The variables whose values came into this one by macros.
+    pub macros: BTreeSet<String>,
     /// The file, if it is one; the value is its path then, below [`FILES`](super::FILES).
     pub file: Option<File>,
 }
@@ -63,7 +68,9 @@ pub fn resolve(layers: &[(Layer, &Given)]) -> Result<BTreeMap<String, Resolved>,
                 overridden = weaker.overridden;
                 overridden.push(weaker.layer);
             }
-            resolved.insert(name.clone(), Resolved { value, layer, overridden, secret, file });
+            let macros = BTreeSet::new();
+            let known = Resolved { value, layer, overridden, secret, macros, file };
+            resolved.insert(name.clone(), known);
         }
     }
     let given: Vec<&String> = resolved
@@ -78,9 +85,9 @@ pub fn resolve(layers: &[(Layer, &Given)]) -> Result<BTreeMap<String, Resolved>,
     for name in given {
         expanded.push((name.clone(), expand(name, &resolved)?));
     }
-    for (name, value) in expanded {
+    for (name, (value, macros)) in expanded {
         if let Some(known) = resolved.get_mut(&name) {
-            known.value = value;
+            (known.value, known.macros) = (value, macros);
         }
     }
     Ok(resolved)
@@ -98,8 +105,12 @@ pub fn split(resolved: BTreeMap<String, Resolved>) -> (Variables, BTreeMap<Strin
 
 /// Replaces the macros of one value, in one pass: what they stand for is taken as it
 /// is. `${NAME}` is left to whoever reads the value, a shell most likely; so is what
-/// names no variable.
-fn expand(name: &str, all: &BTreeMap<String, Resolved>) -> Result<String, VariableError> {
+/// names no variable. Returns also which variables came in.
+fn expand(
+    name: &str,
+    all: &BTreeMap<String, Resolved>,
+) -> Result<(String, BTreeSet<String>), VariableError> {
+    let mut macros = BTreeSet::new();
     let text = all.get(name).map(|known| known.value.as_str()).unwrap_or_default();
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -110,6 +121,7 @@ fn expand(name: &str, all: &BTreeMap<String, Resolved>) -> Result<String, Variab
             (Some(known), Some(macro_of)) => {
                 expanded.push_str(&rest[..open]);
                 expanded.push_str(&known.value);
+                macros.insert(macro_of.to_owned());
                 rest = &rest[open + macro_of.len() + 2..];
             }
             _ => {
@@ -123,7 +135,7 @@ fn expand(name: &str, all: &BTreeMap<String, Resolved>) -> Result<String, Variab
         }
     }
     expanded.push_str(rest);
-    Ok(expanded)
+    Ok((expanded, macros))
 }
 
 #[cfg(test)]
@@ -180,6 +192,8 @@ mod tests {
         let value = |name: &str| resolved[name].value.as_str();
         assert_eq!(value("FILE"), "monday-{OTHER}.csv");
         assert_eq!(value("TWICE"), "{DAY}-{OTHER}.csv", "one pass");
+        assert_eq!(resolved["FILE"].macros, ["DAY".to_owned()].into());
+        assert!(resolved["SHELL"].macros.is_empty() && resolved["DAY"].macros.is_empty());
         assert_eq!(value("SHELL"), "for x in ${DAY} {} { {DAY");
         assert_eq!(value("ID"), "is {DAY}");
         assert_eq!(value("MULTIFLEXI_JOB_ID"), "{DAY}");

@@ -5,6 +5,7 @@
 mod completion;
 mod run_begin;
 mod run_end;
+mod secrets;
 mod state;
 mod template;
 mod variables;
@@ -12,6 +13,7 @@ mod variables;
 pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
 pub use run_begin::{Launch, RunBeginError, run_begin};
 pub use run_end::{Durations, Outcome, Times, run_end};
+pub use secrets::{MASK, Secrets};
 pub use state::{Refused, State, Transition};
 pub use template::{Credential, Executor, GRACE, LOST_AFTER, Overflow, Template};
-pub use variables::{MASK, environment_of, secrets_of, texts_of, without_secrets};
+pub use variables::environment_of;

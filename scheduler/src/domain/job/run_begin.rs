@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    Credential, Overflow, Template,
-    variables::{SHORTEST_SECRET, environment_of, secrets_of},
-};
+use super::{Credential, Overflow, Secrets, Template, environment_of};
 use crate::domain::{
     command_line::{self, CommandLineError},
     definition::Kind,
@@ -76,6 +73,7 @@ pub fn run_begin(
 ) -> Result<Launch, RunBeginError> {
     let definition = &template.definition;
     let resolved = environment_of(key, template, own, told)?;
+    let secrets = Secrets::of(&resolved);
     let mut faults = Vec::new();
     for (name, field) in &definition.environment {
         let known = resolved.get(name);
@@ -85,31 +83,32 @@ pub fn run_begin(
             _ if known.is_some_and(|known| known.file.is_some()) => {
                 faults.extend(field.check_file(name).err());
             }
-            value => faults.extend(field.check(name, value).err()),
+            value => {
+                let secret = field.secret || secrets.are_in_value_of(name);
+                faults.extend(field.check(name, value, secret).err());
+            }
         }
     }
     for Credential { name, kind, given } in &template.credentials {
         let Some(kind) = kind else { continue };
-        let of_it = |fault| format!("credential {name:?} of type {}: {fault}", kind.code);
+        let of_it = |fault: String| {
+            let fault = secrets.masked(&fault);
+            format!("credential {name:?} of type {}: {fault}", kind.code)
+        };
         faults.extend(kind.faults(given).into_iter().map(of_it));
     }
     if !faults.is_empty() {
         return Err(RunBeginError::Fields { template: template.id, faults });
     }
-    let secrets = secrets_of(&resolved);
     let (environment, files) = environment::split(resolved);
     environment::check_files(&files).map_err(|error| RunBeginError::Files(template.id, error))?;
     let command = command_line::build(&definition.executable, &definition.cmdparams, &environment)
         .map_err(|error| RunBeginError::CommandLine(template.id, error))?;
-    let shows = |name: &&String| {
-        let value = &environment[*name];
-        // A short value is in many an argument by chance.
-        let by_value = value.len() >= SHORTEST_SECRET;
-        definition.cmdparams.contains(&format!("{{{name}}}"))
-            || (by_value && command.iter().any(|argument| argument.contains(value.as_str())))
-    };
     // Of a file, everybody may see the path.
-    if let Some(name) = secrets.iter().filter(|name| !files.contains_key(*name)).find(shows) {
+    let mut values = secrets.names().filter(|name| !files.contains_key(*name));
+    let placed = values.find(|name| definition.cmdparams.contains(&format!("{{{name}}}")));
+    let found = || command.iter().find_map(|argument| secrets.found_in(argument));
+    if let Some(name) = placed.or_else(found) {
         return Err(RunBeginError::Secret(template.id, name.clone()));
     }
     let must_be_there = definition.environment.iter().filter(|(name, field)| {
@@ -124,7 +123,7 @@ pub fn run_begin(
         timeout,
         grace,
         overflow,
-        secrets,
+        secrets: secrets.own().cloned().collect(),
         required_files,
         files,
     })

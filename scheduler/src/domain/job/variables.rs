@@ -1,4 +1,4 @@
-//! The variables of an attempt: who gives which, and what of them is secret.
+//! The variables of an attempt: who gives which.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,6 @@ use crate::domain::{
     environment::{self, Given, Layer, Resolved, VariableChange, Variables},
     ids::AttemptKey,
 };
-
-/// Least bytes of a secret that is looked for in other texts.
-pub(super) const SHORTEST_SECRET: usize = 4;
 
 /// The environment of an attempt, each variable with where it comes from. `own` are the
 /// variables that were given with the job. Secret is what was given so, and what the
@@ -77,26 +74,3 @@ fn credentials_of(credentials: &[Credential]) -> Given {
     }
     all
 }
-
-/// The names of those variables whose values are secret.
-pub fn secrets_of(environment: &BTreeMap<String, Resolved>) -> Vec<String> {
-    let secret = environment.iter().filter(|(_, known)| known.secret && !known.value.is_empty());
-    secret.map(|(name, _)| name.clone()).collect()
-}
-
-/// The values of those that are texts.
-pub fn texts_of(environment: &BTreeMap<String, Resolved>) -> Variables {
-    let texts = environment.iter().filter(|(_, known)| known.file.is_none());
-    texts.map(|(name, known)| (name.clone(), known.value.clone())).collect()
-}
-
-/// A text for people, with the values of secrets masked that it contains. Of a file, the
-/// content is secret and not the path: `texts` are those that are no files.
-pub fn without_secrets(text: &str, secrets: &[String], texts: &Variables) -> String {
-    let values = secrets.iter().filter_map(|name| texts.get(name));
-    let values = values.filter(|value| value.len() >= SHORTEST_SECRET);
-    values.fold(text.to_owned(), |text, value| text.replace(value, MASK))
-}
-
-/// What stands in place of a secret.
-pub const MASK: &str = "***";

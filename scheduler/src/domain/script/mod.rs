@@ -35,7 +35,8 @@ pub struct Job {
     pub environment: Variables,
     /// Its files.
     pub files: BTreeMap<String, File>,
-    /// Which variables are secret. Names that are no variables of the job mean nothing.
+    /// Which variables are secret, or have a secret in their value. Names that are no
+    /// variables of the job mean nothing.
     pub secrets: BTreeSet<String>,
     /// Whether the values of secrets may be shown.
     pub with_secrets: bool,

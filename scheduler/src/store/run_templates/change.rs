@@ -224,20 +224,47 @@ impl Change for UpdateRunTemplate {
 
 /// Removes a run template that has no jobs.
 #[derive(Clone, Copy, Debug)]
-pub struct DeleteRunTemplate(pub RunTemplateId);
+pub struct DeleteRunTemplate {
+    /// The run template.
+    pub id: RunTemplateId,
+    /// With the actions of others that make jobs of it; else there must be none.
+    pub cascade: bool,
+}
 
 impl Change for DeleteRunTemplate {
     type Output = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let id = self.0.0;
+        let id = self.id.0;
         let count = "SELECT COUNT(*) FROM job WHERE runtemplate_id = $1";
         let refusal = |jobs| {
             format!(
-                "run template {id} has {jobs} jobs: delete them first, or all of it with --cascade"
+                "run template {id} has {}: delete them first, or all of it with --cascade",
+                rows::counted(jobs, "job")
             )
         };
         rows::refuse_dependents(tx, count, id, refusal).await?;
+        if self.cascade {
+            let leading = sqlx::query("DELETE FROM actionconfig WHERE leads_to = $1").bind(id);
+            leading.execute(&mut *tx.conn).await?;
+        } else {
+            refuse_if_led_to(tx, id).await?;
+        }
         rows::delete(tx, "DELETE FROM runtemplate WHERE id = $1", "run template", id).await
     }
+}
+
+/// Refuses if an action of another run template makes jobs of this one: each would fail.
+async fn refuse_if_led_to(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
+    let action = sqlx::query(
+        "SELECT id, module, runtemplate_id FROM actionconfig \
+         WHERE leads_to = $1 AND runtemplate_id <> $1 ORDER BY id LIMIT 1",
+    );
+    let Some(row) = action.bind(id).fetch_optional(&mut *tx.conn).await? else { return Ok(()) };
+    let (action, kind): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+    let other: i64 = row.try_get(2)?;
+    Err(StoreError::Refused(format!(
+        "action {action} ({kind}) of run template {other} makes jobs of run template {id}: change \
+         or delete it first, or let it go too with --cascade"
+    )))
 }

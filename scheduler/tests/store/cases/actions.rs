@@ -254,7 +254,10 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     assert_eq!((row.mode, row.position), (Mode::Always, 4));
     world.store.change(DeleteAction(last)).await.unwrap();
     world.store.change(launch(three, one)).await.unwrap();
-    world.store.change(DeleteRunTemplate(three)).await.unwrap();
+    let delete = |id, cascade| world.store.change(DeleteRunTemplate { id, cascade });
+    let error = delete(one, false).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("of run template {three} makes jobs of")), "{error}");
+    delete(three, false).await.unwrap();
     let page = Page::parse(0, "").unwrap();
     let left = world.store.actions(None, page).await.unwrap();
     assert_eq!(left.iter().map(|row| row.run_template.0).collect::<Vec<_>>(), [one]);

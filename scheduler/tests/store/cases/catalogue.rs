@@ -115,14 +115,15 @@ pub async fn what_something_depends_on_is_not_deleted(database: Box<dyn Database
     let store = &world.store;
     let company = store.run_template(world.template).await.unwrap().template.company;
     let jobs = world.queued(2).await;
-    let error = store.change(DeleteRunTemplate(world.template)).await.unwrap_err();
+    let error =
+        store.change(DeleteRunTemplate { id: world.template, cascade: false }).await.unwrap_err();
     assert!(error.to_string().contains("has 2 jobs"), "{error}");
     let error = store.change(DeleteCompany(company)).await.unwrap_err();
-    assert!(error.to_string().contains("has 1 run templates"), "{error}");
+    assert!(error.to_string().contains("has 1 run template:"), "{error}");
     for job in jobs {
         store.change(DeleteJob(job)).await.unwrap();
     }
-    store.change(DeleteRunTemplate(world.template)).await.unwrap();
+    store.change(DeleteRunTemplate { id: world.template, cascade: false }).await.unwrap();
     store.change(DeleteCompany(company)).await.unwrap();
     assert!(store.company(company).await.is_err());
     assert!(store.change(DeleteCompany(company)).await.is_err());

@@ -43,7 +43,7 @@ fn a_definition_is_read_with_its_types() {
         definition.defaults(),
         [("DEBUG", "0"), ("TARGET", ""), ("TRIES", "3")].map(|(n, v)| (n.into(), v.into())).into()
     );
-    assert!(definition.environment["LINE"].check("LINE", "C").is_err());
+    assert!(definition.environment["LINE"].check("LINE", "C", false).is_err());
 }
 
 #[test]
