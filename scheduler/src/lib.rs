@@ -15,6 +15,7 @@ pub mod logs;
 pub mod objects;
 pub mod peers;
 pub mod removal;
+pub mod requests;
 pub mod sealing;
 pub mod store;
 pub mod vault;
