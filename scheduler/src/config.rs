@@ -16,7 +16,7 @@ pub use commands::{
     Backup, Command, ImportMultiflexi, Migrate, ObjectsCommand, ReportFormat, Restore, Transfer,
 };
 
-use crate::{domain::retention::Keep, objects::Place, store::Location};
+use crate::{domain::retention::Keep, objects::Place, requests::Networks, store::Location};
 
 /// The address of a scheduler that was told nothing else.
 pub const LISTEN: &str = "127.0.0.1:7780";
@@ -88,6 +88,11 @@ pub struct Arguments {
     /// that it listens on]
     #[arg(long, env = "MULTIFLEXI_ADVERTISE", value_name = "URL")]
     pub advertise: Option<String>,
+    /// Networks that actions may send requests to although they are not public, such as
+    /// 10.0.0.0/8,fd00::/8; all for every address. Without it none of this host and of its
+    /// own network
+    #[arg(long, env = "MULTIFLEXI_ALLOW_PRIVATE_REQUESTS", value_name = "NETWORKS")]
+    pub allow_private_requests: Option<Networks>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, global = true, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -117,6 +122,8 @@ pub struct Config {
     pub keep: Keep,
     /// Where other schedulers reach it, if not at the address that it listens on.
     pub advertise: Option<String>,
+    /// Networks that requests may go to although they are not public.
+    pub private_requests: Networks,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -136,6 +143,7 @@ impl Config {
             keys: data_dir.join("secrets.keys"),
             keep: Keep::default(),
             advertise: None,
+            private_requests: Networks::default(),
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -171,6 +179,9 @@ impl Config {
                 )));
             }
             config.advertise = Some(url.clone());
+        }
+        if let Some(networks) = &arguments.allow_private_requests {
+            config.private_requests = networks.clone();
         }
         if let Some(url) = &arguments.object_store {
             config.objects = Place::parse(url).map_err(ConfigError)?;

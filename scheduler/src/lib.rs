@@ -38,6 +38,7 @@ use crate::{
     objects::{IdentityError, ObjectError, Objects},
     peers::Peers,
     removal::Removal,
+    requests::Requests,
     sealing::Sealing,
     store::{Exclusive, Leave, Store, StoreError},
     vault::{Vault, VaultError},
@@ -161,7 +162,8 @@ impl Scheduler {
             queue.job_queued();
             queue.job_delayed();
         });
-        let actions = Actions::start(store.clone(), Registry::default(), launched).await?;
+        let registry = Registry::new(&Requests::new(config.private_requests));
+        let actions = Actions::start(store.clone(), registry, launched).await?;
         let keep = config.keep;
         let services =
             Services { store, logs, artifacts, events, dispatch, removal, sealing, actions, keep };

@@ -29,3 +29,4 @@ mod schedulers;
 mod scripts;
 mod transfer;
 mod volume;
+mod web_hooks;

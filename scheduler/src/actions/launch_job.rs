@@ -25,12 +25,9 @@ impl Action for LaunchJob {
     }
 
     fn fields(&self) -> &'static [Field] {
-        &[Field {
-            name: RUN_TEMPLATE,
-            about: "the run template whose job is queued",
-            takes: Takes::Id,
-            default: None,
-        }]
+        const FIELDS: &[Field] =
+            &[Field::required(RUN_TEMPLATE, "the run template whose job is queued", Takes::Id)];
+        FIELDS
     }
 
     fn leads_to(&self, settings: &Settings) -> Option<RunTemplateId> {

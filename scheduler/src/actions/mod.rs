@@ -6,31 +6,44 @@
 //! takes, and what it does. What it does to our own database it only says
 //! ([`Effect`]): that is made in the transaction that records it, and so happens once.
 
+mod asking;
+mod chat;
+mod event;
 mod fields;
+mod issues;
+mod jenkins;
 mod launch_job;
 mod performer;
 mod reschedule;
 mod sleep;
 mod stop;
+mod to_do;
+mod web_hook;
 
-use std::{fmt::Debug, pin::Pin, sync::Arc};
+use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     domain::{
-        environment::Variables,
+        action::Facts,
+        environment::{Given, Variables},
         ids::{JobId, RunTemplateId},
+        job::MASK,
         retry::RetryPolicy,
     },
+    requests::Requests,
     store::Effect,
 };
 
 pub use fields::{Field, SettingError, Settings, Takes};
 pub use performer::{Actions, Launched};
 
+/// How long an action may take that cannot be told.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A job that has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedJob {
     /// The job.
     pub id: JobId,
@@ -38,6 +51,10 @@ pub struct EndedJob {
     pub attempt: i32,
     /// Its run template.
     pub run_template: RunTemplateId,
+    /// The id of what is told of it: the same in every try.
+    pub event: String,
+    /// What is known of it; nothing for a kind that says nothing of it.
+    pub facts: Facts,
 }
 
 /// Why an action cannot be done.
@@ -47,6 +64,20 @@ pub struct Failed {
     pub reason: String,
     /// It may be possible later.
     pub again: bool,
+    /// Not before so long, if it is.
+    pub after: Option<Duration>,
+}
+
+impl Failed {
+    /// It is never possible.
+    pub fn never(reason: String) -> Self {
+        Self { reason, again: false, after: None }
+    }
+
+    /// It may be possible later.
+    pub fn later(reason: String) -> Self {
+        Self { reason, again: true, after: None }
+    }
 }
 
 /// What an action comes to.
@@ -69,7 +100,19 @@ pub trait Action: Debug + Send + Sync {
         None
     }
 
-    /// How often it is tried, and after which pauses, if it can be tried again.
+    /// Whether it reaches beyond our own database: it can be told how long a try may take
+    /// and when to try again, and it knows the facts of the job.
+    fn reaches_out(&self) -> bool {
+        false
+    }
+
+    /// Checks settings that depend on each other, or on a form of their own.
+    fn check(&self, _settings: &Settings) -> Result<(), SettingError> {
+        Ok(())
+    }
+
+    /// How often it is tried, and after which pauses, if it can be tried again and is not
+    /// told.
     fn retry(&self) -> RetryPolicy {
         RetryPolicy::default()
     }
@@ -97,17 +140,30 @@ pub struct Registry(Arc<[Box<dyn Action>]>);
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::of(vec![
-            Box::new(launch_job::LaunchJob { name: "ChainRuntemplate" }),
-            Box::new(launch_job::LaunchJob { name: "LaunchJob" }),
-            Box::new(reschedule::Reschedule),
-            Box::new(sleep::Sleep),
-            Box::new(stop::Stop),
-        ])
+        Self::new(&Requests::default())
     }
 }
 
 impl Registry {
+    /// All that we have; those that ask servers send these requests.
+    pub fn new(requests: &Requests) -> Self {
+        use asking::Asking;
+        Self::of(vec![
+            Box::new(launch_job::LaunchJob { name: "ChainRuntemplate" }),
+            Asking::<issues::Github>::boxed(requests),
+            Box::new(launch_job::LaunchJob { name: "LaunchJob" }),
+            Asking::<issues::RedmineIssue>::boxed(requests),
+            Box::new(reschedule::Reschedule),
+            Asking::<chat::Slack>::boxed(requests),
+            Box::new(sleep::Sleep),
+            Box::new(stop::Stop),
+            Asking::<chat::Teams>::boxed(requests),
+            Asking::<to_do::ToDo>::boxed(requests),
+            Asking::<jenkins::TriggerJenkins>::boxed(requests),
+            Asking::<web_hook::WebHook>::boxed(requests),
+        ])
+    }
+
     /// A registry of these kinds.
     pub fn of(kinds: Vec<Box<dyn Action>>) -> Self {
         Self(kinds.into())
@@ -129,9 +185,43 @@ impl Registry {
 }
 
 impl dyn Action + '_ {
+    /// All that it can be told.
+    pub fn all_fields(&self) -> impl Iterator<Item = &'static Field> {
+        let tries: &[Field] = if self.reaches_out() { &fields::TRIES } else { &[] };
+        self.fields().iter().chain(tries)
+    }
+
     /// Reads what it is told.
     pub fn read(&self, given: &Variables) -> Result<Settings, SettingError> {
-        fields::read(self.name(), self.fields(), given)
+        let settings = fields::read(self.name(), self.all_fields(), given)?;
+        self.check(&settings)?;
+        Ok(settings)
+    }
+
+    /// What it is told, with what of that is secret.
+    pub fn sealed(&self, values: Variables) -> Given {
+        let secret = self.all_fields().filter(|field| field.secret).map(|field| field.name);
+        let secret = secret.filter(|name| values.contains_key(*name)).map(str::to_owned);
+        let secret = secret.collect();
+        Given { secret, ..values.into() }
+    }
+
+    /// What it is told, for people: of a secret nothing, and of a URL the server.
+    pub fn shown(&self, given: Given) -> Variables {
+        let Given { values, secret: sealed, .. } = given;
+        let shown = |(name, value): (String, String)| {
+            let field = self.all_fields().find(|field| field.name == name);
+            let secret = sealed.contains(&name) || field.is_some_and(|field| field.secret);
+            let url = field.filter(|field| field.takes == Takes::Url);
+            let url = url.and_then(|_| crate::requests::url(&value).ok());
+            let value = match (secret && !value.is_empty(), url) {
+                (false, _) => value,
+                (true, Some(url)) => format!("{}/{MASK}", crate::requests::server(&url)),
+                (true, None) => MASK.to_owned(),
+            };
+            (name, value)
+        };
+        values.into_iter().map(shown).collect()
     }
 }
 

@@ -21,12 +21,10 @@ impl Action for Reschedule {
     }
 
     fn fields(&self) -> &'static [Field] {
-        &[Field {
-            name: "delay",
-            about: "how many seconds later it is run",
-            takes: Takes::Seconds,
-            default: Some("3600"),
-        }]
+        const FIELDS: &[Field] =
+            &[Field::optional("delay", "how many seconds later it is run", Takes::Seconds)
+                .or("3600")];
+        FIELDS
     }
 
     fn perform<'a>(

@@ -41,12 +41,14 @@ impl Dialect {
     /// The schema's history.
     pub(super) fn migrations(self) -> Migrations {
         match self {
-            Self::Sqlite => {
-                &[("initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))]
-            }
-            Self::Postgres => {
-                &[("initial", include_str!("../../../migrations/postgres/0001_initial.sql"))]
-            }
+            Self::Sqlite => &[
+                ("initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
+                ("actions", include_str!("../../../migrations/sqlite/0002_actions.sql")),
+            ],
+            Self::Postgres => &[
+                ("initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
+                ("actions", include_str!("../../../migrations/postgres/0002_actions.sql")),
+            ],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::outbox::Claim;
+use super::outbox::ActionClaim;
 use crate::{
     domain::{
         environment::Given,
@@ -35,7 +35,11 @@ pub(super) struct Applied {
 }
 
 impl Effect {
-    pub(super) async fn apply(&self, tx: &mut Tx<'_>, of: &Claim) -> Result<Applied, StoreError> {
+    pub(super) async fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        of: &ActionClaim,
+    ) -> Result<Applied, StoreError> {
         let mut applied = Applied { outcome: String::new(), launched: None, wait: Duration::ZERO };
         applied.outcome = match self {
             Self::Nothing(outcome) => outcome.clone(),
@@ -66,7 +70,7 @@ impl Effect {
 
 async fn launch(
     tx: &mut Tx<'_>,
-    of: &Claim,
+    of: &ActionClaim,
     run_template: RunTemplateId,
     delay: Duration,
 ) -> Result<JobId, StoreError> {
