@@ -16,7 +16,9 @@ pub use commands::{
     Backup, Command, ImportMultiflexi, Migrate, ObjectsCommand, ReportFormat, Restore, Transfer,
 };
 
-use crate::{domain::retention::Keep, objects::Place, requests::Networks, store::Location};
+use crate::{
+    domain::retention::Keep, mail::Mailer, objects::Place, requests::Networks, store::Location,
+};
 
 /// The address of a scheduler that was told nothing else.
 pub const LISTEN: &str = "127.0.0.1:7780";
@@ -93,6 +95,14 @@ pub struct Arguments {
     /// own network
     #[arg(long, env = "MULTIFLEXI_ALLOW_PRIVATE_REQUESTS", value_name = "NETWORKS")]
     pub allow_private_requests: Option<Networks>,
+    /// The mail server that actions send through, such as
+    /// smtp://user@mail.example.org:587?tls=required. With a password in it, give it in the
+    /// variable, as the arguments of a process can be read by everybody
+    #[arg(long, env = "MULTIFLEXI_SMTP", value_name = "URL", hide_env_values = true)]
+    pub smtp: Option<String>,
+    /// The address that mail is from [default: multiflexi at this host]
+    #[arg(long, env = "MULTIFLEXI_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, global = true, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -124,6 +134,8 @@ pub struct Config {
     pub advertise: Option<String>,
     /// Networks that requests may go to although they are not public.
     pub private_requests: Networks,
+    /// Sends mail; without it none is sent.
+    pub mail: Option<Mailer>,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -144,6 +156,7 @@ impl Config {
             keep: Keep::default(),
             advertise: None,
             private_requests: Networks::default(),
+            mail: None,
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -179,6 +192,10 @@ impl Config {
                 )));
             }
             config.advertise = Some(url.clone());
+        }
+        if let Some(url) = &arguments.smtp {
+            let mailer = Mailer::new(url, arguments.mail_from.as_deref());
+            config.mail = Some(mailer.map_err(ConfigError)?);
         }
         if let Some(networks) = &arguments.allow_private_requests {
             config.private_requests = networks.clone();

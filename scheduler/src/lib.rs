@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod domain;
 pub mod events;
 pub mod logs;
+pub mod mail;
 pub mod objects;
 pub mod peers;
 pub mod removal;
@@ -162,7 +163,7 @@ impl Scheduler {
             queue.job_queued();
             queue.job_delayed();
         });
-        let registry = Registry::new(&Requests::new(config.private_requests));
+        let registry = Registry::new(&Requests::new(config.private_requests), config.mail);
         let actions = Actions::start(store.clone(), registry, launched).await?;
         let keep = config.keep;
         let services =

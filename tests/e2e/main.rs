@@ -20,6 +20,7 @@ mod files;
 mod followers;
 mod life;
 mod lists;
+mod mail;
 mod object_store;
 mod one_command;
 mod output;

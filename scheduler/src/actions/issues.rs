@@ -10,7 +10,8 @@ use crate::{domain::action::Within, requests::Answer};
 
 const TITLE: &str = "{APPLICATION_NAME} problem";
 
-const TEXT: &str = "Job {JOB_ID} of run template {RUNTEMPLATE_NAME} ({COMPANY_NAME}) is {STATE}.\n\n\
+/// What is said of a job where there is room.
+pub(super) const TEXT: &str = "Job {JOB_ID} of run template {RUNTEMPLATE_NAME} ({COMPANY_NAME}) is {STATE}.\n\n\
     Attempt: {ATTEMPT}\nExit code: {EXIT_CODE}\nCommand: {COMMAND}\nAgent: {AGENT}\n\
     Ended: {ENDED}\n{TROUBLE}";
 

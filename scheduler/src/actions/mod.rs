@@ -13,6 +13,7 @@ mod fields;
 mod issues;
 mod jenkins;
 mod launch_job;
+mod mail;
 mod performer;
 mod reschedule;
 mod sleep;
@@ -32,6 +33,7 @@ use crate::{
         job::MASK,
         retry::RetryPolicy,
     },
+    mail::Mailer,
     requests::Requests,
     store::Effect,
 };
@@ -106,7 +108,8 @@ pub trait Action: Debug + Send + Sync {
         false
     }
 
-    /// Checks settings that depend on each other, or on a form of their own.
+    /// Refuses what it could not do, when it is told: settings that depend on each other or
+    /// have a form of their own, or a scheduler that lacks something.
     fn check(&self, _settings: &Settings) -> Result<(), SettingError> {
         Ok(())
     }
@@ -140,18 +143,19 @@ pub struct Registry(Arc<[Box<dyn Action>]>);
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::new(&Requests::default())
+        Self::new(&Requests::default(), None)
     }
 }
 
 impl Registry {
-    /// All that we have; those that ask servers send these requests.
-    pub fn new(requests: &Requests) -> Self {
+    /// All that we have: they ask servers with these requests, and send mail this way.
+    pub fn new(requests: &Requests, mailer: Option<Mailer>) -> Self {
         use asking::Asking;
         Self::of(vec![
             Box::new(launch_job::LaunchJob { name: "ChainRuntemplate" }),
             Asking::<issues::Github>::boxed(requests),
             Box::new(launch_job::LaunchJob { name: "LaunchJob" }),
+            Box::new(mail::Mail(mailer)),
             Asking::<issues::RedmineIssue>::boxed(requests),
             Box::new(reschedule::Reschedule),
             Asking::<chat::Slack>::boxed(requests),
@@ -193,7 +197,12 @@ impl dyn Action + '_ {
 
     /// Reads what it is told.
     pub fn read(&self, given: &Variables) -> Result<Settings, SettingError> {
-        let settings = fields::read(self.name(), self.all_fields(), given)?;
+        fields::read(self.name(), self.all_fields(), given)
+    }
+
+    /// Reads what it is to be told, and refuses what it could not do.
+    pub fn accept(&self, given: &Variables) -> Result<Settings, SettingError> {
+        let settings = self.read(given)?;
         self.check(&settings)?;
         Ok(settings)
     }

@@ -183,7 +183,7 @@ impl Services {
             }
         }
         settings.values.extend(request.set_settings);
-        let read = kind.read(&settings.values).map_err(|error| wrong_setting(&error))?;
+        let read = kind.accept(&settings.values).map_err(|error| wrong_setting(&error))?;
         update.settings = Some((kind.sealed(settings.values), kind.leads_to(&read)));
         Ok(update)
     }
@@ -207,7 +207,7 @@ impl ActionService for Services {
         };
         let mode = mode(request.mode, &request.condition)?.ok_or_else(unsaid)?;
         let settings: Variables = request.settings.into_iter().collect();
-        let read = kind.read(&settings).map_err(|error| wrong_setting(&error))?;
+        let read = kind.accept(&settings).map_err(|error| wrong_setting(&error))?;
         let create = CreateAction {
             owner,
             kind: kind.name().to_owned(),

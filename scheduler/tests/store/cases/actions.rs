@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use crate::{
     databases::{Database, open, open_with_keys},
-    world::{World, cancel, exited, new_template, queue, template, with_retry},
+    world::{World, agent, cancel, exited, new_template, queue, template, with_retry},
 };
 
 /// A lease that outlasts every test.
@@ -288,6 +288,7 @@ pub async fn what_an_action_is_told_is_sealed_anew(database: Box<dyn Database>) 
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(database).await;
     world.store = open_with_keys(world.database.as_ref(), folder.path()).await;
+    world.agent = agent(&world.store, "another agent").await;
     let mut settings = Given::from([("TOKEN".to_owned(), "open sesame".to_owned())]);
     settings.secret.insert("TOKEN".to_owned());
     let create = CreateAction { settings, ..world.action("A", Mode::Always) };
