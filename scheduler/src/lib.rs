@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::{
-    actions::{Actions, Registry},
+    actions::{Actions, Means, Registry},
     adoption::source::SourceError,
     api::Services,
     artifacts::{ArtifactError, Artifacts},
@@ -163,7 +163,11 @@ impl Scheduler {
             queue.job_queued();
             queue.job_delayed();
         });
-        let registry = Registry::new(&Requests::new(config.private_requests), config.mail);
+        let registry = Registry::new(Means {
+            requests: Requests::new(config.private_requests),
+            mailer: config.mail,
+            jobs: Some((store.clone(), artifacts.clone())),
+        });
         let actions = Actions::start(store.clone(), registry, launched).await?;
         let keep = config.keep;
         let services =

@@ -4,7 +4,9 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::Settings;
 use crate::{
+    artifacts::Artifacts,
     domain::action::{Fact, Facts},
     store::{ActionClaim, Store, StoreError},
 };
@@ -63,6 +65,31 @@ pub(super) async fn facts(
     ]))
 }
 
+/// Most bytes of the end of an output that are a fact.
+const OUTPUT: usize = 4096;
+
+/// Adds the end of what the job wrote, if a text speaks of it. It is left out if it cannot be
+/// read.
+pub(super) async fn add_output(
+    facts: &mut Facts,
+    settings: &Settings,
+    claim: &ActionClaim,
+    (store, artifacts): (&Store, &Artifacts),
+) {
+    for (fact, name) in [("STDOUT", "stdout.txt"), ("STDERR", "stderr.txt")] {
+        if !settings.mentions(fact) {
+            continue;
+        }
+        let end = async {
+            let artifact = store.artifact_of(claim.job, claim.attempt, name).await.ok()??;
+            let from = artifact.size.saturating_sub(OUTPUT as i64).max(0);
+            artifacts.content(&artifact, from, OUTPUT).await.ok()
+        };
+        let end = end.await.unwrap_or_default();
+        facts.set(fact, String::from_utf8_lossy(&end).trim().to_owned());
+    }
+}
+
 fn time(microseconds: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(microseconds)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -119,5 +146,7 @@ pub(super) fn example() -> Facts {
         ("STARTED", text("2026-01-01T00:00:00.000Z")),
         ("ENDED", text("2026-01-01T00:00:00.000Z")),
         ("DURATION", 0.into()),
+        ("STDOUT", text("")),
+        ("STDERR", text("")),
     ])
 }

@@ -254,6 +254,12 @@ impl Settings {
         }
     }
 
+    /// Whether one of its texts speaks of a fact.
+    pub fn mentions(&self, fact: &str) -> bool {
+        let fact = format!("{{{fact}}}");
+        self.values.values().any(|value| matches!(value, Value::Text(text) if text.contains(&fact)))
+    }
+
     /// How often it is tried, and after which pauses, if the kind can be told.
     pub fn retry(&self) -> Option<RetryPolicy> {
         let backoff: Backoff = self.text("retry_backoff").parse().ok()?;

@@ -13,7 +13,7 @@ const TITLE: &str = "{APPLICATION_NAME} problem";
 /// What is said of a job where there is room.
 pub(super) const TEXT: &str = "Job {JOB_ID} of run template {RUNTEMPLATE_NAME} ({COMPANY_NAME}) is {STATE}.\n\n\
     Attempt: {ATTEMPT}\nExit code: {EXIT_CODE}\nCommand: {COMMAND}\nAgent: {AGENT}\n\
-    Ended: {ENDED}\n{TROUBLE}";
+    Ended: {ENDED}\n{TROUBLE}\n\n{STDERR}";
 
 /// Opens an issue at GitHub.
 #[derive(Debug)]

@@ -8,12 +8,14 @@
 
 mod asking;
 mod chat;
+mod custom_command;
 mod event;
 mod fields;
 mod issues;
 mod jenkins;
 mod launch_job;
 mod mail;
+mod parent;
 mod performer;
 mod reschedule;
 mod sleep;
@@ -26,6 +28,7 @@ use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
+    artifacts::Artifacts,
     domain::{
         action::Facts,
         environment::{Given, Variables},
@@ -35,7 +38,7 @@ use crate::{
     },
     mail::Mailer,
     requests::Requests,
-    store::Effect,
+    store::{Effect, Store},
 };
 
 pub use fields::{Field, SettingError, Settings, Takes};
@@ -103,9 +106,19 @@ pub trait Action: Debug + Send + Sync {
     }
 
     /// Whether it reaches beyond our own database: it can be told how long a try may take
-    /// and when to try again, and it knows the facts of the job.
+    /// and when to try again.
     fn reaches_out(&self) -> bool {
         false
+    }
+
+    /// Whether it is told what is known of the job.
+    fn knows_facts(&self, _settings: &Settings) -> bool {
+        self.reaches_out()
+    }
+
+    /// How long a try may take.
+    fn timeout(&self, settings: &Settings) -> Duration {
+        settings.duration("timeout").unwrap_or(TIMEOUT)
     }
 
     /// Refuses what it could not do, when it is told: settings that depend on each other or
@@ -139,22 +152,44 @@ pub struct UnknownKind {
 
 /// The kinds of actions that there are.
 #[derive(Clone, Debug)]
-pub struct Registry(Arc<[Box<dyn Action>]>);
+pub struct Registry {
+    kinds: Arc<[Box<dyn Action>]>,
+    /// What jobs have left; none where nothing is read of them.
+    artifacts: Option<Artifacts>,
+}
+
+/// What kinds of actions work with.
+#[derive(Clone, Debug, Default)]
+pub struct Means {
+    /// Sends requests to servers.
+    pub requests: Requests,
+    /// Sends mail.
+    pub mailer: Option<Mailer>,
+    /// The jobs that hand something on, and what they have left.
+    pub jobs: Option<(Store, Artifacts)>,
+}
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::new(&Requests::default(), None)
+        Self::new(Means::default())
     }
 }
 
 impl Registry {
-    /// All that we have: they ask servers with these requests, and send mail this way.
-    pub fn new(requests: &Requests, mailer: Option<Mailer>) -> Self {
+    /// All that we have.
+    pub fn new(means: Means) -> Self {
         use asking::Asking;
-        Self::of(vec![
-            Box::new(launch_job::LaunchJob { name: "ChainRuntemplate" }),
+        let Means { requests, mailer, jobs } = means;
+        let requests = &requests;
+        let artifacts = jobs.as_ref().map(|(_, artifacts)| artifacts.clone());
+        let parents = jobs.map(|(store, artifacts)| parent::Parents::new(store, artifacts));
+        let launch =
+            |name| Box::new(launch_job::LaunchJob { name, parents: parents.clone() }) as Box<_>;
+        let kinds = Self::of(vec![
+            launch("ChainRuntemplate"),
+            Box::new(custom_command::CustomCommand(parents.clone())),
             Asking::<issues::Github>::boxed(requests),
-            Box::new(launch_job::LaunchJob { name: "LaunchJob" }),
+            launch("LaunchJob"),
             Box::new(mail::Mail(mailer)),
             Asking::<issues::RedmineIssue>::boxed(requests),
             Box::new(reschedule::Reschedule),
@@ -165,17 +200,18 @@ impl Registry {
             Asking::<to_do::ToDo>::boxed(requests),
             Asking::<jenkins::TriggerJenkins>::boxed(requests),
             Asking::<web_hook::WebHook>::boxed(requests),
-        ])
+        ]);
+        Self { artifacts, ..kinds }
     }
 
     /// A registry of these kinds.
     pub fn of(kinds: Vec<Box<dyn Action>>) -> Self {
-        Self(kinds.into())
+        Self { kinds: kinds.into(), artifacts: None }
     }
 
     /// All kinds, by name.
     pub fn kinds(&self) -> impl Iterator<Item = &dyn Action> {
-        self.0.iter().map(Box::as_ref)
+        self.kinds.iter().map(Box::as_ref)
     }
 
     /// The kind of this name, in whatever case.

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Action, EndedJob, Failed, Registry, Settings, TIMEOUT, event};
+use super::{Action, EndedJob, Failed, Registry, Settings, event};
 use crate::{
     domain::{action::Facts, ids::JobId, retry::RetryPolicy},
     store::{
@@ -212,10 +212,10 @@ impl Actions {
                 format!("it was begun {} times, and nobody said what came of it", tries - 1);
             return Err(Failed::never(reason));
         }
-        let ended = self.ended(action, kind).await.map_err(|error| {
+        let ended = self.ended(action, kind, settings).await.map_err(|error| {
             Failed::later(format!("what is known of the job cannot be read: {error}"))
         })?;
-        let timeout = settings.duration("timeout").unwrap_or(TIMEOUT);
+        let timeout = kind.timeout(settings);
         if timeout + MARGIN > LEASE {
             let lease = timeout + LEASE;
             let kept = store.change(KeepAction { claim: *claim, lease }).await;
@@ -249,14 +249,18 @@ impl Actions {
         &self,
         action: &ClaimedAction,
         kind: &dyn Action,
+        settings: &Settings,
     ) -> Result<EndedJob, StoreError> {
         let claim = &action.claim;
         let (mut event, mut facts) = (String::new(), Facts::default());
-        if kind.reaches_out() {
+        if kind.knows_facts(settings) {
             let store = &self.shared.store;
             let database = store.object_store().await?.map(|known| known.id);
             event = event::id(&database.unwrap_or_default(), claim);
             facts = event::facts(store, claim, &event).await?;
+            if let Some(artifacts) = &self.shared.registry.artifacts {
+                event::add_output(&mut facts, settings, claim, (store, artifacts)).await;
+            }
         }
         let (id, attempt, run_template) = (claim.job, claim.attempt, claim.run_template);
         Ok(EndedJob { id, attempt, run_template, event, facts })

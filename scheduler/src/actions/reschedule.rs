@@ -5,7 +5,7 @@ use std::{future::ready, time::Duration};
 use tokio::time::Instant;
 
 use super::{Action, EndedJob, Field, Performing, Settings, Takes};
-use crate::store::Effect;
+use crate::{domain::environment::Given, store::Effect};
 
 /// Queues the run template's next job.
 #[derive(Debug)]
@@ -34,6 +34,6 @@ impl Action for Reschedule {
         _: Instant,
     ) -> Performing<'a> {
         let delay = Duration::from_secs(settings.number("delay").unsigned_abs());
-        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay))))
+        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay, Given::default()))))
     }
 }

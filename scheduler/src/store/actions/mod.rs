@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub use config::{CreateAction, DeleteAction, UpdateAction};
-pub use effect::Effect;
+pub use effect::{COMMAND, Effect};
 pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
 pub(super) use outbox::{Ran, enqueue};
 pub use record::{ActionFailure, RecordAction, Recorded, RetryAction};

@@ -9,11 +9,12 @@ use std::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
+use super::effect::COMMANDS;
 use crate::{
     domain::{
         action::{End, Mode, Progress},
         environment::Given,
-        ids::{Fence, JobId, PerformedActionId, RunTemplateId},
+        ids::{ActionId, Fence, JobId, PerformedActionId, RunTemplateId},
         job::State,
     },
     store::{Change, Dialect, Store, StoreError, Tx, dialect::Kind, jobs, variables},
@@ -130,10 +131,15 @@ fn followers_sql(dialect: Dialect) -> String {
              JOIN actionconfig c ON {owner}"
         )
     };
+    // Else the commands of a company's actions would follow each other for ever.
+    let companys = format!(
+        "c.company_id = t.company_id \
+         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
+    );
     format!(
         "{} UNION ALL {} ORDER BY k_id, k_rank, position, k_action",
         of("c.runtemplate_id = t.id", "CAST(NULL AS BIGINT)", 0),
-        of("c.company_id = t.company_id", "c.leads_to", 1)
+        of(&companys, "c.leads_to", 1)
     )
 }
 
@@ -174,6 +180,8 @@ pub struct ClaimActions {
 pub struct ActionClaim {
     /// The action.
     pub id: PerformedActionId,
+    /// The run template's or company's action that it was.
+    pub action: ActionId,
     /// Another claim has a higher one.
     pub fence: Fence,
     /// The job that has ended.
@@ -221,6 +229,7 @@ impl Change for ClaimActions {
                     run_template: RunTemplateId(row.try_get(4)?),
                     state: row.try_get::<Option<String>, _>(8)?.and_then(|name| name.parse().ok()),
                     created: row.try_get(9)?,
+                    action: ActionId(row.try_get(10)?),
                 },
                 kind: row.try_get(5)?,
                 settings: variables::from_json(&row.try_get::<String, _>(6)?, tx.vault)
@@ -240,7 +249,7 @@ fn claim_sql(dialect: Dialect) -> String {
          started = COALESCE(started, $2) FROM next WHERE action.id = next.id \
          RETURNING action.id, action.fence, action.job_id, action.attempt, \
          action.runtemplate_id, action.module, action.configuration, action.tries, \
-         action.job_state, action.created",
+         action.job_state, action.created, action.actionconfig_id",
         dialect.by_index("action_due"),
         dialect.skip_locked(),
         Progress::Running,

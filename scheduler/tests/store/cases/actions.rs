@@ -165,7 +165,7 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     let quick = world.due(LONG).await.remove(0);
     assert_eq!((quick.claim.id, quick.tries), (slow.claim.id, 2));
     assert!(quick.claim.fence > slow.claim.fence);
-    let launch = || Ok(Effect::Launch(target, Duration::ZERO));
+    let launch = || Ok(Effect::Launch(target, Duration::ZERO, Given::default()));
     assert_eq!(world.record(&slow, launch()).await, Recorded::Stale);
     let Recorded::Done(Some(launched)) = world.record(&quick, launch()).await else { panic!() };
     assert_eq!(world.record(&quick, launch()).await, Recorded::Stale, "it is on record");
@@ -321,7 +321,9 @@ pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn 
     world.store.change(Accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     let action = world.due(LONG).await.remove(0);
-    world.record(&action, Ok(Effect::Launch(world.template, Duration::ZERO))).await;
+    world
+        .record(&action, Ok(Effect::Launch(world.template, Duration::ZERO, Given::default())))
+        .await;
     let row = world.performed(again.job).await.remove(1);
     assert_eq!(row.progress, Progress::Failed);
     assert!(row.outcome.unwrap().contains("is inactive"));
