@@ -21,6 +21,9 @@ use crate::{
 
 const VARIABLES: &str = "variables";
 
+/// Most characters of a fact that a command is given.
+const LONGEST_FACT: usize = 4096;
+
 /// A day.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -32,8 +35,10 @@ impl CustomCommand {
     async fn launch(&self, settings: &Settings, ended: &EndedJob) -> Result<Effect, Failed> {
         let mut given = Given::default();
         for (name, fact) in ended.facts.iter() {
-            let text = Value::Text(fact.within(Within::Text));
-            given.set(format!("PARENT_{name}"), text, false);
+            // What a process cannot be given, or needs not.
+            let text = fact.within(Within::Text);
+            let text = text.chars().filter(|c| *c != '\0').take(LONGEST_FACT).collect();
+            given.set(format!("PARENT_{name}"), Value::Text(text), false);
         }
         if let Some(parents) = &self.0 {
             let Given { values, files, secret } =

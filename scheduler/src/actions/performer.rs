@@ -33,7 +33,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(3);
 
 /// Most actions that are done at once. What is done elsewhere mostly waits.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 
 /// Most times that an action is begun of which nobody ever says what came of it, beyond those
 /// that it is tried.

@@ -88,6 +88,7 @@ suite! {
         a_companys_actions_follow_the_jobs_of_all_its_run_templates,
         a_condition_is_asked_of_each_end,
         what_has_failed_is_done_again_when_somebody_says_so,
+        a_job_is_not_removed_before_what_follows_it_is_done,
         what_an_action_is_told_is_sealed_anew,
         what_cannot_be_done_is_on_record_with_its_reason,
         run_templates_do_not_launch_each_other_for_ever,

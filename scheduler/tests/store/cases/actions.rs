@@ -284,6 +284,27 @@ pub async fn what_has_failed_is_done_again_when_somebody_says_so(database: Box<d
     assert_eq!(unknown.to_string(), "there is no action of a job 999");
 }
 
+pub async fn a_job_is_not_removed_before_what_follows_it_is_done(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let before = world.ended_with(0).await;
+    world.with_action("A", Mode::Always).await;
+    world.ended_with(0).await;
+    let beyond = async || {
+        let all = (Some(JobId(i64::MAX)), None);
+        world.store.jobs_beyond(world.template, all, JobId(0), 10).await.unwrap()
+    };
+    assert_eq!(beyond().await, [before.job]);
+    let action = world.due(LONG).await.remove(0);
+    let later = ActionFailure { reason: "no".to_owned(), again: Some(LONG) };
+    world.record(&action, Err(later)).await;
+    assert_eq!(beyond().await, [before.job], "it is tried again");
+    let never = ActionFailure { reason: "no".to_owned(), again: None };
+    let other = world.ended_with(0).await;
+    let action = world.due(LONG).await.remove(0);
+    world.record(&action, Err(never)).await;
+    assert_eq!(beyond().await, [before.job, other.job], "nothing more is to be done");
+}
+
 pub async fn what_an_action_is_told_is_sealed_anew(database: Box<dyn Database>) {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(database).await;
