@@ -1,5 +1,6 @@
 //! Actions that send mail.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use multiflexi_fixture::{MailServer, SchedulerOptions, Stack, eventually};
 use serde_json::Value;
 
@@ -54,14 +55,16 @@ fn a_mail_reaches_its_reader_once_the_server_takes_it_and_shows_no_password() {
     let mail = &mails[0];
     for part in [
         "From: Jobs <jobs@example.org>",
-        "To: Eve <eve@example.org>, bob@example.org",
+        "To: Eve <eve@example.org>,\n bob@example.org",
         "Subject: =?utf-8?b?",
         "Message-ID: <",
         "X-RcptTo: eve@example.org, bob@example.org",
-        "Exit code: 3",
     ] {
         assert!(mail.contains(part), "{part:?} is not in {mail}");
     }
+    let body: String = mail.split_once("\n\n").unwrap().1.split_whitespace().collect();
+    let body = String::from_utf8(STANDARD.decode(body).unwrap()).unwrap();
+    assert!(body.contains("Exit code: 3"), "{body}");
     let log = stack.scheduler.log.so_far().join("\n");
     let shown = stack.cli.run(["job:show", &job.to_string()]).text();
     for text in [&log, &shown] {

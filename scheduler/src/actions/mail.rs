@@ -1,6 +1,5 @@
 //! `Mail`: tells people of the job, through the mail server that the scheduler was told.
 
-use lettre::message::Mailboxes;
 use tokio::time::Instant;
 
 use super::{Action, EndedJob, Failed, Field, Performing, SettingError, Settings, TIMEOUT, Takes};
@@ -25,7 +24,7 @@ impl Mail {
         let addresses = |field: &str| mail::addresses(settings.text(field)).map_err(Failed::never);
         let to = addresses("to")?;
         let cc = match settings.text("cc") {
-            "" => Mailboxes::new(),
+            "" => Vec::new(),
             _ => addresses("cc")?,
         };
         // What a fact says must not begin another header.

@@ -1,14 +1,18 @@
 //! Mail that goes out, through the one server that the scheduler was told: by SMTP, with TLS
 //! where its URL says so. What the server answers is quoted; its password never.
 
+mod message;
+
 use std::time::Duration;
 
 use lettre::{
-    Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
-    message::{Mailbox, Mailboxes, header::ContentType},
+    Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
+    address::Envelope,
     transport::smtp::{Error, extension::ClientId},
 };
 use url::Url;
+
+pub use message::{Mailbox, addresses};
 
 /// Sends mail.
 #[derive(Clone)]
@@ -30,9 +34,9 @@ pub struct Mail {
     /// Its id, the same however often it is sent.
     pub id: String,
     /// Whom it is for.
-    pub to: Mailboxes,
+    pub to: Vec<Mailbox>,
     /// Who gets it too.
-    pub cc: Mailboxes,
+    pub cc: Vec<Mailbox>,
     /// Its subject.
     pub subject: String,
     /// What it says.
@@ -47,13 +51,6 @@ pub struct MailError {
     pub reason: String,
     /// It may go well later.
     pub again: bool,
-}
-
-/// Reads addresses, with a comma between each; the error is a sentence.
-pub fn addresses(text: &str) -> Result<Mailboxes, String> {
-    text.parse().map_err(|error| {
-        format!("it takes addresses such as me@example.org, with a comma between each ({error})")
-    })
 }
 
 /// The name of this host.
@@ -74,15 +71,14 @@ impl Mailer {
             return Err(wrong.to_owned());
         }
         let from = match from {
-            Some(from) => from.parse().map_err(|error| {
-                format!("the address that mail is from is {from:?}, which is none: {error}")
-            })?,
+            Some(from) => message::mailbox(from)
+                .map_err(|error| format!("the address that mail is from is {from:?}: {error}"))?,
             None => {
                 let host = host();
                 let own = Address::new("multiflexi", &host);
                 let own = own.or_else(|_| Address::new("multiflexi", "localhost"));
                 let own = own.map_err(|error| error.to_string())?;
-                Mailbox::new(Some("MultiFlexi".to_owned()), own)
+                Mailbox { name: "MultiFlexi".to_owned(), address: own }
             }
         };
         Ok(Self { url, from })
@@ -98,20 +94,19 @@ impl Mailer {
     pub async fn send(&self, mail: Mail, timeout: Duration) -> Result<(), MailError> {
         let never = |reason: String| MailError { reason, again: false };
         let server = self.server();
-        let mut message = Message::builder()
-            .message_id(Some(format!("<{}@multiflexi>", mail.id)))
-            .from(self.from.clone())
-            .subject(mail.subject)
-            .header(ContentType::TEXT_PLAIN);
-        for to in mail.to {
-            message = message.to(to);
-        }
-        for cc in mail.cc {
-            message = message.cc(cc);
-        }
-        let message = message.body(mail.body);
-        let message =
-            message.map_err(|error| never(format!("the mail cannot be made: {error}")))?;
+        let readers = mail.to.iter().chain(&mail.cc).map(|reader| reader.address.clone());
+        let envelope = Envelope::new(Some(self.from.address.clone()), readers.collect());
+        let envelope =
+            envelope.map_err(|error| never(format!("the mail cannot be sent: {error}")))?;
+        let message = message::message(&message::Parts {
+            from: &self.from,
+            to: &mail.to,
+            cc: &mail.cc,
+            subject: &mail.subject,
+            id: &mail.id,
+            date: &chrono::Utc::now().to_rfc2822(),
+            body: &mail.body,
+        });
         // Whoever was first has chosen the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(self.url.as_str())
@@ -119,7 +114,8 @@ impl Mailer {
             .hello_name(ClientId::Domain(host()))
             .timeout(Some(timeout))
             .build();
-        let sent = tokio::time::timeout(timeout, transport.send(message)).await;
+        let sent =
+            tokio::time::timeout(timeout, transport.send_raw(&envelope, message.as_bytes())).await;
         match sent {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(explain(&server, &error)),
@@ -181,7 +177,7 @@ mod tests {
         let mail = Mail {
             id: "1".to_owned(),
             to: addresses("a@example.org, B <b@example.org>").unwrap(),
-            cc: Mailboxes::new(),
+            cc: Vec::new(),
             subject: "s".to_owned(),
             body: "b".to_owned(),
         };
