@@ -20,6 +20,7 @@ pub mod v1 {
                 Self::Success => "success",
                 Self::Fail => "fail",
                 Self::Always => "always",
+                Self::Condition => "condition",
             }
         }
     }

@@ -18,7 +18,9 @@ pub use commands::{
 
 use crate::{
     domain::{retention::Keep, schedule},
+    mail::Mailer,
     objects::Place,
+    requests::Networks,
     store::Location,
 };
 
@@ -99,6 +101,19 @@ pub struct Arguments {
     /// [default: none]
     #[arg(long, env = "MULTIFLEXI_METRICS", value_name = "ADDRESS:PORT")]
     pub metrics: Option<SocketAddr>,
+    /// Networks that actions may send requests to although they are not public, such as
+    /// 10.0.0.0/8,fd00::/8; all for every address. Without it none of this host and of its
+    /// own network
+    #[arg(long, env = "MULTIFLEXI_ALLOW_PRIVATE_REQUESTS", value_name = "NETWORKS")]
+    pub allow_private_requests: Option<Networks>,
+    /// The mail server that actions send through, such as
+    /// smtp://user@mail.example.org:587?tls=required. With a password in it, give it in the
+    /// variable, as the arguments of a process can be read by everybody
+    #[arg(long, env = "MULTIFLEXI_SMTP", value_name = "URL", hide_env_values = true)]
+    pub smtp: Option<String>,
+    /// The address that mail is from [default: multiflexi at this host]
+    #[arg(long, env = "MULTIFLEXI_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, global = true, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -132,6 +147,10 @@ pub struct Config {
     pub advertise: Option<String>,
     /// Where metrics are served; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// Networks that requests may go to although they are not public.
+    pub private_requests: Networks,
+    /// Sends mail; without it none is sent.
+    pub mail: Option<Mailer>,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -153,6 +172,8 @@ impl Config {
             zone: chrono_tz::UTC,
             advertise: None,
             metrics: None,
+            private_requests: Networks::default(),
+            mail: None,
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -191,6 +212,13 @@ impl Config {
                 )));
             }
             config.advertise = Some(url.clone());
+        }
+        if let Some(url) = &arguments.smtp {
+            let mailer = Mailer::new(url, arguments.mail_from.as_deref());
+            config.mail = Some(mailer.map_err(ConfigError)?);
+        }
+        if let Some(networks) = &arguments.allow_private_requests {
+            config.private_requests = networks.clone();
         }
         if let Some(url) = &arguments.object_store {
             config.objects = Place::parse(url).map_err(ConfigError)?;

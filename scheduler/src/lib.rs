@@ -13,10 +13,12 @@ pub mod domain;
 pub mod events;
 pub mod folders;
 pub mod logs;
+pub mod mail;
 mod monitor;
 pub mod objects;
 pub mod peers;
 pub mod removal;
+pub mod requests;
 pub mod sealing;
 pub mod store;
 pub mod telemetry;
@@ -30,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::{
-    actions::{Actions, Registry},
+    actions::{Actions, Means, Registry},
     adoption::source::SourceError,
     api::{Services, Watched},
     artifacts::{ArtifactError, Artifacts},
@@ -43,6 +45,7 @@ use crate::{
     objects::{IdentityError, ObjectError, Objects},
     peers::Peers,
     removal::Removal,
+    requests::Requests,
     sealing::Sealing,
     store::{Exclusive, Leave, Store, StoreError, TrimEvents, TrimSlots},
     vault::{Vault, VaultError},
@@ -179,7 +182,12 @@ impl Scheduler {
             queue.job_queued();
             queue.job_delayed();
         });
-        let actions = Actions::start(store.clone(), Registry::default(), launched).await?;
+        let registry = Registry::new(Means {
+            requests: Requests::new(config.private_requests),
+            mailer: config.mail,
+            jobs: Some((store.clone(), artifacts.clone())),
+        });
+        let actions = Actions::start(store.clone(), registry, launched).await?;
         let (keep, zone) = (config.keep, config.zone);
         let services = Services {
             store,

@@ -92,14 +92,15 @@ fn actions_are_changed_and_deleted_and_what_cannot_be_is_said() {
         assert_ne!(refused.code, 0);
         refused.stderr
     };
-    assert!(said("Lunch", "always", &[]).contains("ChainRuntemplate, LaunchJob"));
+    assert!(said("Lunch", "always", &[]).contains("ChainRuntemplate, "));
     let soon = said("Reschedule", "fail", &["delay=soon"]);
     assert!(soon.contains("delay of Reschedule is \"soon\""), "{soon}");
     assert!(said("LaunchJob", "success", &[]).contains("run_template_id is missing"));
     let kinds = stack.cli.json(["action:kinds"]);
     let names: Vec<&str> =
         kinds["kinds"].as_array().unwrap().iter().filter_map(|k| k["name"].as_str()).collect();
-    assert_eq!(names, ["ChainRuntemplate", "LaunchJob", "Reschedule", "Sleep", "Stop"]);
+    let ours = ["ChainRuntemplate", "LaunchJob", "Reschedule", "Sleep", "Stop"];
+    assert!(ours.iter().all(|kind| names.contains(kind)) && names.is_sorted(), "{names:?}");
 
     let to_two = format!("run_template_id={two}");
     let to_one = format!("run_template_id={one}");
@@ -179,4 +180,79 @@ fn a_run_template_that_others_lead_to_is_not_deleted_by_itself() {
     action(&stack, one, "LaunchJob", "success", &[&to_chained]);
     let company = stack.company.to_string();
     stack.cli.json(["company:delete", &company, "--cascade"]);
+}
+
+#[test]
+fn a_job_hands_on_what_it_knows_and_has_left_and_secrets_stay_secret() {
+    let stack = Stack::start();
+    let show =
+        "echo \"$WHO/$HOW/$PARENT\"; cat \"$REPORT\" \"$OUTPUT\" \"$CERT\"; echo \"${#KEY}\"";
+    let next = stack.script(show, &[]);
+    let cert = stack.folder().join("cert.pem");
+    fs::write(&cert, "a certificate\n").unwrap();
+    let cert = format!("CERT={}", cert.display());
+    let script = "mkdir out; echo '{\"sum\": 7}' > out/report.json; echo printed; exit 3";
+    let more = ["--env", "WHO=Eve & Bob", "--secret", "TOKEN=hunter2-handed-on", "--secret-file"];
+    let template =
+        stack.script(script, &more.into_iter().chain([cert.as_str()]).collect::<Vec<_>>());
+    let launch = format!("run_template_id={next}");
+    let variables = "variables=WHO={WHO}\nHOW={STATE} {EXIT_CODE} {NOTHING}\nPARENT={JOB_ID}\n\
+                     REPORT=@file:out/report.json\nOUTPUT=@file:stdout.txt\nCERT={CERT}\n\
+                     KEY=key {TOKEN}";
+    action(&stack, template, "ChainRuntemplate", "exit == 3", &[&launch, variables]);
+    action(&stack, template, "LaunchJob", "always", &[&launch, "variables=A=@file:nowhere"]);
+    let said = create(&stack, template, "LaunchJob", "always", &[&launch, "variables=A"]);
+    assert!(said.code == 65 && said.stderr.contains("NAME=VALUE"), "{}", said.stderr);
+    let job = stack.queued(template);
+    stack.ended(job);
+    let done = followed(&stack, job);
+    assert_eq!(done[0]["state"], "succeeded", "{done:?}");
+    assert!(done[1]["state"] == "failed", "{done:?}");
+    let outcome = done[1]["outcome"].as_str().unwrap();
+    assert!(outcome.contains("\"nowhere\"") && outcome.contains("left no such file"), "{outcome}");
+    let launched = jobs_of(&stack, next)[0]["id"].as_i64().unwrap();
+    stack.ended(launched);
+    let id = launched.to_string();
+    let printed = stack.cli.run(["job:logs", &id]).text();
+    let expected = format!(
+        "Eve & Bob/failed 3 {{NOTHING}}/{job}\n{{\"sum\": 7}}\nprinted\n***\n{}\n",
+        "key hunter2-handed-on".len()
+    );
+    assert_eq!(printed, expected);
+    let environment = stack.cli.json(["job:env", &id]).to_string();
+    assert!(!environment.contains("hunter2-handed-on"), "{environment}");
+    let (files, found) = multiflexi_fixture::search(&stack.folder().join("data"), "hunter2-handed");
+    assert!(files > 0 && found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_custom_command_is_a_job_on_an_agent_and_no_value_changes_what_it_says() {
+    let stack = Stack::start();
+    let template = stack.script("exit 4", &["--env", "EVIL=$(touch pwned); `id`'\"{STATE}"]);
+    let command = "command=echo \"$PARENT_JOB_ID $PARENT_EXIT_CODE\" '{EVIL}'\nprintf '%s' \"$TEXT\"\nls\nexit 9";
+    let set = [command, "variables=TEXT={EVIL}", "timeout=20s"];
+    let company = stack.company.to_string();
+    let words = ["action:create", "--company", &company, "--kind", "CustomCommand", "--on", "fail"];
+    let id = stack.cli.create(words.into_iter().chain(set.iter().flat_map(|set| ["--set", *set])));
+    for run in 1..=2 {
+        let job = stack.queued(template);
+        stack.ended(job);
+        let done = followed(&stack, job);
+        assert_eq!(done[0]["state"], "succeeded", "{done:?}");
+        let templates = stack.cli.json(["runtemplate:list", "--company", &company, "--all"]);
+        let templates = templates["run_templates"].as_array().unwrap().clone();
+        let name = format!("CustomCommand, action {id}");
+        let ours: Vec<&Value> =
+            templates.iter().filter(|one| one["name"] == name.as_str()).collect();
+        assert_eq!(ours.len(), 1, "{templates:?}");
+        let jobs = jobs_of(&stack, ours[0]["id"].as_i64().unwrap());
+        assert_eq!(jobs.len(), run);
+        let launched = jobs.iter().filter_map(|job| job["id"].as_i64()).max().unwrap();
+        assert_eq!(done[0]["outcome"], format!("launched job {launched}, which runs the command"));
+        let shown = stack.ended(launched);
+        assert!(shown["state"] == "failed" && shown["exit_code"] == 9, "{shown}");
+        let printed = stack.cli.run(["job:logs", &launched.to_string()]).text();
+        assert_eq!(printed, format!("{job} 4 {{EVIL}}\n$(touch pwned); `id`'\"{{STATE}}"));
+        assert!(followed(&stack, launched).is_empty(), "nothing follows a command");
+    }
 }

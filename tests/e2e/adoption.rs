@@ -148,6 +148,7 @@ fn everything_comes(adoption: &Adoption) {
     assert_eq!(counts(&report, "credential_type"), [3, 2, 1, 0, 0]);
     assert_eq!(counts(&report, "credential"), [4, 3, 0, 0, 1]);
     assert_eq!(counts(&report, "run_template"), [5, 3, 0, 0, 2]);
+    assert_eq!(counts(&report, "action"), [4, 2, 0, 0, 2]);
     assert_eq!(counts(&report, "job"), [8, 4, 0, 0, 4]);
     assert_eq!(counts(&report, "artifact"), [4, 4, 0, 0, 0]);
     assert_eq!(report["ids"].as_array().unwrap().len(), 0, "ids that are free stay");
@@ -176,6 +177,7 @@ fn everything_comes(adoption: &Adoption) {
         "remarks" "run_template" 31 "../up",
         "remarks" "run_template" 31 "credential 53 was not imported",
         "remarks" "run_template" 32 "of another company",
+        "remarks" "run_template" 32 "JSON document",
         "remarks" "job" 61 "1BAD",
         "remarks" "job" 62 "its environment cannot be read",
         "remarks" "job" 68 "its environment cannot be read",
@@ -229,6 +231,13 @@ fn it_is_here(cli: &Cli) {
     assert_eq!(template["environment"]["BANK_TOKEN"], "***", "its credential has it too");
     assert_eq!(template["environment"]["APP_PASSWORD"], "***");
     assert!(template["files"].to_string().contains("a b.pem"), "{template:#}");
+    let actions = cli.json(["action:list", "--template", "32"]);
+    let [hook, issue] = &actions["actions"].as_array().unwrap()[..] else { panic!("{actions}") };
+    assert!(hook["kind"] == "WebHook" && hook["on"] == "success", "{hook}");
+    assert_eq!(hook["settings"]["uri"], "https://example.org/***");
+    assert!(issue["kind"] == "RedmineIssue" && issue["on"] == "fail", "{issue}");
+    assert_eq!(issue["settings"]["token"], "***");
+    assert_eq!(issue["settings"]["project_id"], "books");
     let runs = &template["runs"];
     assert_eq!((&runs["succeeded"], &runs["failed"]), (&1.into(), &2.into()), "{template:#}");
     let credential = cli.json(["credential:show", "51"]);

@@ -78,10 +78,23 @@ INSERT INTO runtemplate (id, app_id, company_id, interv, success, fail, name, de
         active, cron, note) VALUES
     (31, 21, 11, 'd', 'a:2:{s:7:"WebHook";b:1;s:5:"Sleep";b:0;}', 'O:garbage', 'Nightly "echo"',
         60, 'Docker', 0, '0 2 * * *', 'kept'),
-    (32, 21, 11, 'n', NULL, NULL, 'Nightly "echo"', 0, 'Native', 1, NULL, NULL),
+    (32, 21, 11, 'n', 'a:1:{s:7:"WebHook";b:1;}', 'a:1:{s:12:"RedmineIssue";b:1;}',
+        'Nightly "echo"', 0, 'Native', 1, NULL, NULL),
     (33, 22, 11, 'n', NULL, NULL, 'of what was refused', 0, 'Native', 1, NULL, NULL),
     (34, 21, 99, 'n', NULL, NULL, 'of nobody', 0, 'Native', 1, NULL, NULL),
     (35, 23, 13, 'n', NULL, NULL, NULL, 0, 'Native', 1, NULL, NULL);
+
+CREATE TABLE actionconfig (
+    id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, module VARCHAR(255), keyname VARCHAR(255),
+    value VARCHAR(255), mode VARCHAR(10), runtemplate_id INT UNSIGNED NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+INSERT INTO actionconfig (module, keyname, value, mode, runtemplate_id) VALUES
+    ('WebHook', 'uri', 'https://example.org/hunter2-in-the-path?x=1', 'success', 32),
+    ('WebHook', 'uri', 'https://example.org/when-it-fails', 'fail', 32),
+    ('RedmineIssue', 'url', 'https://redmine.example.org', 'fail', 32),
+    ('RedmineIssue', 'token', 'hunter2-of-redmine', 'fail', 32),
+    ('RedmineIssue', 'project_id', 'books', 'fail', 32),
+    ('RedmineIssue', 'colour', 'red', 'fail', 32);
 
 CREATE TABLE configuration (
     id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, app_id INT UNSIGNED NOT NULL,

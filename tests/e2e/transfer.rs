@@ -30,14 +30,19 @@ fn a_dry_run_of_migrate_says_what_is_missing_and_makes_nothing() {
     let data = folder.path().join("data");
     let dry = ["migrate", "--dry-run", "-f", "json"];
     let said = json(&scheduler(&data, dry));
-    assert_eq!((&said["from"], &said["to"]), (&0.into(), &1.into()), "{said}");
+    let newest = said["steps"].as_array().unwrap().len();
+    assert!(said["from"] == 0 && said["to"] == newest && newest > 0, "{said}");
     assert!(!data.exists(), "nothing was made");
     let done = scheduler(&data, ["migrate"]);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    assert!(done.text().contains("from version 0 to 1: initial"), "{}", done.text());
+    assert!(
+        done.text().contains(&format!("from version 0 to {newest}: initial")),
+        "{}",
+        done.text()
+    );
     for words in [&["migrate", "--dry-run"][..], &["migrate"]] {
         let said = scheduler(&data, words.iter().copied());
-        assert!(said.text().contains("up to date, version 1"), "{}", said.text());
+        assert!(said.text().contains(&format!("up to date, version {newest}")), "{}", said.text());
     }
     let foreign = folder.path().join("foreign");
     fs::write(&foreign, "this is no database, and it is long enough to be looked at").unwrap();

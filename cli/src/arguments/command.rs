@@ -226,6 +226,10 @@ pub enum Command {
     /// Delete an action
     #[command(name = "action:delete")]
     ActionDelete(ById),
+    /// Has an action of an ended job done again that could not be done; action:list --state
+    /// failed has their ids
+    #[command(name = "action:retry")]
+    ActionRetry(ById),
     /// List the kinds of actions, with their settings
     #[command(name = "action:kinds")]
     ActionKinds,

@@ -3,7 +3,8 @@
 
 use clap::Args;
 use multiflexi_proto::v1::{
-    Action, Application, Artifact, Company, Credential, CredentialType, Job, RunTemplate,
+    Action, Application, Artifact, Company, Credential, CredentialType, Job, PerformedAction,
+    RunTemplate,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +40,7 @@ resources! {
     Credential: "credential",
     CredentialType: "credential type",
     Job: "job",
+    PerformedAction: "action of a job",
     RunTemplate: "run template",
 }
 

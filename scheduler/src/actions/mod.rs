@@ -6,31 +6,49 @@
 //! takes, and what it does. What it does to our own database it only says
 //! ([`Effect`]): that is made in the transaction that records it, and so happens once.
 
+mod asking;
+mod chat;
+mod custom_command;
+mod event;
 mod fields;
+mod issues;
+mod jenkins;
 mod launch_job;
+mod mail;
+mod parent;
 mod performer;
 mod reschedule;
 mod sleep;
 mod stop;
+mod to_do;
+mod web_hook;
 
-use std::{fmt::Debug, pin::Pin, sync::Arc};
+use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
+    artifacts::Artifacts,
     domain::{
-        environment::Variables,
+        action::Facts,
+        environment::{Given, Variables},
         ids::{JobId, RunTemplateId},
+        job::MASK,
         retry::RetryPolicy,
     },
-    store::Effect,
+    mail::Mailer,
+    requests::Requests,
+    store::{Effect, Store},
 };
 
 pub use fields::{Field, SettingError, Settings, Takes};
 pub use performer::{Actions, Launched};
 
+/// How long an action may take that cannot be told.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A job that has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedJob {
     /// The job.
     pub id: JobId,
@@ -38,6 +56,10 @@ pub struct EndedJob {
     pub attempt: i32,
     /// Its run template.
     pub run_template: RunTemplateId,
+    /// The id of what is told of it: the same in every try.
+    pub event: String,
+    /// What is known of it; nothing for a kind that says nothing of it.
+    pub facts: Facts,
 }
 
 /// Why an action cannot be done.
@@ -47,6 +69,20 @@ pub struct Failed {
     pub reason: String,
     /// It may be possible later.
     pub again: bool,
+    /// Not before so long, if it is.
+    pub after: Option<Duration>,
+}
+
+impl Failed {
+    /// It is never possible.
+    pub fn never(reason: String) -> Self {
+        Self { reason, again: false, after: None }
+    }
+
+    /// It may be possible later.
+    pub fn later(reason: String) -> Self {
+        Self { reason, again: true, after: None }
+    }
 }
 
 /// What an action comes to.
@@ -69,7 +105,30 @@ pub trait Action: Debug + Send + Sync {
         None
     }
 
-    /// How often it is tried, and after which pauses, if it can be tried again.
+    /// Whether it reaches beyond our own database: it can be told how long a try may take
+    /// and when to try again.
+    fn reaches_out(&self) -> bool {
+        false
+    }
+
+    /// Whether it is told what is known of the job.
+    fn knows_facts(&self, _settings: &Settings) -> bool {
+        self.reaches_out()
+    }
+
+    /// How long a try may take.
+    fn timeout(&self, settings: &Settings) -> Duration {
+        settings.duration("timeout").unwrap_or(TIMEOUT)
+    }
+
+    /// Refuses what it could not do, when it is told: settings that depend on each other or
+    /// have a form of their own, or a scheduler that lacks something.
+    fn check(&self, _settings: &Settings) -> Result<(), SettingError> {
+        Ok(())
+    }
+
+    /// How often it is tried, and after which pauses, if it can be tried again and is not
+    /// told.
     fn retry(&self) -> RetryPolicy {
         RetryPolicy::default()
     }
@@ -93,29 +152,66 @@ pub struct UnknownKind {
 
 /// The kinds of actions that there are.
 #[derive(Clone, Debug)]
-pub struct Registry(Arc<[Box<dyn Action>]>);
+pub struct Registry {
+    kinds: Arc<[Box<dyn Action>]>,
+    /// What jobs have left; none where nothing is read of them.
+    artifacts: Option<Artifacts>,
+}
+
+/// What kinds of actions work with.
+#[derive(Clone, Debug, Default)]
+pub struct Means {
+    /// Sends requests to servers.
+    pub requests: Requests,
+    /// Sends mail.
+    pub mailer: Option<Mailer>,
+    /// The jobs that hand something on, and what they have left.
+    pub jobs: Option<(Store, Artifacts)>,
+}
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::of(vec![
-            Box::new(launch_job::LaunchJob { name: "ChainRuntemplate" }),
-            Box::new(launch_job::LaunchJob { name: "LaunchJob" }),
-            Box::new(reschedule::Reschedule),
-            Box::new(sleep::Sleep),
-            Box::new(stop::Stop),
-        ])
+        Self::new(Means::default())
     }
 }
 
 impl Registry {
+    /// All that we have.
+    pub fn new(means: Means) -> Self {
+        use asking::Asking;
+        let Means { requests, mailer, jobs } = means;
+        let requests = &requests;
+        let artifacts = jobs.as_ref().map(|(_, artifacts)| artifacts.clone());
+        let parents = jobs.map(|(store, artifacts)| parent::Parents::new(store, artifacts));
+        let launch =
+            |name| Box::new(launch_job::LaunchJob { name, parents: parents.clone() }) as Box<_>;
+        let kinds = Self::of(vec![
+            launch("ChainRuntemplate"),
+            Box::new(custom_command::CustomCommand(parents.clone())),
+            Asking::<issues::Github>::boxed(requests),
+            launch("LaunchJob"),
+            Box::new(mail::Mail(mailer)),
+            Asking::<issues::RedmineIssue>::boxed(requests),
+            Box::new(reschedule::Reschedule),
+            Asking::<chat::Slack>::boxed(requests),
+            Box::new(sleep::Sleep),
+            Box::new(stop::Stop),
+            Asking::<chat::Teams>::boxed(requests),
+            Asking::<to_do::ToDo>::boxed(requests),
+            Asking::<jenkins::TriggerJenkins>::boxed(requests),
+            Asking::<web_hook::WebHook>::boxed(requests),
+        ]);
+        Self { artifacts, ..kinds }
+    }
+
     /// A registry of these kinds.
     pub fn of(kinds: Vec<Box<dyn Action>>) -> Self {
-        Self(kinds.into())
+        Self { kinds: kinds.into(), artifacts: None }
     }
 
     /// All kinds, by name.
     pub fn kinds(&self) -> impl Iterator<Item = &dyn Action> {
-        self.0.iter().map(Box::as_ref)
+        self.kinds.iter().map(Box::as_ref)
     }
 
     /// The kind of this name, in whatever case.
@@ -129,9 +225,48 @@ impl Registry {
 }
 
 impl dyn Action + '_ {
+    /// All that it can be told.
+    pub fn all_fields(&self) -> impl Iterator<Item = &'static Field> {
+        let tries: &[Field] = if self.reaches_out() { &fields::TRIES } else { &[] };
+        self.fields().iter().chain(tries)
+    }
+
     /// Reads what it is told.
     pub fn read(&self, given: &Variables) -> Result<Settings, SettingError> {
-        fields::read(self.name(), self.fields(), given)
+        fields::read(self.name(), self.all_fields(), given)
+    }
+
+    /// Reads what it is to be told, and refuses what it could not do.
+    pub fn accept(&self, given: &Variables) -> Result<Settings, SettingError> {
+        let settings = self.read(given)?;
+        self.check(&settings)?;
+        Ok(settings)
+    }
+
+    /// What it is told, with what of that is secret.
+    pub fn sealed(&self, values: Variables) -> Given {
+        let secret = self.all_fields().filter(|field| field.secret).map(|field| field.name);
+        let secret = secret.filter(|name| values.contains_key(*name)).map(str::to_owned);
+        let secret = secret.collect();
+        Given { secret, ..values.into() }
+    }
+
+    /// What it is told, for people: of a secret nothing, and of a URL the server.
+    pub fn shown(&self, given: Given) -> Variables {
+        let Given { values, secret: sealed, .. } = given;
+        let shown = |(name, value): (String, String)| {
+            let field = self.all_fields().find(|field| field.name == name);
+            let secret = sealed.contains(&name) || field.is_some_and(|field| field.secret);
+            let url = field.filter(|field| field.takes == Takes::Url);
+            let url = url.and_then(|_| crate::requests::url(&value).ok());
+            let value = match (secret && !value.is_empty(), url) {
+                (false, _) => value,
+                (true, Some(url)) => format!("{}/{MASK}", crate::requests::server(&url)),
+                (true, None) => MASK.to_owned(),
+            };
+            (name, value)
+        };
+        values.into_iter().map(shown).collect()
     }
 }
 

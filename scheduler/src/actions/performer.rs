@@ -13,26 +13,31 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Action, EndedJob, Failed, Registry};
+use super::{Action, EndedJob, Failed, Registry, Settings, event};
 use crate::{
-    domain::ids::JobId,
+    domain::{action::Facts, ids::JobId, retry::RetryPolicy},
     store::{
-        ActionFailure, ClaimActions, ClaimedAction, RecordAction, Recorded, ReleaseActions, Store,
-        StoreError,
+        ActionFailure, ClaimActions, ClaimedAction, Effect, KeepAction, RecordAction, Recorded,
+        ReleaseActions, Store, StoreError,
     },
     telemetry::{self, ActionSpan},
 };
 
-/// How long an action may take.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// How long a claim holds: longer than an action may take and be recorded.
+/// How long a claim holds, if it is not kept: longer than most actions may take and be
+/// recorded.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Most actions that are done at once.
-const AT_ONCE: usize = 32;
+/// How much longer than an action may take its claim is kept, at least.
+const MARGIN: Duration = Duration::from_secs(20);
 
-/// Most times that an action is begun of which nobody ever says what came of it.
+/// How long what was begun is waited for when the scheduler stops.
+const STOP: Duration = Duration::from_secs(3);
+
+/// Most actions that are done at once. What is done elsewhere mostly waits.
+const AT_ONCE: usize = 256;
+
+/// Most times that an action is begun of which nobody ever says what came of it, beyond those
+/// that it is tried.
 const MOST_BEGUN: u32 = 10;
 
 /// When the database fails it is asked again after this time.
@@ -159,15 +164,21 @@ impl Actions {
     async fn perform(&self, action: ClaimedAction) {
         let claim = action.claim;
         let watched = ActionSpan::begin(&self.shared.store, &action).await;
-        let result = match watched.within(self.result(&action)).await {
-            Ok(effect) => Ok(effect),
-            Err((Failed { reason, again: false }, _)) => Err(ActionFailure { reason, again: None }),
-            Err((Failed { reason, again: true }, kind)) => {
-                let random = u32::try_from(claim.id.0.wrapping_mul(2_654_435_761) & 0xffff_ffff);
-                let again = kind
-                    .and_then(|kind| kind.retry().again(action.tries, random.unwrap_or_default()));
-                Err(ActionFailure { reason, again })
+        let result = match self.read(&action) {
+            Ok((kind, settings)) => {
+                let policy = settings.retry().unwrap_or_else(|| kind.retry());
+                let result = self.result(&action, kind, &settings, &policy);
+                let result = watched.within(result).await;
+                let failure = |failed: Failed| ActionFailure {
+                    reason: settings.without_secrets(&failed.reason),
+                    again: again(&action, &policy, &failed),
+                };
+                result.map_err(failure).map(|effect| match effect {
+                    Effect::Nothing(said) => Effect::Nothing(settings.without_secrets(&said)),
+                    effect => effect,
+                })
             }
+            Err(reason) => Err(ActionFailure { reason, again: None }),
         };
         if let Err(failure) = &result {
             tracing::warn!(
@@ -183,33 +194,81 @@ impl Actions {
         self.record(RecordAction { claim, result }, &watched).await;
     }
 
-    /// What an action comes to; an error with its kind, if that is known.
-    async fn result<'a>(
-        &'a self,
+    /// What kind an action is of, and what it is told; the error is a sentence.
+    fn read(&self, action: &ClaimedAction) -> Result<(&dyn Action, Settings), String> {
+        let kind = self.shared.registry.find(&action.kind).map_err(|error| error.to_string())?;
+        let given = action.settings.as_ref().map_err(Clone::clone)?;
+        let settings = kind.read(&given.values).map_err(|error| error.to_string())?;
+        Ok((kind, settings))
+    }
+
+    /// What an action comes to.
+    async fn result(
+        &self,
         action: &ClaimedAction,
-    ) -> Result<crate::store::Effect, (Failed, Option<&'a dyn Action>)> {
-        let never = |reason: String| Failed { reason, again: false };
-        if action.tries > MOST_BEGUN {
+        kind: &dyn Action,
+        settings: &Settings,
+        policy: &RetryPolicy,
+    ) -> Result<Effect, Failed> {
+        let Shared { store, stop, .. } = &*self.shared;
+        let ClaimedAction { claim, tries, .. } = action;
+        if *tries > policy.max_attempts.saturating_add(MOST_BEGUN) {
             let reason =
-                format!("it was begun {MOST_BEGUN} times, and nobody said what came of it");
-            return Err((never(reason), None));
+                format!("it was begun {} times, and nobody said what came of it", tries - 1);
+            return Err(Failed::never(reason));
         }
-        let kind = self.shared.registry.find(&action.kind);
-        let kind = kind.map_err(|error| (never(error.to_string()), None))?;
-        let given = action.settings.as_ref().map_err(|why| (never(why.clone()), None))?;
-        let settings =
-            kind.read(&given.values).map_err(|error| (never(error.to_string()), None))?;
-        let claim = action.claim;
-        let ended =
-            EndedJob { id: claim.job, attempt: claim.attempt, run_template: claim.run_template };
-        let deadline = Instant::now() + DEADLINE;
-        match timeout_at(deadline, kind.perform(&settings, &ended, deadline)).await {
-            Ok(result) => result.map_err(|failed| (failed, Some(kind))),
-            Err(_) => {
-                let reason = format!("it took longer than {} s", DEADLINE.as_secs());
-                Err((Failed { reason, again: true }, Some(kind)))
+        let ended = self.ended(action, kind, settings).await.map_err(|error| {
+            Failed::later(format!("what is known of the job cannot be read: {error}"))
+        })?;
+        let timeout = kind.timeout(settings);
+        if timeout + MARGIN > LEASE {
+            let lease = timeout + LEASE;
+            let kept = store.change(KeepAction { claim: *claim, lease }).await;
+            if !kept.map_err(|error| Failed::later(error.to_string()))? {
+                return Err(Failed::later("another scheduler has taken it over".to_owned()));
             }
         }
+        // What it waits for may tell more exactly that it takes too long.
+        let deadline = Instant::now() + timeout + Duration::from_secs(1);
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP).await;
+        };
+        tokio::select! {
+            result = timeout_at(deadline, kind.perform(settings, &ended, deadline)) => {
+                result.unwrap_or_else(|_| {
+                    let timeout = humantime::format_duration(timeout);
+                    Err(Failed::later(format!("it took longer than {timeout}")))
+                })
+            }
+            () = stopped => Err(Failed {
+                reason: "the scheduler was stopped meanwhile".to_owned(),
+                again: true,
+                after: None,
+            }),
+        }
+    }
+
+    /// The job that an action follows, with what is known of it if the kind says something.
+    async fn ended(
+        &self,
+        action: &ClaimedAction,
+        kind: &dyn Action,
+        settings: &Settings,
+    ) -> Result<EndedJob, StoreError> {
+        let claim = &action.claim;
+        let (mut event, mut facts) = (String::new(), Facts::default());
+        if kind.knows_facts(settings) {
+            let store = &self.shared.store;
+            let database = store.object_store().await?.map(|known| known.id);
+            event = event::id(&database.unwrap_or_default(), claim);
+            facts = event::facts(store, claim, &event).await?;
+            if let Some(artifacts) = &self.shared.registry.artifacts {
+                event::add_output(&mut facts, settings, claim, (store, artifacts)).await;
+            }
+        }
+        let (id, attempt, run_template) = (claim.job, claim.attempt, claim.run_template);
+        Ok(EndedJob { id, attempt, run_template, event, facts })
     }
 
     /// Records it, for as long as it takes: once somebody else has the claim, nothing is
@@ -233,4 +292,14 @@ impl Actions {
             }
         }
     }
+}
+
+/// When an action that has failed is tried again.
+fn again(action: &ClaimedAction, policy: &RetryPolicy, failed: &Failed) -> Option<Duration> {
+    if !failed.again {
+        return None;
+    }
+    let random = u32::try_from(action.claim.id.0.wrapping_mul(2_654_435_761) & 0xffff_ffff);
+    let pause = policy.again(action.tries, random.unwrap_or_default())?;
+    Some(pause.max(failed.after.unwrap_or_default()))
 }

@@ -5,7 +5,7 @@ use std::{future::ready, time::Duration};
 use tokio::time::Instant;
 
 use super::{Action, EndedJob, Field, Performing, Settings, Takes};
-use crate::store::Effect;
+use crate::{domain::environment::Given, store::Effect};
 
 /// Queues the run template's next job.
 #[derive(Debug)]
@@ -21,12 +21,10 @@ impl Action for Reschedule {
     }
 
     fn fields(&self) -> &'static [Field] {
-        &[Field {
-            name: "delay",
-            about: "how many seconds later it is run",
-            takes: Takes::Seconds,
-            default: Some("3600"),
-        }]
+        const FIELDS: &[Field] =
+            &[Field::optional("delay", "how many seconds later it is run", Takes::Seconds)
+                .or("3600")];
+        FIELDS
     }
 
     fn perform<'a>(
@@ -36,6 +34,6 @@ impl Action for Reschedule {
         _: Instant,
     ) -> Performing<'a> {
         let delay = Duration::from_secs(settings.number("delay").unsigned_abs());
-        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay))))
+        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay, Given::default()))))
     }
 }

@@ -22,12 +22,9 @@ impl Action for Sleep {
     }
 
     fn fields(&self) -> &'static [Field] {
-        &[Field {
-            name: "seconds",
-            about: "how many seconds it waits",
-            takes: Takes::Seconds,
-            default: Some("60"),
-        }]
+        const FIELDS: &[Field] =
+            &[Field::optional("seconds", "how many seconds it waits", Takes::Seconds).or("60")];
+        FIELDS
     }
 
     fn perform<'a>(

@@ -1,47 +1,66 @@
 //! `ActionService`.
 
+use std::collections::HashMap;
+
 use multiflexi_proto::{
     timestamp,
     v1::{
         self, CreateActionRequest, CreateActionResponse, DeleteActionRequest, DeleteActionResponse,
         GetActionRequest, GetActionResponse, ListActionKindsRequest, ListActionKindsResponse,
         ListActionsRequest, ListActionsResponse, ListPerformedActionsRequest,
-        ListPerformedActionsResponse, UpdateActionRequest, UpdateActionResponse,
-        action_service_server::ActionService,
+        ListPerformedActionsResponse, RetryPerformedActionRequest, RetryPerformedActionResponse,
+        UpdateActionRequest, UpdateActionResponse, action_service_server::ActionService,
     },
 };
 use tonic::{Request, Response, Status};
 
 use super::{Services, environment, parse, status::invalid};
 use crate::{
-    actions::{Action, Field, SettingError},
+    actions::{Action, Field, Registry, SettingError},
     domain::{
-        action::{Mode, Progress},
-        environment::Variables,
-        ids::{ActionId, JobId, RunTemplateId},
+        action::{Mode, Owner, Progress},
+        environment::{Given, Variables},
+        ids::{ActionId, CompanyId, JobId, PerformedActionId, RunTemplateId},
     },
-    store::{ActionRow, CreateAction, DeleteAction, Page, PerformedActionRow, UpdateAction},
+    store::{
+        ActionRow, CreateAction, DeleteAction, Page, PerformedActionRow, RetryAction, UpdateAction,
+    },
 };
 
 /// The highest position of an action.
 const MAX_POSITION: i32 = 1_000_000;
 
-fn action(row: ActionRow) -> v1::Action {
-    let mode = match row.mode {
-        Mode::Success => v1::ActionMode::Success,
-        Mode::Fail => v1::ActionMode::Fail,
-        Mode::Always => v1::ActionMode::Always,
+/// What an action is told, for people.
+fn shown(registry: &Registry, kind: &str, settings: Given) -> HashMap<String, String> {
+    match registry.find(kind) {
+        Ok(kind) => kind.shown(settings).into_iter().collect(),
+        Err(_) => environment::shown(settings, None),
+    }
+}
+
+fn action(registry: &Registry, row: ActionRow) -> v1::Action {
+    let (mode, condition) = match row.mode {
+        Mode::Success => (v1::ActionMode::Success, String::new()),
+        Mode::Fail => (v1::ActionMode::Fail, String::new()),
+        Mode::Always => (v1::ActionMode::Always, String::new()),
+        Mode::When(condition) => (v1::ActionMode::Condition, condition.to_string()),
     };
-    v1::Action {
+    let mut action = v1::Action {
         id: row.id.0,
-        run_template_id: row.run_template.0.0,
-        run_template_name: row.run_template.1,
+        settings: shown(registry, &row.kind, row.settings),
         kind: row.kind,
         mode: mode.into(),
+        condition,
         position: row.position,
-        settings: environment::shown(row.settings, None),
         created: Some(timestamp(row.created)),
+        ..v1::Action::default()
+    };
+    let (owner, name) = row.owner;
+    match owner {
+        Owner::RunTemplate(id) => (action.run_template_id, action.run_template_name) = (id.0, name),
+        Owner::Company(id) => (action.company_id, action.company_name) = (id.0, name),
     }
+    action
 }
 
 fn to_state(progress: Progress) -> v1::PerformedActionState {
@@ -54,14 +73,14 @@ fn to_state(progress: Progress) -> v1::PerformedActionState {
 }
 
 /// An action of an ended job.
-pub(super) fn performed(row: PerformedActionRow) -> v1::PerformedAction {
+pub(super) fn performed(registry: &Registry, row: PerformedActionRow) -> v1::PerformedAction {
     v1::PerformedAction {
         id: row.id.0,
         job_id: row.job.0.0,
         attempt: row.job.1,
         action_id: row.action.0,
+        settings: shown(registry, &row.kind, row.settings),
         kind: row.kind,
-        settings: environment::shown(row.settings, None),
         state: to_state(row.progress).into(),
         tries: row.tries,
         due: row.due.map(timestamp),
@@ -77,11 +96,12 @@ fn kind(kind: &dyn Action) -> v1::ActionKind {
         description: field.about.to_owned(),
         r#type: field.takes.name().to_owned(),
         default_value: field.default.map(ToOwned::to_owned),
+        secret: field.secret,
     };
     v1::ActionKind {
         name: kind.name().to_owned(),
         description: kind.about().to_owned(),
-        fields: kind.fields().iter().map(field).collect(),
+        fields: kind.all_fields().map(field).collect(),
     }
 }
 
@@ -89,19 +109,34 @@ fn id(value: i64) -> Result<ActionId, Status> {
     parse::id("action_id", "action", value).map(ActionId)
 }
 
-fn template(value: i64) -> Result<RunTemplateId, Status> {
-    parse::id("run_template_id", "run template", value).map(RunTemplateId)
+/// Whose an action is; none if neither is said.
+fn owner(template: i64, company: i64) -> Result<Option<Owner>, Status> {
+    let template = parse::optional_id("run_template_id", "run template", template)?;
+    let company = parse::optional_id("company_id", "company", company)?;
+    match (template, company) {
+        (Some(_), Some(_)) => {
+            Err(invalid("company_id", "name a run template or a company, and not both"))
+        }
+        (template, company) => {
+            let template = template.map(|id| Owner::RunTemplate(RunTemplateId(id)));
+            Ok(template.or(company.map(|id| Owner::Company(CompanyId(id)))))
+        }
+    }
 }
 
 /// After which ends an action follows; none if that is not said.
-fn mode(value: i32) -> Result<Option<Mode>, Status> {
-    match v1::ActionMode::try_from(value) {
-        Ok(v1::ActionMode::Unspecified) => Ok(None),
-        Ok(v1::ActionMode::Success) => Ok(Some(Mode::Success)),
-        Ok(v1::ActionMode::Fail) => Ok(Some(Mode::Fail)),
-        Ok(v1::ActionMode::Always) => Ok(Some(Mode::Always)),
-        Err(error) => Err(invalid("mode", error)),
-    }
+fn mode(value: i32, condition: &str) -> Result<Option<Mode>, Status> {
+    let said = v1::ActionMode::try_from(value).map_err(|error| invalid("mode", error))?;
+    Ok(Some(match (said, condition) {
+        (v1::ActionMode::Unspecified, "") => return Ok(None),
+        (v1::ActionMode::Success, "") => Mode::Success,
+        (v1::ActionMode::Fail, "") => Mode::Fail,
+        (v1::ActionMode::Always, "") => Mode::Always,
+        (v1::ActionMode::Unspecified | v1::ActionMode::Condition, text) => {
+            Mode::When(text.parse().map_err(|error| invalid("condition", error))?)
+        }
+        _ => return Err(invalid("condition", "say a mode or a condition, and not both")),
+    }))
 }
 
 fn position(value: i32) -> Result<i32, Status> {
@@ -117,14 +152,19 @@ fn wrong_setting(error: &SettingError) -> Status {
 
 impl Services {
     async fn action(&self, id: ActionId) -> Result<Option<v1::Action>, Status> {
-        Ok(Some(action(self.store.action(id).await?)))
+        Ok(Some(action(self.actions.registry(), self.store.action(id).await?)))
+    }
+
+    /// An action of an ended job.
+    pub(super) fn performed(&self, row: PerformedActionRow) -> v1::PerformedAction {
+        performed(self.actions.registry(), row)
     }
 
     async fn action_update(&self, request: UpdateActionRequest) -> Result<UpdateAction, Status> {
         let id = id(request.action_id)?;
         let mut update = UpdateAction {
             id,
-            mode: mode(request.mode)?,
+            mode: mode(request.mode, &request.condition)?,
             position: request.position.map(position).transpose()?,
             settings: None,
         };
@@ -143,8 +183,8 @@ impl Services {
             }
         }
         settings.values.extend(request.set_settings);
-        let read = kind.read(&settings.values).map_err(|error| wrong_setting(&error))?;
-        update.settings = Some((settings, kind.leads_to(&read)));
+        let read = kind.accept(&settings.values).map_err(|error| wrong_setting(&error))?;
+        update.settings = Some((kind.sealed(settings.values), kind.leads_to(&read)));
         Ok(update)
     }
 }
@@ -156,19 +196,24 @@ impl ActionService for Services {
         request: Request<CreateActionRequest>,
     ) -> Result<Response<CreateActionResponse>, Status> {
         let request = request.into_inner();
-        let run_template = template(request.run_template_id)?;
+        let owner = owner(request.run_template_id, request.company_id)?;
+        let nobody =
+            || invalid("run_template_id", "name the run template or the company whose it is");
+        let owner = owner.ok_or_else(nobody)?;
         let kind = self.actions.registry().find(&request.kind);
         let kind = kind.map_err(|error| invalid("kind", error))?;
-        let unsaid = || invalid("mode", "say on which ends it follows: success, fail or always");
-        let mode = mode(request.mode)?.ok_or_else(unsaid)?;
+        let unsaid = || {
+            invalid("mode", "say on which ends it follows: success, fail, always or a condition")
+        };
+        let mode = mode(request.mode, &request.condition)?.ok_or_else(unsaid)?;
         let settings: Variables = request.settings.into_iter().collect();
-        let read = kind.read(&settings).map_err(|error| wrong_setting(&error))?;
+        let read = kind.accept(&settings).map_err(|error| wrong_setting(&error))?;
         let create = CreateAction {
-            run_template,
+            owner,
             kind: kind.name().to_owned(),
             mode,
             position: request.position.map(position).transpose()?,
-            settings: settings.into(),
+            settings: kind.sealed(settings),
             leads_to: kind.leads_to(&read),
         };
         let id = self.store.change(create).await?;
@@ -190,15 +235,17 @@ impl ActionService for Services {
         let mut request = request.into_inner();
         let (list, size, token) = parse::pages("action", &mut request)?;
         let page = Page::parse(size, &token)?;
-        let of = parse::optional_id("run_template_id", "run template", request.run_template_id)?;
-        let of = of.map(RunTemplateId);
+        let of = owner(request.run_template_id, request.company_id)?;
         let rows = self.store.actions(of, page).await?;
-        if let (Some(of), true) = (of, rows.is_empty()) {
-            // An id that is not there is a mistake, not an empty list.
-            self.store.run_template(of).await?;
+        // An id that is not there is a mistake, not an empty list.
+        match of.filter(|_| rows.is_empty()) {
+            Some(Owner::RunTemplate(id)) => drop(self.store.run_template(id).await?),
+            Some(Owner::Company(id)) => drop(self.store.company(id).await?),
+            None => {}
         }
         let next_page_token = list.seal(&page.next(&rows, |row| row.id.0));
-        let actions = rows.into_iter().map(action).collect();
+        let registry = self.actions.registry();
+        let actions = rows.into_iter().map(|row| action(registry, row)).collect();
         Ok(Response::new(ListActionsResponse { actions, next_page_token }))
     }
 
@@ -238,8 +285,20 @@ impl ActionService for Services {
             self.store.job(job).await?;
         }
         let next_page_token = list.seal(&page.next(&rows, |row| row.id.0));
-        let actions = rows.into_iter().map(performed).collect();
+        let actions = rows.into_iter().map(|row| self.performed(row)).collect();
         Ok(Response::new(ListPerformedActionsResponse { actions, next_page_token }))
+    }
+
+    async fn retry_performed_action(
+        &self,
+        request: Request<RetryPerformedActionRequest>,
+    ) -> Result<Response<RetryPerformedActionResponse>, Status> {
+        let id = request.into_inner().performed_action_id;
+        let id = PerformedActionId(parse::id("performed_action_id", "action of a job", id)?);
+        self.store.change(RetryAction(id)).await?;
+        self.store.actions_added().notify_one();
+        let action = Some(self.performed(self.store.performed_action(id).await?));
+        Ok(Response::new(RetryPerformedActionResponse { action }))
     }
 
     async fn list_action_kinds(

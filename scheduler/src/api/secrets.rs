@@ -38,15 +38,12 @@ impl Services {
         &self,
         answers: &mpsc::Sender<Result<RotateKeyResponse, Status>>,
     ) -> Result<(), StoreError> {
-        let (mut secrets, mut after) = (0, 0);
-        loop {
-            let done = self.store.change(Reseal { after }).await?;
+        let (mut secrets, mut next) = (0, Reseal::begin());
+        while next.after != [None; 2] {
+            let done = self.store.change(next).await?;
             secrets += done.secrets;
             let _ = answers.send(Ok(RotateKeyResponse { secrets })).await;
-            match done.last {
-                Some(last) => after = last,
-                None => break,
-            }
+            next = Reseal { after: done.last };
         }
         Ok(self.store.vault().forget_others()?)
     }

@@ -55,6 +55,30 @@ impl Artifacts {
         }
     }
 
+    /// The content from `offset` on, in memory: at most so many bytes of it.
+    pub async fn content(
+        &self,
+        artifact: &ArtifactRow,
+        offset: i64,
+        most: usize,
+    ) -> Result<Vec<u8>, ArtifactError> {
+        let (pieces, mut coming) = mpsc::channel::<Bytes>(1);
+        let sending = async move { self.send(artifact, offset, &pieces).await };
+        let receiving = async move {
+            let mut content = Vec::new();
+            while let Some(piece) = coming.recv().await {
+                let room = most - content.len();
+                content.extend_from_slice(&piece[..piece.len().min(room)]);
+                if content.len() == most {
+                    break;
+                }
+            }
+            content
+        };
+        let (sent, content) = tokio::join!(sending, receiving);
+        sent.map(|()| content)
+    }
+
     async fn send_file(
         &self,
         id: ArtifactId,

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Change, StoreError, Tx,
     dialect::Kind,
-    reseal::{self, AT_ONCE},
+    reseal::{self, AT_ONCE, JOBS},
     variables::{self, COMPANY, RUN_TEMPLATE, VariablesOf},
 };
 use crate::domain::{
@@ -177,8 +177,9 @@ impl Change for SealDeclared {
             *given = variables::declare(given, definition);
             given.secret.len() - before
         };
-        let done = reseal::jobs(tx, &format!("app_id = {id}"), after, declare).await?;
-        let Some(last) = done.last else {
+        let of_application = format!("app_id = {id}");
+        let (_, last) = reseal::walk(tx, &JOBS, (&of_application, after), declare).await?;
+        let Some(last) = last else {
             return Ok(Sealing::Whole(Sealed { application: id, since: row.try_get(2)? }));
         };
         sqlx::query("UPDATE setting SET value = $1 WHERE name = $2")

@@ -55,8 +55,9 @@ use tokio::sync::{Notify, watch};
 use crate::{domain::ids::SchedulerId, vault::Vault};
 
 pub use actions::{
-    ActionFailure, ActionRow, ClaimActions, ClaimedAction, CreateAction, DeleteAction, Effect,
-    PerformedActionRow, RecordAction, Recorded, ReleaseActions, UpdateAction,
+    ActionClaim, ActionFailure, ActionRow, COMMAND, ClaimActions, ClaimedAction, CreateAction,
+    DeleteAction, Effect, KeepAction, PerformedActionRow, RecordAction, Recorded, ReleaseActions,
+    RetryAction, UpdateAction,
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};

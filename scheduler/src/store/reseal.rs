@@ -12,12 +12,20 @@ use crate::{domain::environment::Given, vault::Sealed};
 /// Rows that are sealed anew in one transaction.
 pub(super) const AT_ONCE: i64 = 200;
 
-/// Seals anew the secrets of companies, credentials and run templates, and those of the next
-/// jobs after one.
-#[derive(Clone, Copy, Debug)]
+/// Seals anew the secrets of companies, credentials, run templates and actions, and those of
+/// the next jobs after one, and of the next actions of ended jobs after one.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Reseal {
-    /// The job after which those begin that are looked at.
-    pub after: i64,
+    /// The job, and the action of a job, after which those begin that are looked at; none if
+    /// all were.
+    pub after: [Option<i64>; 2],
+}
+
+impl Reseal {
+    /// From the first on.
+    pub fn begin() -> Self {
+        Self { after: [Some(0); 2] }
+    }
 }
 
 /// What a [`Reseal`] did.
@@ -25,9 +33,25 @@ pub struct Reseal {
 pub struct Resealed {
     /// Secrets that were sealed anew.
     pub secrets: i64,
-    /// The last job that was looked at; none if there are no more.
-    pub last: Option<i64>,
+    /// The last job, and the last action of a job, that was looked at; none if there are no
+    /// more.
+    pub last: [Option<i64>; 2],
 }
+
+/// Rows that each hold variables in one column.
+pub(super) struct Holders {
+    table: &'static str,
+    column: &'static str,
+}
+
+/// The jobs.
+pub(super) const JOBS: Holders = Holders { table: "job", column: "env" };
+
+/// The actions of run templates and companies.
+const ACTIONS: Holders = Holders { table: "actionconfig", column: "configuration" };
+
+/// The actions of ended jobs.
+const PERFORMED: Holders = Holders { table: "action", column: "configuration" };
 
 impl Change for Reseal {
     type Output = Resealed;
@@ -39,44 +63,60 @@ impl Change for Reseal {
             done.secrets += reseal_table(tx, of, &current).await?;
         }
         done.secrets += adopted::reseal(tx, &current).await?;
-        // What is sealed in a job's variables is an object.
-        let chosen = "env LIKE '%\"key\"%'";
-        let of_jobs = jobs(tx, chosen, self.after, |given| given.secret.len()).await?;
-        Ok(Resealed { secrets: done.secrets + of_jobs.secrets, last: of_jobs.last })
+        // What is sealed among them is an object.
+        let sealed = |of: &Holders| format!("{} LIKE '%\"key\"%'", of.column);
+        let secrets = |given: &mut Given| given.secret.len();
+        // Those come first that are copied when a job ends. The ids of keys are hexadecimal.
+        let with_another =
+            format!("{} AND {} NOT LIKE '%{current}%'", sealed(&ACTIONS), ACTIONS.column);
+        let mut next = Some(0);
+        while let Some(after) = next {
+            let actions = walk(tx, &ACTIONS, (&with_another, after), secrets).await?;
+            done.secrets += actions.0;
+            next = actions.1;
+        }
+        for (index, of) in [JOBS, PERFORMED].iter().enumerate() {
+            let Some(after) = self.after[index] else { continue };
+            let walked = walk(tx, of, (&sealed(of), after), secrets).await?;
+            done.secrets += walked.0;
+            done.last[index] = walked.1;
+        }
+        Ok(done)
     }
 }
 
-/// Seals the variables of the next of those jobs after one that `chosen`, a condition,
-/// finds. `mark` may mark more of them as secret, and says how many are to be sealed: a job
-/// with none stays as it is.
-pub(super) async fn jobs(
+/// Seals the variables of the next of those rows after one that `chosen`, a condition,
+/// finds; how many there were, and the last row if there may be more. `mark` may mark more of
+/// them as secret, and says how many are to be sealed: a row with none stays as it is.
+pub(super) async fn walk(
     tx: &mut Tx<'_>,
-    chosen: &str,
-    after: i64,
+    Holders { table, column }: &Holders,
+    (chosen, after): (&str, i64),
     mark: impl Fn(&mut Given) -> usize + Send,
-) -> Result<Resealed, StoreError> {
+) -> Result<(i64, Option<i64>), StoreError> {
     let sql = format!(
-        "SELECT id, env FROM job WHERE id > $1 AND {chosen} ORDER BY id LIMIT $2 {}",
+        "SELECT id, {column} FROM {table} WHERE id > $1 AND {chosen} ORDER BY id LIMIT $2 {}",
         tx.dialect.lock_rows()
     );
     let rows =
         sqlx::query(AssertSqlSafe(sql)).bind(after).bind(AT_ONCE).fetch_all(&mut *tx.conn).await?;
     let last = rows.last().map(|row| row.try_get(0)).transpose()?;
-    let mut done = Resealed { secrets: 0, last };
+    let mut sealed = 0;
     for row in &rows {
         let mut given = variables::from_json(&row.try_get::<String, _>(1)?, tx.vault)?;
         let secrets = mark(&mut given);
         if secrets == 0 {
             continue;
         }
-        done.secrets += secrets as i64;
-        sqlx::query("UPDATE job SET env = $1 WHERE id = $2")
+        sealed += secrets as i64;
+        let sql = format!("UPDATE {table} SET {column} = $1 WHERE id = $2");
+        sqlx::query(AssertSqlSafe(sql))
             .bind(variables::to_json(&given, tx.vault)?)
             .bind(row.try_get::<i64, _>(0)?)
             .execute(&mut *tx.conn)
             .await?;
     }
-    Ok(done)
+    Ok((sealed, last))
 }
 
 async fn reseal_table(tx: &mut Tx<'_>, of: &VariablesOf, current: &str) -> Result<i64, StoreError> {

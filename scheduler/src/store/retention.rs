@@ -86,7 +86,8 @@ impl Store {
     }
 
     /// Ended jobs of a run template that are not kept, with an id above `after`: those up
-    /// to a job, and those that ended so long ago. The first `limit` by id.
+    /// to a job, and those that ended so long ago. The first `limit` by id. One whose actions
+    /// are still to be done stays.
     pub async fn jobs_beyond(
         &self,
         template: RunTemplateId,
@@ -99,8 +100,10 @@ impl Store {
         let age = age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
             "SELECT id FROM job {} WHERE runtemplate_id = $1 AND id > $2 AND ended IS NOT NULL \
-             AND (id <= $3 OR ended <= $4) ORDER BY id LIMIT $5",
-            self.dialect.by_index("job_runtemplate")
+             AND (id <= $3 OR ended <= $4) AND NOT EXISTS (SELECT 1 FROM action o \
+             WHERE o.job_id = job.id AND {} IN ('pending', 'running')) ORDER BY id LIMIT $5",
+            self.dialect.by_index("job_runtemplate"),
+            self.dialect.unindexed("o.state")
         )))
         .bind(template.0)
         .bind(after.0)

@@ -1,12 +1,15 @@
 //! `action:create`, `action:list`, `action:show`, `action:update`, `action:delete`,
-//! `action:kinds`.
+//! `action:retry`, `action:kinds`.
 
 mod performed;
 
-use clap::{Args, ValueEnum};
+use std::convert::Infallible;
+
+use clap::Args;
 use multiflexi_proto::v1::{
     Action, ActionField, ActionMode, CreateActionRequest, DeleteActionRequest, GetActionRequest,
-    ListActionKindsRequest, ListActionsRequest, PerformedActionState, UpdateActionRequest,
+    ListActionKindsRequest, ListActionsRequest, PerformedActionState, RetryPerformedActionRequest,
+    UpdateActionRequest,
 };
 use serde_json::{Value, json};
 
@@ -25,31 +28,51 @@ fn value(action: &Action) -> Value {
         "id": action.id,
         "run_template_id": action.run_template_id,
         "run_template_name": action.run_template_name,
+        "company_id": action.company_id,
+        "company_name": action.company_name,
         "kind": action.kind,
-        "on": action.mode().name(),
+        "on": on(action),
         "position": action.position,
         "settings": action.settings,
         "created": json::time(action.created.as_ref()),
     })
 }
 
-/// On which ends, as people name it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum On {
-    /// It has succeeded
-    Success,
-    /// It has failed, timed out or was lost
-    Fail,
-    /// It has ended in any way, but for a cancel while it waited
-    Always,
+/// On which ends an action follows, as people say it.
+fn on(action: &Action) -> String {
+    match action.mode() {
+        ActionMode::Condition => action.condition.clone(),
+        mode => mode.name().to_owned(),
+    }
 }
 
-impl From<On> for ActionMode {
-    fn from(on: On) -> Self {
-        match on {
-            On::Success => Self::Success,
-            On::Fail => Self::Fail,
-            On::Always => Self::Always,
+/// Whose an action is.
+fn owner(action: &Action) -> String {
+    match action.company_id {
+        0 => format!("{} ({})", action.run_template_name, action.run_template_id),
+        company => format!("company {} ({company})", action.company_name),
+    }
+}
+
+/// On which ends, as people say it: a word or a condition.
+#[derive(Clone, Debug)]
+struct On(String);
+
+impl std::str::FromStr for On {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl On {
+    /// The mode, or the condition.
+    fn split(self) -> (i32, String) {
+        let modes = [ActionMode::Success, ActionMode::Fail, ActionMode::Always];
+        match modes.into_iter().find(|mode| mode.name() == self.0) {
+            Some(mode) => (mode.into(), String::new()),
+            None => (ActionMode::Condition.into(), self.0),
         }
     }
 }
@@ -58,15 +81,20 @@ impl From<On> for ActionMode {
 #[derive(Debug, Args)]
 pub struct Create {
     /// The run template whose jobs it follows
-    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
-    template: i64,
+    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID",
+        required_unless_present = "company", conflicts_with = "company")]
+    template: Option<i64>,
+    /// The company whose jobs it follows, those of all run templates
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
+    company: Option<i64>,
     /// What it does; action:kinds lists the kinds
     #[arg(long)]
     kind: String,
-    /// After which ends of a job it follows
+    /// After which ends of a job it follows: success, fail, always, or a condition such as
+    /// "exit in 2..5 || state == timed_out"
     #[arg(long, value_name = "END")]
     on: On,
-    /// Where it stands among the run template's actions: the lower is done first [default:
+    /// Where it stands among its owner's actions: the lower is done first [default:
     /// at the end]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
     position: Option<i32>,
@@ -76,12 +104,15 @@ pub struct Create {
 }
 
 impl Create {
-    /// Gives a run template an action.
+    /// Gives a run template or a company an action.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (mode, condition) = self.on.split();
         let request = CreateActionRequest {
-            run_template_id: self.template,
+            run_template_id: self.template.unwrap_or_default(),
+            company_id: self.company.unwrap_or_default(),
             kind: self.kind,
-            mode: ActionMode::from(self.on).into(),
+            mode,
+            condition,
             position: self.position,
             settings: self.set.into_iter().collect(),
         };
@@ -95,8 +126,12 @@ impl Create {
 pub struct List {
     /// Only those of this run template
     #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID",
-        conflicts_with_all = ["job", "state"])]
+        conflicts_with_all = ["company", "job", "state"])]
     template: Option<i64>,
+    /// Only those of this company itself
+    #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID",
+        conflicts_with_all = ["job", "state"])]
+    company: Option<i64>,
     /// Those that follow the ends of this job, and what came of each
     #[arg(long, alias = "job_id", value_parser = arguments::id, value_name = "ID")]
     job: Option<i64>,
@@ -108,23 +143,28 @@ pub struct List {
 }
 
 impl List {
-    /// Lists what run templates have, or what follows the ends of jobs.
+    /// Lists what run templates and companies have, or what follows the ends of jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         if self.job.is_some() || self.state.is_some() {
             return performed::list(server, output, &self.paging, (self.job, self.state)).await;
         }
         let mut client = server.actions();
-        let run_template_id = self.template.unwrap_or_default();
+        let (template, company) = (self.template, self.company);
         let list = pages(&self.paging, async |page_size, page_token, list| {
-            let request = ListActionsRequest { page_size, page_token, run_template_id };
+            let request = ListActionsRequest {
+                page_size,
+                page_token,
+                run_template_id: template.unwrap_or_default(),
+                company_id: company.unwrap_or_default(),
+            };
             let answer = client.list_actions(request).await?.into_inner();
             for action in answer.actions {
                 list.values.push(value(&action));
                 list.rows.push(vec![
                     action.id.to_string(),
-                    action.run_template_name.clone(),
+                    owner(&action),
                     action.position.to_string(),
-                    action.mode().name().to_owned(),
+                    on(&action),
                     action.kind.clone(),
                     variables::text(&action.settings, &[]).replace('\n', " "),
                 ]);
@@ -133,20 +173,20 @@ impl List {
             Ok(())
         })
         .await?;
-        let header = ["ID", "TEMPLATE", "POSITION", "ON", "KIND", "SETTINGS"];
+        let header = ["ID", "OF", "POSITION", "ON", "KIND", "SETTINGS"];
         output.list("actions", &header, list)
     }
 }
 
-/// Shows an action of a run template.
+/// Shows an action of a run template or a company.
 pub async fn show(server: &Server, output: Output, action_id: i64) -> Result<(), Failure> {
     let answer = server.actions().get_action(GetActionRequest { action_id }).await?;
     let action = given(answer.into_inner().action)?;
     let fields = [
         ("id", action.id.to_string()),
-        ("run template", format!("{} ({})", action.run_template_name, action.run_template_id)),
+        ("of", owner(&action)),
         ("kind", action.kind.clone()),
-        ("on", action.mode().name().to_owned()),
+        ("on", on(&action)),
         ("position", action.position.to_string()),
         ("settings", variables::text(&action.settings, &[])),
         ("created", json::local(action.created.as_ref())),
@@ -159,10 +199,11 @@ pub async fn show(server: &Server, output: Output, action_id: i64) -> Result<(),
 pub struct Update {
     #[command(flatten)]
     by: ById,
-    /// After which ends of a job it follows
+    /// After which ends of a job it follows: success, fail, always, or a condition such as
+    /// "exit in 2..5 || state == timed_out"
     #[arg(long, value_name = "END")]
     on: Option<On>,
-    /// Where it stands among the run template's actions: the lower is done first
+    /// Where it stands among its owner's actions: the lower is done first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
     position: Option<i32>,
     /// What it is told; may be given again
@@ -176,9 +217,11 @@ pub struct Update {
 impl Update {
     /// Changes an action. Those of jobs that have ended stay what they were.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let (mode, condition) = self.on.map(On::split).unwrap_or_default();
         let request = UpdateActionRequest {
             action_id: self.by.id(),
-            mode: self.on.map_or(ActionMode::Unspecified, Into::into).into(),
+            mode,
+            condition,
             position: self.position,
             set_settings: self.set.into_iter().collect(),
             unset_settings: self.unset,
@@ -188,7 +231,14 @@ impl Update {
     }
 }
 
-/// Takes an action from its run template.
+/// Has an action of an ended job done that could not be done.
+pub async fn retry(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
+    let request = RetryPerformedActionRequest { performed_action_id: id };
+    let answer = server.actions().retry_performed_action(request).await?;
+    output.done_to("queued", answer.into_inner().action, performed_value)
+}
+
+/// Takes an action from its owner.
 pub async fn delete(server: &Server, output: Output, action_id: i64) -> Result<(), Failure> {
     server.actions().delete_action(DeleteActionRequest { action_id }).await?;
     output.deleted::<Action>(action_id)
@@ -205,13 +255,18 @@ pub async fn kinds(server: &Server, output: Output) -> Result<(), Failure> {
                 "description": field.description,
                 "type": field.r#type,
                 "default": field.default_value,
+                "secret": field.secret,
             })
         };
         let text = |field: &ActionField| {
             let default = field.default_value.as_ref();
-            let default =
-                default.map_or_else(|| "required".to_owned(), |it| format!("default {it}"));
-            format!("{}: {} ({default})", field.name, field.description)
+            let default = match default.map(String::as_str) {
+                None => "required".to_owned(),
+                Some("") => "optional".to_owned(),
+                Some(value) => format!("default {value:?}"),
+            };
+            let secret = if field.secret { ", secret" } else { "" };
+            format!("{}: {} ({default}{secret})", field.name, field.description)
         };
         list.values.push(json!({
             "name": kind.name,

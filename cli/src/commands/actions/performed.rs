@@ -30,8 +30,8 @@ pub fn performed_value(action: &PerformedAction) -> Value {
 }
 
 /// What the columns of a row are.
-pub fn performed_header() -> [&'static str; 7] {
-    ["JOB", "ATTEMPT", "ACTION", "KIND", "STATE", "ENDED", "OUTCOME"]
+pub fn performed_header() -> [&'static str; 9] {
+    ["ID", "JOB", "ATTEMPT", "ACTION", "KIND", "STATE", "TRIES", "ENDED", "OUTCOME"]
 }
 
 /// For people.
@@ -41,11 +41,13 @@ pub fn performed_row(action: &PerformedAction) -> Vec<String> {
         None => json::local(action.ended.as_ref()),
     };
     vec![
+        action.id.to_string(),
         action.job_id.to_string(),
         action.attempt.to_string(),
         action.action_id.to_string(),
         action.kind.clone(),
         action.state().name().to_owned(),
+        action.tries.to_string(),
         when,
         action.outcome.clone(),
     ]

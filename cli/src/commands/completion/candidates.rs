@@ -13,7 +13,8 @@ use multiflexi_program::environment_files;
 use multiflexi_proto::v1::{
     JobState, ListActionKindsRequest, ListActionsRequest, ListAgentsRequest,
     ListApplicationsRequest, ListArtifactsRequest, ListCompaniesRequest,
-    ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest, ListRunTemplatesRequest,
+    ListCredentialTypesRequest, ListCredentialsRequest, ListJobsRequest,
+    ListPerformedActionsRequest, ListRunTemplatesRequest, PerformedActionState,
 };
 
 use crate::{
@@ -42,6 +43,8 @@ type Found = (String, String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Action,
+    /// An action of an ended job that could not be done.
+    FailedAction,
     /// The name of a kind of actions.
     SortOfAction,
     Agent,
@@ -79,6 +82,7 @@ impl Kind {
             "credential" => Self::Credential,
             "credential-type" => Self::CredentialType,
             "type" if command.starts_with("credential:") => Self::CredentialTypeCode,
+            "action" if command == "action:retry" => Self::FailedAction,
             "action" => Self::Action,
             "kind" if command.starts_with("action:") => Self::SortOfAction,
             "agent" => Self::Agent,
@@ -226,8 +230,25 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
             let request = ListActionsRequest { page_size: SEARCHED, ..Default::default() };
             let answer = server.actions().list_actions(request).await?.into_inner();
             let found = answer.actions.into_iter().rev();
+            let owner =
+                |name: String, company: String| if name.is_empty() { company } else { name };
             found
-                .map(|one| (one.id.to_string(), format!("{}, {}", one.kind, one.run_template_name)))
+                .map(|one| {
+                    let owner = owner(one.run_template_name, one.company_name);
+                    (one.id.to_string(), format!("{}, {owner}", one.kind))
+                })
+                .collect()
+        }
+        Kind::FailedAction => {
+            let request = ListPerformedActionsRequest {
+                page_size,
+                state: PerformedActionState::Failed.into(),
+                ..Default::default()
+            };
+            let answer = server.actions().list_performed_actions(request).await?.into_inner();
+            let found = answer.actions.into_iter();
+            found
+                .map(|one| (one.id.to_string(), format!("{} of job {}", one.kind, one.job_id)))
                 .collect()
         }
         Kind::SortOfAction => {

@@ -1,13 +1,9 @@
 //! What this version does not import: counted, and named where somebody would miss it.
 
-use std::collections::BTreeMap;
-
-use super::by;
 use crate::adoption::{
     Error,
-    map::job::actions,
     report::Report,
-    source::{ACTIONCONFIG, COMPANY, RUNTEMPLATE, Row, Source},
+    source::{COMPANY, RUNTEMPLATE, Row, Source},
     target::Target,
 };
 
@@ -41,11 +37,8 @@ pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), Error
         }
     }
     let templates = source.all(&RUNTEMPLATE).await?;
-    let settings = source.all(&ACTIONCONFIG).await?;
-    let settings = by(&settings, "runtemplate_id");
     for row in &templates {
-        let settings = settings.get(&row.id()).map(Vec::as_slice).unwrap_or_default();
-        of_run_template(row, settings, report);
+        of_run_template(row, report);
     }
     for (table, what) in COUNTED {
         let count = source.count(table).await?;
@@ -57,7 +50,7 @@ pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), Error
     Ok(())
 }
 
-fn of_run_template(row: &Row, settings: &[&Row], report: &mut Report) {
+fn of_run_template(row: &Row, report: &mut Report) {
     let name = row.text("name").unwrap_or_default();
     let this = format!("run template {} {name:?}", row.id());
     let mut schedule = Vec::new();
@@ -72,22 +65,6 @@ fn of_run_template(row: &Row, settings: &[&Row], report: &mut Report) {
     schedule.extend(row.text("deadline_offset").map(|offset| format!("deadline {offset}")));
     if !schedule.is_empty() {
         report.not_brought("schedules", format!("{this}: {}", schedule.join(", ")));
-    }
-    let mut of_modes = BTreeMap::new();
-    for (column, mode) in [("success", "success"), ("fail", "fail")] {
-        let named = settings.iter().filter(|row| row.text("mode").as_deref() == Some(mode));
-        let mut names = actions(row.bytes(column));
-        names.extend(named.filter_map(|row| row.text("module")));
-        names.sort();
-        names.dedup();
-        if !names.is_empty() {
-            of_modes.insert(mode, names.join(", "));
-        }
-    }
-    if !of_modes.is_empty() {
-        let actions: Vec<String> =
-            of_modes.iter().map(|(mode, names)| format!("on {mode} {names}")).collect();
-        report.not_brought("actions", format!("{this}: {}", actions.join("; ")));
     }
     let executor = row.text("executor").unwrap_or_default();
     if !matches!(executor.as_str(), "" | "Native") {
@@ -122,29 +99,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_run_template_with_a_schedule_or_an_action_is_named() {
+    fn each_run_template_with_a_schedule_or_a_note_is_named() {
         let mut report = Report::default();
         let cells = [
             ("name", "Nightly"),
             ("interv", "d"),
             ("cron", "0 2 * * *"),
             ("executor", "Docker"),
-            ("success", "a:1:{s:7:\"WebHook\";b:1;}"),
             ("active", "0"),
             ("note", "x"),
         ];
-        let setting = Row::of(1, &[("module", "Sleep"), ("mode", "fail")]);
-        of_run_template(&Row::of(3, &cells), &[&setting], &mut report);
-        of_run_template(&Row::of(4, &[("interv", "n"), ("executor", "Native")]), &[], &mut report);
+        of_run_template(&Row::of(3, &cells), &mut report);
+        of_run_template(&Row::of(4, &[("interv", "n"), ("executor", "Native")]), &mut report);
         assert_eq!(
             report.not_brought["schedules"].items,
             ["run template 3 \"Nightly\": interval day, cron 0 2 * * *"]
         );
-        assert_eq!(
-            report.not_brought["actions"].items,
-            ["run template 3 \"Nightly\": on fail Sleep; on success WebHook"]
-        );
         assert_eq!(report.not_brought["executors"].count, 1);
-        assert_eq!(report.not_brought.len(), 5);
+        assert_eq!(report.not_brought.len(), 4);
     }
 }

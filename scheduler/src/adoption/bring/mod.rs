@@ -1,5 +1,6 @@
 //! Puts source and target together, one kind after the other: what others refer to first.
 
+mod actions;
 mod applications;
 mod companies;
 mod credential_types;
@@ -28,6 +29,7 @@ pub async fn all(source: &mut Source, target: &mut Target) -> Result<(), Error> 
     let credentials = credentials::bring(source, target, &types).await?;
     let given = run_templates::Given { definitions, companies, credentials, hidden };
     run_templates::bring(source, target, &given).await?;
+    actions::bring(source, target, &given.definitions).await?;
     jobs::bring(source, target).await?;
     left::count(source, target).await?;
     Ok(())

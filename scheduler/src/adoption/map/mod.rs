@@ -1,5 +1,6 @@
 //! From rows of a source to what is stored here. Nothing in here reads or writes anything.
 
+pub mod action;
 pub mod application;
 pub mod credential_type;
 pub mod job;

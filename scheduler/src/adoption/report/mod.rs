@@ -36,6 +36,8 @@ pub enum Kind {
     Credential,
     /// A run template.
     RunTemplate,
+    /// What follows the ends of its jobs.
+    Action,
     /// A job.
     Job,
     /// A file of a job.
@@ -52,6 +54,7 @@ impl Kind {
             Self::CredentialType => "credential type",
             Self::Credential => "credential",
             Self::RunTemplate => "run template",
+            Self::Action => "action",
             Self::Job => "job",
             Self::Artifact => "artifact",
         }

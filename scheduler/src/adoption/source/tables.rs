@@ -88,7 +88,8 @@ tables! {
     FILE_STORE = "file_store" false: "runtemplate_id" Number, "field" Text, "file_name" Text,
         "file_data" Blob;
     /// What their actions are set to.
-    ACTIONCONFIG = "actionconfig" false: "runtemplate_id" Number, "module" Text, "mode" Text;
+    ACTIONCONFIG = "actionconfig" false: "runtemplate_id" Number, "module" Text, "mode" Text,
+        "keyname" Text, "value" Text;
     /// Prototypes of types of credentials.
     CREDENTIAL_PROTOTYPE = "credential_prototype" false: "uuid" Text, "code" Text, "name" Text,
         "description" Text, "version" Text, "url" Text, "homepage" Text, "tags" Text,

@@ -19,7 +19,7 @@ use multiflexi_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Services, actions::performed, parse};
+use super::{Answers, Services, parse};
 use crate::{
     domain::ids::{AttemptKey, JobId},
     store::{AttemptRow, CancelJob, CreateJobs, JobPage, QueueJob, Start},
@@ -77,7 +77,7 @@ impl JobService for Services {
         }
         let attempts = attempts.into_iter().map(attempt).collect();
         let actions = self.store.actions_of_job(id).await?;
-        let actions = actions.into_iter().map(performed).collect();
+        let actions = actions.into_iter().map(|row| self.performed(row)).collect();
         Ok(Response::new(GetJobResponse { job: Some(job), attempts, actions }))
     }
 

@@ -1,26 +1,26 @@
-//! The actions that run templates have.
+//! The actions that run templates and companies have.
 
 use sqlx::Row as _;
 
 use crate::{
     domain::{
-        action::{Mode, way_back},
+        action::{Mode, Owner, way_back},
         environment::Given,
-        ids::{ActionId, RunTemplateId},
+        ids::{ActionId, CompanyId, RunTemplateId},
     },
     store::{Change, StoreError, Tx, rows, variables},
 };
 
-/// Gives a run template an action.
+/// Gives a run template or a company an action.
 #[derive(Clone, Debug)]
 pub struct CreateAction {
-    /// The run template.
-    pub run_template: RunTemplateId,
+    /// Whose it is.
+    pub owner: Owner,
     /// What kind it is of.
     pub kind: String,
     /// After which ends it follows.
     pub mode: Mode,
-    /// Where it stands among the run template's actions; at the end if absent.
+    /// Where it stands among its owner's actions; at the end if absent.
     pub position: Option<i32>,
     /// What it is told.
     pub settings: Given,
@@ -32,20 +32,23 @@ impl Change for CreateAction {
     type Output = ActionId;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<ActionId, StoreError> {
-        let template = self.run_template.0;
-        let of_template = "SELECT company_id FROM runtemplate WHERE id = $1";
-        rows::found(tx, of_template, "run template", template).await?;
-        check_way(tx, ActionId(0), self.run_template, self.leads_to).await?;
+        company_of(tx, self.owner).await?;
+        check_way(tx, ActionId(0), self.owner, self.leads_to).await?;
         let configuration = variables::to_json(&self.settings, tx.vault)?;
+        let (template, company) = match self.owner {
+            Owner::RunTemplate(id) => (Some(id.0), None),
+            Owner::Company(id) => (None, Some(id.0)),
+        };
         let id = sqlx::query_scalar(
-            "INSERT INTO actionconfig (runtemplate_id, module, mode, position, configuration, \
-             leads_to, created) SELECT $1, $2, $3, COALESCE($4, (SELECT MAX(position) + 1 \
-             FROM actionconfig WHERE runtemplate_id = $1), 1), $5, $6, $7 \
-             FROM runtemplate WHERE id = $1 RETURNING id",
+            "INSERT INTO actionconfig (runtemplate_id, company_id, module, mode, position, \
+             configuration, leads_to, created) VALUES ($1, $2, $3, $4, COALESCE($5, \
+             (SELECT MAX(position) + 1 FROM actionconfig \
+             WHERE runtemplate_id = $1 OR company_id = $2), 1), $6, $7, $8) RETURNING id",
         )
         .bind(template)
+        .bind(company)
         .bind(self.kind.clone())
-        .bind(self.mode.name())
+        .bind(self.mode.name().to_owned())
         .bind(self.position.map(i64::from))
         .bind(configuration)
         .bind(self.leads_to.map(|id| id.0))
@@ -56,41 +59,86 @@ impl Change for CreateAction {
     }
 }
 
+/// The company whose jobs an action follows.
+async fn company_of(tx: &mut Tx<'_>, owner: Owner) -> Result<i64, StoreError> {
+    match owner {
+        Owner::RunTemplate(id) => {
+            let sql = "SELECT company_id FROM runtemplate WHERE id = $1";
+            rows::found(tx, sql, "run template", id.0).await
+        }
+        Owner::Company(id) => {
+            rows::found(tx, "SELECT id FROM company WHERE id = $1", "company", id.0).await
+        }
+    }
+}
+
 /// Refuses an action that would make jobs for another company, or jobs that lead to jobs of
-/// its own run template again.
+/// its own run template again. One that a company has follows the jobs of all its run
+/// templates but the one that it makes jobs of.
 async fn check_way(
     tx: &mut Tx<'_>,
     own: ActionId,
-    from: RunTemplateId,
+    owner: Owner,
     to: Option<RunTemplateId>,
 ) -> Result<(), StoreError> {
     let Some(to) = to else { return Ok(()) };
-    let company_of = "SELECT company_id FROM runtemplate WHERE id = $1";
-    let owner = rows::found(tx, company_of, "run template", from.0).await?;
-    let other = rows::found(tx, company_of, "run template", to.0).await?;
-    if owner != other {
+    let company = company_of(tx, owner).await?;
+    let other = company_of(tx, Owner::RunTemplate(to)).await?;
+    if company != other {
+        let of = match owner {
+            Owner::RunTemplate(from) => format!(", and run template {from} of company {company}"),
+            Owner::Company(_) => format!(" and not of company {company}"),
+        };
         return Err(StoreError::Invalid(format!(
-            "run_template_id is {to}: run template {to} is of company {other}, and run template \
-             {from} of company {owner}; companies do not launch each other's jobs"
+            "run_template_id is {to}: run template {to} is of company {other}{of}; companies do \
+             not launch each other's jobs"
         )));
     }
     // Two that each close half of a loop wait for each other here.
     let lock = format!("SELECT id FROM company WHERE id = $1 {}", tx.dialect.lock_rows());
-    sqlx::query(sqlx::AssertSqlSafe(lock)).bind(owner).execute(&mut *tx.conn).await?;
-    let edges = sqlx::query(
+    sqlx::query(sqlx::AssertSqlSafe(lock)).bind(company).execute(&mut *tx.conn).await?;
+    let edges = pairs(
+        tx,
         "SELECT c.runtemplate_id, c.leads_to FROM actionconfig c \
          JOIN runtemplate t ON t.id = c.runtemplate_id \
-         WHERE t.company_id = $1 AND c.leads_to IS NOT NULL AND c.id <> $2",
+         WHERE t.company_id = $1 AND c.leads_to IS NOT NULL AND c.id <> $2 \
+         UNION SELECT t.id, c.leads_to FROM actionconfig c \
+         JOIN runtemplate t ON t.company_id = c.company_id AND t.id <> c.leads_to \
+         WHERE c.company_id = $1 AND c.id <> $2",
+        [company, own.0],
     )
-    .bind(owner)
-    .bind(own.0)
-    .fetch_all(&mut *tx.conn)
     .await?;
-    let edge = |row: &sqlx::any::AnyRow| {
-        Ok::<_, sqlx::Error>((RunTemplateId(row.try_get(0)?), RunTemplateId(row.try_get(1)?)))
+    let from = match owner {
+        Owner::RunTemplate(from) => vec![from],
+        Owner::Company(_) => {
+            let sql =
+                "SELECT id, id FROM runtemplate WHERE company_id = $1 AND id <> $2 ORDER BY id";
+            let others = pairs(tx, sql, [company, to.0]).await?;
+            others.into_iter().map(|(id, _)| id).collect()
+        }
     };
-    let edges: Vec<_> = edges.iter().map(edge).collect::<Result<_, _>>()?;
-    match way_back(&edges, from, to).as_deref() {
+    from.into_iter().try_for_each(|from| refuse_loop(&edges, from, to))
+}
+
+/// Pairs of run templates.
+async fn pairs(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    [first, second]: [i64; 2],
+) -> Result<Vec<(RunTemplateId, RunTemplateId)>, StoreError> {
+    let rows = sqlx::query(sql).bind(first).bind(second).fetch_all(&mut *tx.conn).await?;
+    let edge = |row: &sqlx::any::AnyRow| {
+        Ok((RunTemplateId(row.try_get(0)?), RunTemplateId(row.try_get(1)?)))
+    };
+    rows.iter().map(edge).collect()
+}
+
+fn refuse_loop(
+    edges: &[(RunTemplateId, RunTemplateId)],
+    from: RunTemplateId,
+    to: RunTemplateId,
+) -> Result<(), StoreError> {
+    match way_back(edges, from, to).as_deref() {
         None => Ok(()),
         Some([_]) => Err(StoreError::Invalid(format!(
             "run_template_id is {to}: run template {from} would launch itself for ever; take \
@@ -114,7 +162,7 @@ pub struct UpdateAction {
     pub id: ActionId,
     /// After which ends it follows.
     pub mode: Option<Mode>,
-    /// Where it stands among its run template's actions.
+    /// Where it stands among its owner's actions.
     pub position: Option<i32>,
     /// What it is told, all of it, with the run template that it makes jobs of.
     pub settings: Option<(Given, Option<RunTemplateId>)>,
@@ -125,10 +173,14 @@ impl Change for UpdateAction {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.id;
-        let template = "SELECT runtemplate_id FROM actionconfig WHERE id = $1";
-        let template = RunTemplateId(rows::found(tx, template, "action", id.0).await?);
+        // A company's has a minus.
+        let owner = "SELECT COALESCE(runtemplate_id, -company_id) FROM actionconfig WHERE id = $1";
+        let owner = match rows::found(tx, owner, "action", id.0).await? {
+            company @ ..0 => Owner::Company(CompanyId(-company)),
+            template => Owner::RunTemplate(RunTemplateId(template)),
+        };
         if let Some((settings, leads_to)) = &self.settings {
-            check_way(tx, id, template, *leads_to).await?;
+            check_way(tx, id, owner, *leads_to).await?;
             let configuration = variables::to_json(settings, tx.vault)?;
             sqlx::query("UPDATE actionconfig SET configuration = $2, leads_to = $3 WHERE id = $1")
                 .bind(id.0)
@@ -142,7 +194,7 @@ impl Change for UpdateAction {
              position = COALESCE($3, position) WHERE id = $1",
         )
         .bind(id.0)
-        .bind(self.mode.map(Mode::name))
+        .bind(self.mode.as_ref().map(|mode| mode.name().to_owned()))
         .bind(self.position.map(i64::from))
         .execute(&mut *tx.conn)
         .await?;
@@ -150,7 +202,7 @@ impl Change for UpdateAction {
     }
 }
 
-/// Takes an action from its run template. Those of jobs that have ended stay.
+/// Takes an action from its owner. Those of jobs that have ended stay.
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteAction(pub ActionId);
 

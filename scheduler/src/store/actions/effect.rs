@@ -1,23 +1,53 @@
 //! What actions change here, in the transaction that records them: it happens once, or not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::outbox::Claim;
+use sqlx::Row as _;
+
+use super::outbox::ActionClaim;
 use crate::{
     domain::{
+        application::{self, Definition},
         environment::Given,
-        ids::{JobId, RunTemplateId},
+        ids::{ApplicationId, CompanyId, JobId, RunTemplateId},
+        job::{GRACE, LOST_AFTER, Overflow},
+        retention::Keep,
+        retry::RetryPolicy,
     },
-    store::{Change as _, CreateJobs, NewJobs, Start, StoreError, Tx},
+    store::{
+        Change as _, CreateJobs, CreateRunTemplate, NewJobs, NewRunTemplate, PutApplication, Start,
+        StoreError, Tx,
+    },
 };
+
+/// The variable that holds the command, a file.
+pub const COMMAND: &str = "COMMAND";
+
+/// The application whose jobs run commands of actions. No action of a company follows them.
+pub(super) const COMMANDS: &str = "8d7b8a1e-6f0c-4a53-9b8e-3f1d2c5a7e60";
+
+/// What it says of itself.
+const DEFINITION: &str = r#"{
+    "$schema": "https://multiflexi.eu/schema/application.json",
+    "uuid": "8d7b8a1e-6f0c-4a53-9b8e-3f1d2c5a7e60",
+    "name": "CustomCommand",
+    "description": "Runs the commands of actions",
+    "executable": "sh",
+    "cmdparamsTemplate": "{COMMAND}",
+    "environment": {}
+}"#;
 
 /// What an action does to the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing: what it did, it did elsewhere, and this is what came of it.
     Nothing(String),
-    /// A job of a run template of the same company is queued, for now or for later.
-    Launch(RunTemplateId, Duration),
+    /// A job of a run template of the same company is queued, for now or for later, with these
+    /// variables.
+    Launch(RunTemplateId, Duration, Given),
+    /// A job is queued that runs a command, which is in the variable [`COMMAND`], for so long
+    /// at most. Its run template is made if it is not there.
+    Command(Duration, Given),
     /// The job's run template is made inactive.
     Disable,
     /// The job's next action waits.
@@ -35,17 +65,33 @@ pub(super) struct Applied {
 }
 
 impl Effect {
-    pub(super) async fn apply(&self, tx: &mut Tx<'_>, of: &Claim) -> Result<Applied, StoreError> {
+    pub(super) async fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        of: &ActionClaim,
+    ) -> Result<Applied, StoreError> {
         let mut applied = Applied { outcome: String::new(), launched: None, wait: Duration::ZERO };
         applied.outcome = match self {
             Self::Nothing(outcome) => outcome.clone(),
-            Self::Launch(template, delay) => {
-                let job = launch(tx, of, *template, *delay).await?;
+            Self::Launch(template, delay, given) => {
+                let job = launch(tx, of, *template, (*delay, given)).await?;
                 applied.launched = Some(job);
                 match delay.as_secs() {
                     0 => format!("launched job {job}"),
                     seconds => format!("launched job {job}, to be run in {seconds} s"),
                 }
+            }
+            Self::Command(timeout, given) => {
+                let template = command_template(tx, of, *timeout).await?;
+                let job = launch(tx, of, template, (Duration::ZERO, given)).await?;
+                // Only now: what is refused has written nothing.
+                sqlx::query("UPDATE runtemplate SET timeout_ms = $2 WHERE id = $1")
+                    .bind(template.0)
+                    .bind(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+                    .execute(&mut *tx.conn)
+                    .await?;
+                applied.launched = Some(job);
+                format!("launched job {job}, which runs the command")
             }
             Self::Disable => {
                 let template = of.run_template;
@@ -68,14 +114,14 @@ impl Effect {
 
 async fn launch(
     tx: &mut Tx<'_>,
-    of: &Claim,
+    of: &ActionClaim,
     run_template: RunTemplateId,
-    delay: Duration,
+    (delay, given): (Duration, &Given),
 ) -> Result<JobId, StoreError> {
     let new = NewJobs {
         run_template,
         company: None,
-        environment: Given::default(),
+        environment: given.clone(),
         count: 1,
         queue: true,
         start: if delay.is_zero() { Start::AtOnce } else { Start::After(delay) },
@@ -86,4 +132,69 @@ async fn launch(
     };
     let missing = StoreError::NotFound { what: "run template", id: run_template.0 };
     CreateJobs(new).apply(tx).await?.pop().ok_or(missing)
+}
+
+/// The run template of an action's commands, made if it is not there.
+async fn command_template(
+    tx: &mut Tx<'_>,
+    of: &ActionClaim,
+    timeout: Duration,
+) -> Result<RunTemplateId, StoreError> {
+    let name = format!("CustomCommand, action {}", of.action);
+    let company = sqlx::query("SELECT company_id FROM job WHERE id = $1")
+        .bind(of.job.0)
+        .fetch_one(&mut *tx.conn)
+        .await?
+        .try_get(0)?;
+    let known = sqlx::query(
+        "SELECT t.id FROM runtemplate t JOIN apps a ON a.id = t.app_id \
+         WHERE a.uuid = $1 AND t.company_id = $2 AND t.name = $3 ORDER BY t.id LIMIT 1",
+    )
+    .bind(COMMANDS)
+    .bind(company)
+    .bind(name.clone())
+    .fetch_optional(&mut *tx.conn)
+    .await?;
+    if let Some(row) = known {
+        return Ok(RunTemplateId(row.try_get(0)?));
+    }
+    let new = NewRunTemplate {
+        name,
+        application: commands(tx).await?,
+        company: CompanyId(company),
+        environment: Given::default(),
+        timeout: Some(timeout),
+        grace: GRACE,
+        lost_after: LOST_AFTER,
+        retry: RetryPolicy::default(),
+        overflow: Overflow::default(),
+        priority: 0,
+        max_running: None,
+        keep: Keep::default(),
+    };
+    CreateRunTemplate(new).apply(tx).await
+}
+
+/// The application that runs commands, made if it is not there.
+async fn commands(tx: &mut Tx<'_>) -> Result<ApplicationId, StoreError> {
+    let known = sqlx::query_scalar("SELECT id FROM apps WHERE uuid = $1").bind(COMMANDS);
+    if let Some(id) = known.fetch_optional(&mut *tx.conn).await? {
+        return Ok(ApplicationId(id));
+    }
+    let definition: Definition =
+        application::parse(DEFINITION).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let put = PutApplication { id: None, definition: Arc::new(definition), replace: false };
+    Ok(put.apply(tx).await?.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_commands_is_an_application() {
+        let definition = application::parse(DEFINITION).unwrap();
+        assert_eq!(definition.uuid.as_deref(), Some(COMMANDS));
+        assert_eq!(definition.cmdparams, format!("{{{COMMAND}}}"));
+    }
 }

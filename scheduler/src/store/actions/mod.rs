@@ -11,31 +11,31 @@ use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 use super::{Page, Store, StoreError, jobs, variables};
 use crate::{
     domain::{
-        action::{Mode, Progress},
+        action::{Mode, Owner, Progress},
         environment::Given,
-        ids::{ActionId, JobId, PerformedActionId, RunTemplateId},
+        ids::{ActionId, CompanyId, JobId, PerformedActionId, RunTemplateId},
     },
     vault::Vault,
 };
 
 pub use config::{CreateAction, DeleteAction, UpdateAction};
-pub use effect::Effect;
-pub use outbox::{ClaimActions, ClaimedAction, ReleaseActions};
+pub use effect::{COMMAND, Effect};
+pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
 pub(super) use outbox::{Ran, enqueue};
-pub use record::{ActionFailure, RecordAction, Recorded};
+pub use record::{ActionFailure, RecordAction, Recorded, RetryAction};
 
-/// An action of a run template.
+/// An action of a run template or of a company.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionRow {
     /// Its id.
     pub id: ActionId,
-    /// The run template and its name.
-    pub run_template: (RunTemplateId, String),
+    /// Whose it is, and that one's name.
+    pub owner: (Owner, String),
     /// What kind it is of.
     pub kind: String,
     /// After which ends it follows.
     pub mode: Mode,
-    /// Where it stands among the run template's actions: the lower is done first.
+    /// Where it stands among its owner's actions: the lower is done first.
     pub position: i32,
     /// What it was told.
     pub settings: Given,
@@ -43,15 +43,20 @@ pub struct ActionRow {
     pub created: i64,
 }
 
-const COLUMNS: &str = "SELECT c.id, c.runtemplate_id, t.name, c.module, c.mode, c.position, \
-     c.configuration, c.created FROM actionconfig c JOIN runtemplate t ON t.id = c.runtemplate_id";
+const COLUMNS: &str = "SELECT c.id, c.runtemplate_id, COALESCE(t.name, o.name), c.module, c.mode, \
+     c.position, c.configuration, c.created, c.company_id FROM actionconfig c \
+     LEFT JOIN runtemplate t ON t.id = c.runtemplate_id LEFT JOIN company o ON o.id = c.company_id";
 
 fn action(row: &AnyRow, vault: &Vault) -> Result<ActionRow, StoreError> {
+    let owner = match row.try_get::<Option<i64>, _>(8)? {
+        Some(company) => Owner::Company(CompanyId(company)),
+        None => Owner::RunTemplate(RunTemplateId(row.try_get(1)?)),
+    };
     Ok(ActionRow {
         id: ActionId(row.try_get(0)?),
-        run_template: (RunTemplateId(row.try_get(1)?), row.try_get(2)?),
+        owner: (owner, row.try_get(2)?),
         kind: row.try_get(3)?,
-        mode: row.try_get::<String, _>(4)?.parse().map_err(|error: String| jobs::decode(error))?,
+        mode: row.try_get::<String, _>(4)?.parse().map_err(jobs::decode)?,
         position: jobs::small(row, 5)?.unwrap_or_default(),
         settings: variables::from_json(&row.try_get::<String, _>(6)?, vault)?,
         created: row.try_get(7)?,
@@ -107,7 +112,7 @@ fn performed(row: &AnyRow, vault: &Vault) -> Result<PerformedActionRow, StoreErr
 }
 
 impl Store {
-    /// One action of a run template.
+    /// One action of a run template or of a company.
     pub async fn action(&self, id: ActionId) -> Result<ActionRow, StoreError> {
         let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE c.id = $1")))
             .bind(id.0)
@@ -117,22 +122,37 @@ impl Store {
         action(&row, self.vault())
     }
 
-    /// Actions of a run template or of all, by id.
+    /// Actions of one owner or of all, by id.
     pub async fn actions(
         &self,
-        of: Option<RunTemplateId>,
+        of: Option<Owner>,
         page: Page,
     ) -> Result<Vec<ActionRow>, StoreError> {
-        let sql = format!(
-            "{COLUMNS} WHERE c.id > $1 AND ($2 = 0 OR c.runtemplate_id = $2) ORDER BY c.id LIMIT $3"
-        );
+        let of = match of {
+            None => String::new(),
+            Some(Owner::RunTemplate(id)) => format!("AND c.runtemplate_id = {id}"),
+            Some(Owner::Company(id)) => format!("AND c.company_id = {id}"),
+        };
+        let sql = format!("{COLUMNS} WHERE c.id > $1 {of} ORDER BY c.id LIMIT $2");
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(page.after.unwrap_or(0))
-            .bind(of.map_or(0, |id| id.0))
             .bind(page.size)
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(|row| action(row, self.vault())).collect()
+    }
+
+    /// One action of an ended job.
+    pub async fn performed_action(
+        &self,
+        id: PerformedActionId,
+    ) -> Result<PerformedActionRow, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!("{PERFORMED} WHERE id = $1")))
+            .bind(id.0)
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or(StoreError::NotFound { what: "action of a job", id: id.0 })?;
+        performed(&row, self.vault())
     }
 
     /// All actions of an ended job, in their order.

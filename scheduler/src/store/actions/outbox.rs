@@ -1,15 +1,20 @@
 //! The actions of jobs that have ended: put there by the transaction that ends the job,
 //! and claimed under a fence for a while. Whoever has the claim records what came of it.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
+use super::effect::COMMANDS;
 use crate::{
     domain::{
-        action::{Mode, Progress},
+        action::{End, Mode, Progress},
         environment::Given,
-        ids::{Fence, JobId, PerformedActionId, RunTemplateId},
+        ids::{ActionId, Fence, JobId, PerformedActionId, RunTemplateId},
         job::State,
     },
     store::{Change, Dialect, Store, StoreError, Tx, dialect::Kind, jobs, variables},
@@ -28,40 +33,136 @@ pub(in crate::store) struct Ran {
     pub(in crate::store) state: State,
 }
 
+/// An action that could follow.
+struct Follower {
+    id: i64,
+    mode: Mode,
+    /// It is the company's, and this is the run template that it makes jobs of: their ends it
+    /// does not follow.
+    but: Option<i64>,
+}
+
 /// Puts the actions that follow these ends into the outbox; whether there were any. Of each
-/// job only the first has its time: it gives it to the next when it ends.
+/// job only the first has its time: it gives it to the next when it ends. However many have
+/// ended, the statements are as many.
 pub(in crate::store) async fn enqueue(
     tx: &mut Tx<'_>,
     ends: impl Iterator<Item = Ran>,
 ) -> Result<bool, StoreError> {
-    let ends: Vec<_> = ends
-        .map(|end| (end.job, end.attempt, end.template, Mode::of(end.state).map(Mode::name)))
-        .collect();
+    let ends: Vec<Ran> = ends.filter(|end| end.attempt > 0).collect();
+    let followers = followers(tx, &ends).await?;
+    let conditional = |end: &&Ran| {
+        let followers = followers.get(&end.template).map(Vec::as_slice).unwrap_or_default();
+        followers.iter().any(|follower| matches!(follower.mode, Mode::When(_)))
+    };
+    let exits = exit_codes(tx, ends.iter().filter(conditional)).await?;
+    let mut rows = Vec::new();
+    for Ran { job, attempt, template, state } in ends {
+        let end = End { state, exit: exits.get(&job).copied(), attempt };
+        let follow = followers.get(&template).map(Vec::as_slice).unwrap_or_default().iter();
+        let follow = follow.filter(|it| it.but != Some(template) && it.mode.follows(end));
+        let row = |(position, it): (i64, &Follower)| {
+            json!([job, attempt, template, state.name(), it.id, position])
+        };
+        rows.extend((1..).zip(follow).map(row));
+    }
+    if rows.is_empty() {
+        return Ok(false);
+    }
     let columns = [
         ("k_job", Kind::Int),
         ("k_attempt", Kind::Int),
         ("k_template", Kind::Int),
-        ("k_mode", Kind::Text),
+        ("k_state", Kind::Text),
+        ("k_action", Kind::Int),
+        ("k_position", Kind::Int),
     ];
     let sql = format!(
         "INSERT INTO action (job_id, attempt, actionconfig_id, runtemplate_id, module, position, \
-         configuration, state, due, created) \
-         SELECT r.k_job, r.k_attempt, c.id, c.runtemplate_id, c.module, c.position, \
-         c.configuration, '{}', CASE ROW_NUMBER() OVER (PARTITION BY r.k_job, r.k_attempt \
-         ORDER BY c.position, c.id) WHEN 1 THEN $2 END, $2 FROM {} \
-         JOIN actionconfig c ON c.runtemplate_id = r.k_template \
-         AND (c.mode = '{}' OR c.mode = r.k_mode) JOIN job j ON j.id = r.k_job \
+         configuration, state, due, created, job_state) \
+         SELECT r.k_job, r.k_attempt, c.id, r.k_template, c.module, r.k_position, \
+         c.configuration, '{}', CASE r.k_position WHEN 1 THEN $2 END, $2, r.k_state FROM {} \
+         JOIN actionconfig c ON c.id = r.k_action JOIN job j ON j.id = r.k_job \
          WHERE r.k_attempt > 0 ON CONFLICT (job_id, attempt, actionconfig_id) DO NOTHING",
         Progress::Pending,
         tx.dialect.rows("$1", &columns),
-        Mode::Always.name(),
     );
     let inserted = sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::json!(ends).to_string())
+        .bind(json!(rows).to_string())
         .bind(tx.now)
         .execute(&mut *tx.conn)
         .await?;
     Ok(inserted.rows_affected() > 0)
+}
+
+/// What could follow the jobs of these run templates: what is their own, then what is their
+/// company's, each in its order.
+async fn followers(
+    tx: &mut Tx<'_>,
+    ends: &[Ran],
+) -> Result<HashMap<i64, Vec<Follower>>, StoreError> {
+    let templates: BTreeSet<i64> = ends.iter().map(|end| end.template).collect();
+    let templates: Vec<[i64; 1]> = templates.into_iter().map(|id| [id]).collect();
+    let rows = sqlx::query(AssertSqlSafe(followers_sql(tx.dialect)))
+        .bind(json!(templates).to_string())
+        .fetch_all(&mut *tx.conn)
+        .await?;
+    let mut followers = HashMap::<i64, Vec<Follower>>::new();
+    for row in &rows {
+        let (id, mode): (i64, String) = (row.try_get(1)?, row.try_get(2)?);
+        match mode.parse() {
+            Ok(mode) => {
+                let but = row.try_get(3)?;
+                followers.entry(row.try_get(0)?).or_default().push(Follower { id, mode, but });
+            }
+            // Nothing keeps a job from ending.
+            Err(error) => tracing::error!(action = id, %error, "an action cannot follow"),
+        }
+    }
+    Ok(followers)
+}
+
+fn followers_sql(dialect: Dialect) -> String {
+    let rows = dialect.rows("$1", &[("k_template", Kind::Int)]);
+    let of = |owner: &str, but: &str, rank: u8| {
+        format!(
+            "SELECT t.id AS k_id, c.id AS k_action, c.mode, {but} AS k_but, {rank} AS k_rank, \
+             c.position FROM {rows} JOIN runtemplate t ON t.id = r.k_template \
+             JOIN actionconfig c ON {owner}"
+        )
+    };
+    // Else the commands of a company's actions would follow each other for ever.
+    let companys = format!(
+        "c.company_id = t.company_id \
+         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
+    );
+    format!(
+        "{} UNION ALL {} ORDER BY k_id, k_rank, position, k_action",
+        of("c.runtemplate_id = t.id", "CAST(NULL AS BIGINT)", 0),
+        of(&companys, "c.leads_to", 1)
+    )
+}
+
+/// The exit codes of attempts that have one.
+async fn exit_codes(
+    tx: &mut Tx<'_>,
+    ends: impl Iterator<Item = &Ran>,
+) -> Result<HashMap<i64, i32>, StoreError> {
+    let keys: Vec<_> = ends.map(|end| [end.job, i64::from(end.attempt)]).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = format!(
+        "SELECT n.job_id, n.exit_code FROM {} JOIN attempt n ON n.job_id = r.k_job \
+         AND n.number = r.k_attempt WHERE n.exit_code IS NOT NULL",
+        tx.dialect.rows("$1", &[("k_job", Kind::Int), ("k_attempt", Kind::Int)]),
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(json!(keys).to_string())
+        .fetch_all(&mut *tx.conn)
+        .await?;
+    let code = |row: &AnyRow| Ok((row.try_get(0)?, jobs::small(row, 1)?.unwrap_or_default()));
+    rows.iter().map(code).collect()
 }
 
 /// Takes actions whose time has come, also from a scheduler that has not said in time what
@@ -76,9 +177,11 @@ pub struct ClaimActions {
 
 /// A claim on an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct ActionClaim {
     /// The action.
     pub id: PerformedActionId,
+    /// The run template's or company's action that it was.
+    pub action: ActionId,
     /// Another claim has a higher one.
     pub fence: Fence,
     /// The job that has ended.
@@ -87,13 +190,17 @@ pub struct Claim {
     pub attempt: i32,
     /// Its run template.
     pub run_template: RunTemplateId,
+    /// How it had ended; none if that was not recorded.
+    pub state: Option<State>,
+    /// When it was put into the outbox.
+    pub created: i64,
 }
 
 /// An action that is to be done.
 #[derive(Clone, Debug)]
 pub struct ClaimedAction {
     /// The claim.
-    pub claim: Claim,
+    pub claim: ActionClaim,
     /// What kind it is of.
     pub kind: String,
     /// What it is told; or why that cannot be read.
@@ -114,12 +221,15 @@ impl Change for ClaimActions {
             .await?;
         let claimed = |row: &AnyRow| {
             Ok(ClaimedAction {
-                claim: Claim {
+                claim: ActionClaim {
                     id: PerformedActionId(row.try_get(0)?),
                     fence: Fence(row.try_get(1)?),
                     job: JobId(row.try_get(2)?),
                     attempt: jobs::small(row, 3)?.unwrap_or_default(),
                     run_template: RunTemplateId(row.try_get(4)?),
+                    state: row.try_get::<Option<String>, _>(8)?.and_then(|name| name.parse().ok()),
+                    created: row.try_get(9)?,
+                    action: ActionId(row.try_get(10)?),
                 },
                 kind: row.try_get(5)?,
                 settings: variables::from_json(&row.try_get::<String, _>(6)?, tx.vault)
@@ -138,7 +248,8 @@ fn claim_sql(dialect: Dialect) -> String {
          UPDATE action SET state = '{}', fence = fence + 1, tries = tries + 1, due = $2 + $3, \
          started = COALESCE(started, $2) FROM next WHERE action.id = next.id \
          RETURNING action.id, action.fence, action.job_id, action.attempt, \
-         action.runtemplate_id, action.module, action.configuration, action.tries",
+         action.runtemplate_id, action.module, action.configuration, action.tries, \
+         action.job_state, action.created, action.actionconfig_id",
         dialect.by_index("action_due"),
         dialect.skip_locked(),
         Progress::Running,
@@ -150,6 +261,34 @@ const OPEN: &str = "('pending', 'running')";
 
 pub(super) fn microseconds(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Keeps a claim for longer, if it still holds.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAction {
+    /// The claim.
+    pub claim: ActionClaim,
+    /// For how long from now.
+    pub lease: Duration,
+}
+
+impl Change for KeepAction {
+    /// Whether it holds.
+    type Output = bool;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let sql = format!(
+            "UPDATE action SET due = $3 WHERE id = $1 AND fence = $2 AND state = '{}'",
+            Progress::Running
+        );
+        let kept = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.claim.id.0)
+            .bind(self.claim.fence.0)
+            .bind(tx.now.saturating_add(microseconds(self.lease)))
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(kept.rows_affected() > 0)
+    }
 }
 
 /// Lets go of what a scheduler before had claimed, where there can be no other.
@@ -197,5 +336,12 @@ mod tests {
         let plan = plan(&claim_sql(Dialect::Sqlite)).await;
         assert!(plan.contains("INDEX action_due (due<?)"), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn what_could_follow_is_found_by_its_owner() {
+        let plan = plan(&followers_sql(Dialect::Sqlite)).await;
+        assert!(plan.contains("INDEX actionconfig_runtemplate"), "{plan}");
+        assert!(plan.contains("INDEX actionconfig_company"), "{plan}");
     }
 }

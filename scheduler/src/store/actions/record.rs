@@ -6,10 +6,13 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Effect,
-    outbox::{Claim, microseconds},
+    outbox::{ActionClaim, microseconds},
 };
 use crate::{
-    domain::{action::Progress, ids::JobId},
+    domain::{
+        action::Progress,
+        ids::{JobId, PerformedActionId},
+    },
     store::{Change, StoreError, Tx},
 };
 
@@ -26,7 +29,7 @@ pub struct ActionFailure {
 #[derive(Clone, Debug)]
 pub struct RecordAction {
     /// The claim.
-    pub claim: Claim,
+    pub claim: ActionClaim,
     /// What came of it.
     pub result: Result<Effect, ActionFailure>,
 }
@@ -44,7 +47,7 @@ impl Change for RecordAction {
     type Output = Recorded;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Recorded, StoreError> {
-        let Claim { id, fence, job, attempt, .. } = self.claim;
+        let ActionClaim { id, fence, job, attempt, .. } = self.claim;
         let sql = format!(
             "SELECT id FROM action WHERE id = $1 AND fence = $2 AND state = '{}' {}",
             Progress::Running,
@@ -87,6 +90,36 @@ impl Change for RecordAction {
             give_time(tx, (job, attempt), next).await?;
         }
         Ok(Recorded::Done(launched))
+    }
+}
+
+/// Has an action done again that could not be done: at once, and with all its tries.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryAction(pub PerformedActionId);
+
+impl Change for RetryAction {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.0;
+        let sql = format!(
+            "UPDATE action SET state = '{}', due = $2, ended = NULL, tries = 0 \
+             WHERE id = $1 AND state = '{}'",
+            Progress::Pending,
+            Progress::Failed
+        );
+        let again = sqlx::query(AssertSqlSafe(sql)).bind(id.0).bind(tx.now);
+        if again.execute(&mut *tx.conn).await?.rows_affected() > 0 {
+            return Ok(());
+        }
+        let state = sqlx::query_scalar::<_, String>("SELECT state FROM action WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&mut *tx.conn)
+            .await?
+            .ok_or(StoreError::NotFound { what: "action of a job", id: id.0 })?;
+        Err(StoreError::Refused(format!(
+            "action {id} is {state}: only one that has failed is done again"
+        )))
     }
 }
 

@@ -343,6 +343,27 @@ pub enum Content {
 }
 
 impl Store {
+    /// What an attempt has left under this name; what the program has left under the name of
+    /// its output wins.
+    pub async fn artifact_of(
+        &self,
+        job: JobId,
+        attempt: i32,
+        filename: &str,
+    ) -> Result<Option<ArtifactRow>, StoreError> {
+        let sql = format!(
+            "{COLUMNS} WHERE job_id = $1 AND attempt = $2 AND filename = $3 AND state = 'stored' \
+             ORDER BY CASE source WHEN 'file' THEN 0 ELSE 1 END LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(job.0)
+            .bind(i64::from(attempt))
+            .bind(filename.to_owned())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.as_ref().map(artifact).transpose()?)
+    }
+
     /// One artifact.
     pub async fn artifact(&self, id: ArtifactId) -> Result<ArtifactRow, StoreError> {
         let sql = format!("{COLUMNS} WHERE id = $1 AND state <> 'uploading'");

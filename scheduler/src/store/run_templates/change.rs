@@ -254,17 +254,21 @@ impl Change for DeleteRunTemplate {
     }
 }
 
-/// Refuses if an action of another run template makes jobs of this one: each would fail.
+/// Refuses if an action of another run template or a company makes jobs of this one: each
+/// would fail.
 async fn refuse_if_led_to(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
     let action = sqlx::query(
-        "SELECT id, module, runtemplate_id FROM actionconfig \
-         WHERE leads_to = $1 AND runtemplate_id <> $1 ORDER BY id LIMIT 1",
+        "SELECT id, module, runtemplate_id, company_id FROM actionconfig WHERE leads_to = $1 \
+         AND (runtemplate_id IS NULL OR runtemplate_id <> $1) ORDER BY id LIMIT 1",
     );
     let Some(row) = action.bind(id).fetch_optional(&mut *tx.conn).await? else { return Ok(()) };
     let (action, kind): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-    let other: i64 = row.try_get(2)?;
+    let owner = match row.try_get::<Option<i64>, _>(2)? {
+        Some(other) => format!("run template {other}"),
+        None => format!("company {}", row.try_get::<i64, _>(3)?),
+    };
     Err(StoreError::Refused(format!(
-        "action {action} ({kind}) of run template {other} makes jobs of run template {id}: change \
+        "action {action} ({kind}) of {owner} makes jobs of run template {id}: change \
          or delete it first, or let it go too with --cascade"
     )))
 }

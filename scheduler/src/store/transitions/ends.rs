@@ -87,7 +87,8 @@ fn count_sql(dialect: Dialect) -> String {
          last_ended = CASE WHEN last_ended > $2 THEN last_ended ELSE $2 END \
          FROM counted WHERE runtemplate.id = counted.id \
          RETURNING runtemplate.id, (SELECT COUNT(*) FROM actionconfig c \
-         WHERE c.runtemplate_id = runtemplate.id)",
+         WHERE c.runtemplate_id = runtemplate.id) + (SELECT COUNT(*) FROM actionconfig c \
+         WHERE c.company_id = runtemplate.company_id)",
         lock = dialect.lock_rows(),
     )
 }

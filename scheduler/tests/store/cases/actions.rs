@@ -11,23 +11,24 @@ use std::{
 use multiflexi_scheduler::{
     actions::{Action, Actions, EndedJob, Failed, Field, Performing, Registry, Settings},
     domain::{
-        action::{Mode, Progress},
+        action::{Mode, Owner, Progress},
         environment::Given,
-        ids::{AttemptKey, JobId, RunTemplateId},
+        ids::{AttemptKey, CompanyId, JobId, RunTemplateId},
+        job::{Completion, EndCause, State},
         retry::{Backoff, RetryPolicy},
     },
     store::{
         Accept, ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs,
-        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs,
-        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction,
-        UpdateRunTemplate,
+        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, KeepAction, NewJobs,
+        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, Reseal, RetryAction,
+        StoreError, UpdateAction, UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
 
 use crate::{
-    databases::{Database, open},
-    world::{World, cancel, exited, new_template, queue, template, with_retry},
+    databases::{Database, open, open_with_keys},
+    world::{World, agent, cancel, exited, new_template, queue, template, with_retry},
 };
 
 /// A lease that outlasts every test.
@@ -36,7 +37,7 @@ const LONG: Duration = Duration::from_secs(3600);
 impl World {
     fn action(&self, kind: &str, mode: Mode) -> CreateAction {
         CreateAction {
-            run_template: self.template,
+            owner: Owner::RunTemplate(self.template),
             kind: kind.to_owned(),
             mode,
             position: None,
@@ -164,7 +165,7 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     let quick = world.due(LONG).await.remove(0);
     assert_eq!((quick.claim.id, quick.tries), (slow.claim.id, 2));
     assert!(quick.claim.fence > slow.claim.fence);
-    let launch = || Ok(Effect::Launch(target, Duration::ZERO));
+    let launch = || Ok(Effect::Launch(target, Duration::ZERO, Given::default()));
     assert_eq!(world.record(&slow, launch()).await, Recorded::Stale);
     let Recorded::Done(Some(launched)) = world.record(&quick, launch()).await else { panic!() };
     assert_eq!(world.record(&quick, launch()).await, Recorded::Stale, "it is on record");
@@ -188,6 +189,141 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     assert_eq!(world.jobs_of(target).await.len(), 1);
 }
 
+pub async fn a_companys_actions_follow_the_jobs_of_all_its_run_templates(
+    database: Box<dyn Database>,
+) {
+    let mut world = World::new(database).await;
+    let new = new_template(&world.store, "ours", "").await;
+    let company = Owner::Company(new.company);
+    let mut ours = Vec::new();
+    for name in ["one", "two"] {
+        let new = NewRunTemplate { name: name.to_owned(), ..new.clone() };
+        ours.push(world.store.change(CreateRunTemplate(new)).await.unwrap());
+    }
+    let [one, two] = ours[..] else { panic!() };
+    let of_company = |kind, mode| CreateAction { owner: company, ..world.action(kind, mode) };
+    world.store.change(of_company("C", Mode::Always)).await.unwrap();
+    let launch = CreateAction { leads_to: Some(two), ..of_company("L", Mode::Success) };
+    world.store.change(launch.clone()).await.unwrap();
+    // It would lead back by way of the company's.
+    let owner = Owner::RunTemplate(two);
+    let back = CreateAction { owner, leads_to: Some(one), ..world.action("B", Mode::Fail) };
+    let error = world.store.change(back).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("({one} launches {two})")), "{error}");
+    let both = CreateAction { leads_to: Some(one), ..launch.clone() };
+    let error = world.store.change(both).await.unwrap_err().to_string();
+    assert!(error.contains("for ever"), "{error}");
+    let others = CreateAction { leads_to: Some(world.template), ..launch };
+    let error = world.store.change(others).await.unwrap_err().to_string();
+    assert!(error.contains("companies do not launch each other's jobs"), "{error}");
+
+    let stranger = world.ended_with(0).await;
+    assert!(world.kinds(stranger.job).await.is_empty(), "it is another company's");
+    world.template = one;
+    world.with_action("T", Mode::Success).await;
+    let well = world.ended_with(0).await;
+    assert_eq!(world.kinds(well.job).await, ["T", "C", "L"], "its own come first");
+    let badly = world.ended_with(1).await;
+    assert_eq!(world.kinds(badly.job).await, ["C"]);
+    world.template = two;
+    let last = world.ended_with(0).await;
+    assert_eq!(world.kinds(last.job).await, ["C"], "what is launched launches nothing");
+    let listed = world.store.actions(Some(company), Page::parse(0, "").unwrap()).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0].owner, (company, "company of ours".to_owned()));
+    let unknown =
+        CreateAction { owner: Owner::Company(CompanyId(999)), ..world.action("C", Mode::Fail) };
+    let unknown = world.store.change(unknown).await.unwrap_err();
+    assert_eq!(unknown.to_string(), "there is no company 999");
+}
+
+pub async fn a_condition_is_asked_of_each_end(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    for (kind, condition) in
+        [("R", "exit in 2..5 || state == timed_out"), ("N", "!(exit == 0)"), ("A", "attempt == 2")]
+    {
+        world.with_action(kind, condition.parse().unwrap()).await;
+    }
+    world.with_action("S", Mode::Success).await;
+    let (zero, three) = (world.ended_with(0).await, world.ended_with(3).await);
+    assert_eq!(world.kinds(zero.job).await, ["S"]);
+    assert_eq!(world.kinds(three.job).await, ["R", "N"]);
+    let key = world.running().await;
+    assert!(world.end(Completion { cause: EndCause::TimedOut, ..exited(key, 0) }, None).await);
+    assert_eq!(world.kinds(key.job).await[0], "R");
+    world.store.change(queue(zero.job)).await.unwrap();
+    let again = world.claim(1).await.launches[0].key;
+    world.store.change(Accept(vec![again])).await.unwrap();
+    world.end(exited(again, 0), None).await;
+    assert_eq!(world.kinds(zero.job).await, ["S", "A", "S"]);
+    let due = world.due(LONG).await;
+    let three = due.iter().find(|action| action.claim.job == three.job).unwrap();
+    assert_eq!(three.claim.state, Some(State::Failed));
+}
+
+pub async fn what_has_failed_is_done_again_when_somebody_says_so(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    world.with_action("A", Mode::Always).await;
+    let key = world.ended_with(0).await;
+    let action = world.due(LONG).await.remove(0);
+    let id = action.claim.id;
+    let running = world.store.change(RetryAction(id)).await.unwrap_err().to_string();
+    assert!(running.contains("is running"), "{running}");
+    let failure = ActionFailure { reason: "no".to_owned(), again: None };
+    world.record(&action, Err(failure)).await;
+    world.store.change(RetryAction(id)).await.unwrap();
+    let again = world.due(LONG).await.remove(0);
+    assert_eq!((again.claim.id, again.tries), (id, 1), "with all its tries");
+    assert!(world.store.change(KeepAction { claim: again.claim, lease: LONG }).await.unwrap());
+    assert!(!world.store.change(KeepAction { claim: action.claim, lease: LONG }).await.unwrap());
+    world.record(&again, Ok(Effect::Nothing("yes".to_owned()))).await;
+    let done = world.performed(key.job).await.remove(0);
+    assert_eq!((done.progress, done.outcome.as_deref()), (Progress::Succeeded, Some("yes")));
+    assert!(world.store.change(RetryAction(id)).await.is_err());
+    let unknown = world.store.change(RetryAction(999.into())).await.unwrap_err();
+    assert_eq!(unknown.to_string(), "there is no action of a job 999");
+}
+
+pub async fn a_job_is_not_removed_before_what_follows_it_is_done(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let before = world.ended_with(0).await;
+    world.with_action("A", Mode::Always).await;
+    world.ended_with(0).await;
+    let beyond = async || {
+        let all = (Some(JobId(i64::MAX)), None);
+        world.store.jobs_beyond(world.template, all, JobId(0), 10).await.unwrap()
+    };
+    assert_eq!(beyond().await, [before.job]);
+    let action = world.due(LONG).await.remove(0);
+    let later = ActionFailure { reason: "no".to_owned(), again: Some(LONG) };
+    world.record(&action, Err(later)).await;
+    assert_eq!(beyond().await, [before.job], "it is tried again");
+    let never = ActionFailure { reason: "no".to_owned(), again: None };
+    let other = world.ended_with(0).await;
+    let action = world.due(LONG).await.remove(0);
+    world.record(&action, Err(never)).await;
+    assert_eq!(beyond().await, [before.job, other.job], "nothing more is to be done");
+}
+
+pub async fn what_an_action_is_told_is_sealed_anew(database: Box<dyn Database>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(database).await;
+    world.store = open_with_keys(world.database.as_ref(), folder.path()).await;
+    world.agent = agent(&world.store, "another agent").await;
+    let mut settings = Given::from([("TOKEN".to_owned(), "open sesame".to_owned())]);
+    settings.secret.insert("TOKEN".to_owned());
+    let create = CreateAction { settings, ..world.action("A", Mode::Always) };
+    let id = world.store.change(create).await.unwrap();
+    let key = world.ended_with(0).await;
+    world.store.vault().add_key().unwrap();
+    assert_eq!(world.store.change(Reseal::begin()).await.unwrap().secrets, 2);
+    world.store.vault().forget_others().unwrap();
+    assert_eq!(world.store.action(id).await.unwrap().settings.values["TOKEN"], "open sesame");
+    let performed = world.performed(key.job).await.remove(0);
+    assert_eq!(performed.settings.values["TOKEN"], "open sesame");
+    assert!(performed.settings.secret.contains("TOKEN"));
+}
+
 pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn Database>) {
     let world = World::new(database).await;
     world.with_action("A", Mode::Always).await;
@@ -206,7 +342,9 @@ pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn 
     world.store.change(Accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     let action = world.due(LONG).await.remove(0);
-    world.record(&action, Ok(Effect::Launch(world.template, Duration::ZERO))).await;
+    world
+        .record(&action, Ok(Effect::Launch(world.template, Duration::ZERO, Given::default())))
+        .await;
     let row = world.performed(again.job).await.remove(1);
     assert_eq!(row.progress, Progress::Failed);
     assert!(row.outcome.unwrap().contains("is inactive"));
@@ -225,7 +363,7 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     }
     let [one, two, three] = chain[..] else { panic!() };
     let launch = |from, to| CreateAction {
-        run_template: from,
+        owner: Owner::RunTemplate(from),
         leads_to: Some(to),
         ..world.action("LaunchJob", Mode::Success)
     };
@@ -260,7 +398,7 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     delete(three, false).await.unwrap();
     let page = Page::parse(0, "").unwrap();
     let left = world.store.actions(None, page).await.unwrap();
-    assert_eq!(left.iter().map(|row| row.run_template.0).collect::<Vec<_>>(), [one]);
+    assert_eq!(left.iter().map(|row| row.owner.0).collect::<Vec<_>>(), [Owner::RunTemplate(one)]);
 }
 
 /// Fails until it was tried often enough.
@@ -290,7 +428,7 @@ impl Action for Stubborn {
         let tried = self.tried.fetch_add(1, Ordering::SeqCst) + 1;
         Box::pin(std::future::ready(match tried % 4 {
             3 => Ok(Effect::Nothing("at last".to_owned())),
-            _ => Err(Failed { reason: format!("try {tried}"), again: tried < 3 }),
+            _ => Err(Failed { reason: format!("try {tried}"), again: tried < 3, after: None }),
         }))
     }
 }

@@ -149,7 +149,7 @@ pub async fn what_was_brought_is_sealed_and_sealed_anew(database: Box<dyn Databa
         store.change(Link { own: id, origin: origin("credential", id), brought }).await.unwrap();
     }
     store.vault().add_key().unwrap();
-    assert_eq!(store.change(Reseal { after: 0 }).await.unwrap().secrets, 1);
+    assert_eq!(store.change(Reseal::begin()).await.unwrap().secrets, 1);
     store.vault().forget_others().unwrap();
     let known = store.adopted("old", "credential", 1..=2).await.unwrap();
     assert_eq!((&known[&1].brought, &known[&2].brought), (&secret, &plain));

@@ -1,15 +1,33 @@
 //! Actions: what follows when a job of a run template has ended.
 
+mod condition;
+mod facts;
+
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
     str::FromStr,
 };
 
-use super::{ids::RunTemplateId, job::State};
+use super::{
+    ids::{CompanyId, RunTemplateId},
+    job::State,
+};
+
+pub use condition::{Condition, ConditionError, End};
+pub use facts::{Fact, Facts, Within};
+
+/// Whose an action is, and so which jobs it follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The jobs of a run template.
+    RunTemplate(RunTemplateId),
+    /// The jobs of all run templates of a company.
+    Company(CompanyId),
+}
 
 /// After which ends an action follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The job has succeeded.
     Success,
@@ -17,37 +35,42 @@ pub enum Mode {
     Fail,
     /// The job has ended, whatever way.
     Always,
+    /// This holds for its end.
+    When(Condition),
 }
 
 impl Mode {
-    const ALL: [Self; 3] = [Self::Success, Self::Fail, Self::Always];
-
-    /// The mode, besides always, that an end in this state is; none for a job that somebody
-    /// cancelled, and for one that has not ended.
-    pub fn of(state: State) -> Option<Self> {
-        match state {
-            State::Succeeded => Some(Self::Success),
-            State::Failed | State::TimedOut | State::Lost => Some(Self::Fail),
-            _ => None,
+    /// Whether it follows an end. No failure is the end of a job that somebody cancelled.
+    pub fn follows(&self, end: End) -> bool {
+        match self {
+            Self::Success => end.state == State::Succeeded,
+            Self::Fail => matches!(end.state, State::Failed | State::TimedOut | State::Lost),
+            Self::Always => end.state.is_terminal(),
+            Self::When(condition) => condition.holds(end),
         }
     }
 
-    /// The name that the database holds.
-    pub fn name(self) -> &'static str {
+    /// The name that the database holds: of a condition, its text.
+    pub fn name(&self) -> &str {
         match self {
             Self::Success => "success",
             Self::Fail => "fail",
             Self::Always => "always",
+            Self::When(condition) => condition.as_ref(),
         }
     }
 }
 
 impl FromStr for Mode {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|mode| mode.name() == name);
-        found.ok_or_else(|| format!("{name:?} is no end that an action follows"))
+    fn from_str(name: &str) -> Result<Self, ConditionError> {
+        Ok(match name {
+            "success" => Self::Success,
+            "fail" => Self::Fail,
+            "always" => Self::Always,
+            condition => Self::When(condition.parse()?),
+        })
     }
 }
 
@@ -151,12 +174,22 @@ mod tests {
 
     #[test]
     fn what_follows_on_failure_does_not_follow_a_cancel() {
-        assert_eq!(Mode::of(State::Succeeded), Some(Mode::Success));
-        for state in [State::Failed, State::TimedOut, State::Lost] {
-            assert_eq!(Mode::of(state), Some(Mode::Fail), "{state}");
+        let follows = |mode: &Mode, state| mode.follows(End { state, exit: None, attempt: 1 });
+        let modes = [Mode::Success, Mode::Fail, Mode::Always];
+        for (state, expected) in [
+            (State::Succeeded, [true, false, true]),
+            (State::Failed, [false, true, true]),
+            (State::TimedOut, [false, true, true]),
+            (State::Lost, [false, true, true]),
+            (State::Cancelled, [false, false, true]),
+            (State::Queued, [false, false, false]),
+        ] {
+            assert_eq!(modes.each_ref().map(|mode| follows(mode, state)), expected, "{state}");
         }
-        for state in [State::Cancelled, State::Queued, State::Running] {
-            assert_eq!(Mode::of(state), None, "{state}");
+        let when: Mode = "state == cancelled".parse().unwrap();
+        assert!(follows(&when, State::Cancelled) && !follows(&when, State::Failed));
+        for name in ["success", "fail", "always", "exit == 3"] {
+            assert_eq!(name.parse::<Mode>().unwrap().name(), name);
         }
     }
 
