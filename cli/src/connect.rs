@@ -15,7 +15,7 @@ use multiflexi_proto::{
         job_service_client::JobServiceClient, queue_service_client::QueueServiceClient,
         retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
-        secret_service_client::SecretServiceClient,
+        secret_service_client::SecretServiceClient, zabbix_service_client::ZabbixServiceClient,
     },
 };
 use tonic::transport::{Channel, Endpoint};
@@ -122,6 +122,10 @@ impl Server {
     client!(
         /// Agents.
         agents: AgentAdminServiceClient
+    );
+    client!(
+        /// Zabbix.
+        zabbix: ZabbixServiceClient
     );
 }
 

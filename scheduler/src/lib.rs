@@ -18,6 +18,7 @@ pub mod removal;
 pub mod sealing;
 pub mod store;
 pub mod vault;
+pub mod zabbix;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -40,6 +41,7 @@ use crate::{
     sealing::Sealing,
     store::{Exclusive, Leave, Store, StoreError, TrimEvents},
     vault::{Vault, VaultError},
+    zabbix::Zabbix,
 };
 
 /// How long requests may take to end after the scheduler was told to stop.
@@ -161,9 +163,19 @@ impl Scheduler {
             queue.job_delayed();
         });
         let actions = Actions::start(store.clone(), Registry::default(), launched).await?;
-        let keep = config.keep;
-        let services =
-            Services { store, logs, artifacts, events, dispatch, removal, sealing, actions, keep };
+        let zabbix = Zabbix::start(config.zabbix, &store, &events).await?;
+        let services = Services {
+            store,
+            logs,
+            artifacts,
+            events,
+            dispatch,
+            removal,
+            sealing,
+            actions,
+            zabbix,
+            keep: config.keep,
+        };
         let router = api::router(services.clone())
             .await
             .map_err(|error| Error::Services(error.to_string()))?;
@@ -205,6 +217,7 @@ impl Scheduler {
         services.dispatch.stop().await;
         services.actions.stop().await;
         services.sealing.stop().await;
+        services.zabbix.stop().await;
         services.logs.stop().await;
         self.deaf.cancel();
         if let Err(error) = services.store.change(Leave).await {

@@ -16,6 +16,7 @@ mod retention;
 mod run_templates;
 mod secrets;
 mod status;
+mod zabbix;
 
 use std::{pin::Pin, time::Duration};
 
@@ -33,7 +34,7 @@ use multiflexi_proto::{
         job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
         retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
-        secret_service_server::SecretServiceServer,
+        secret_service_server::SecretServiceServer, zabbix_service_server::ZabbixServiceServer,
     },
 };
 use tokio_stream::Stream;
@@ -44,7 +45,7 @@ use tonic::{
 
 use crate::{
     actions::Actions, artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep,
-    events::Events, logs::Logs, removal::Removal, sealing::Sealing, store::Store,
+    events::Events, logs::Logs, removal::Removal, sealing::Sealing, store::Store, zabbix::Zabbix,
 };
 
 /// Answers that come one after the other.
@@ -68,6 +69,7 @@ pub(crate) struct Services {
     pub(crate) removal: Removal,
     pub(crate) sealing: Sealing,
     pub(crate) actions: Actions,
+    pub(crate) zabbix: Zabbix,
     /// What is kept of ended jobs where their run template does not say.
     pub(crate) keep: Keep,
 }
@@ -117,6 +119,7 @@ pub(crate) async fn router(services: Services) -> Result<Router, tonic_reflectio
         .add_service(service!(RunTemplateServiceServer))
         .add_service(service!(ActionServiceServer))
         .add_service(service!(SecretServiceServer))
+        .add_service(service!(ZabbixServiceServer))
         .add_service(service!(AgentServiceServer))
         .add_service(service!(AgentAdminServiceServer)))
 }

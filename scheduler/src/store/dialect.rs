@@ -44,10 +44,12 @@ impl Dialect {
             Self::Sqlite => &[
                 ("initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
                 ("events", include_str!("../../../migrations/sqlite/0002_events.sql")),
+                ("zabbix", include_str!("../../../migrations/sqlite/0003_zabbix.sql")),
             ],
             Self::Postgres => &[
                 ("initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
                 ("events", include_str!("../../../migrations/postgres/0002_events.sql")),
+                ("zabbix", include_str!("../../../migrations/postgres/0003_zabbix.sql")),
             ],
         }
     }

@@ -40,6 +40,7 @@ mod transfer;
 mod transitions;
 mod variables;
 mod writer;
+mod zabbix;
 
 use std::{sync::Arc, time::Duration};
 
@@ -101,6 +102,10 @@ pub use transitions::{
     ReleaseDue, Started, StartedRow, Withdraw,
 };
 pub use writer::{Change, Tx};
+pub use zabbix::{
+    AdvanceZabbix, ForgetZabbix, Gauges, JobFacts, TakeZabbix, Told, Watched, WatchedAction,
+    WatchedCompany, ZabbixCursor, ZabbixProgress,
+};
 
 /// Where the database is.
 #[derive(Clone, Debug)]

@@ -183,7 +183,8 @@ impl Store {
         })
     }
 
-    async fn loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
+    /// Companies that have jobs which wait or are on an agent, by name.
+    pub async fn company_loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
         let sql = format!(
             "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.running) AS BIGINT) \
              FROM (\
@@ -225,6 +226,6 @@ impl Store {
             .bind(QUEUE_PAUSED)
             .fetch_optional(&self.readers)
             .await?;
-        Ok(QueueCounts { states, oldest_queued, companies: self.loads().await?, paused_by })
+        Ok(QueueCounts { states, oldest_queued, companies: self.company_loads().await?, paused_by })
     }
 }
