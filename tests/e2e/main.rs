@@ -30,3 +30,4 @@ mod schedulers;
 mod scripts;
 mod transfer;
 mod volume;
+mod zabbix;
