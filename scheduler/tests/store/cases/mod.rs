@@ -13,3 +13,4 @@ pub mod queue;
 pub mod schedulers;
 pub mod schema;
 pub mod turns;
+pub mod zabbix;
