@@ -122,7 +122,7 @@ pub async fn jobs(store: &Store) -> Result<String, StoreError> {
         }
         match rows.last() {
             Some(last) if rows.len() as i64 >= page.size => {
-                page.after = Some((last.id.0, last.id.0))
+                page.after = Some((last.id.0, last.id.0));
             }
             _ => return Ok(text(&found)),
         }

@@ -3,9 +3,9 @@
 //! TLS cannot do (docs/decisions/0013).
 
 use std::{
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -68,7 +68,7 @@ impl Link {
         let total = values.len();
         let taken = match &self.psk {
             None => self.ask(&values).await,
-            Some(psk) => self.ask_by_program(psk.clone(), values).await,
+            Some(psk) => self.ask_by_program(psk, &values).await,
         };
         let away = |reason| Away { server: self.to_string(), reason };
         let taken = taken.map_err(away)?;
@@ -83,53 +83,80 @@ impl Link {
 
     async fn ask(&self, values: &[Value]) -> Result<Taken, String> {
         let connect = TcpStream::connect((self.host.as_str(), self.port));
-        let late = |what: &str, limit: Duration| format!("{what} within {} s", limit.as_secs());
         let connection = timeout(CONNECT, connect).await;
         let connection = connection.map_err(|_| late("no connection", CONNECT))?;
         let mut connection = connection.map_err(|error| error.to_string())?;
         let exchange = async {
-            connection.write_all(&protocol::request(values)).await.map_err(broken)?;
+            connection
+                .write_all(&protocol::request(values))
+                .await
+                .map_err(|error| broken(&error))?;
             let mut before = [0; BEFORE];
-            connection.read_exact(&mut before).await.map_err(broken)?;
+            connection.read_exact(&mut before).await.map_err(|error| broken(&error))?;
             let mut body = vec![0; protocol::length(&before)?];
-            connection.read_exact(&mut body).await.map_err(broken)?;
+            connection.read_exact(&mut body).await.map_err(|error| broken(&error))?;
             protocol::answer(&body)
         };
         timeout(ANSWER, exchange).await.map_err(|_| late("no answer", ANSWER))?
     }
 
     /// Lets `zabbix_sender` send them. Neither values nor the key are among its arguments.
-    async fn ask_by_program(&self, psk: Psk, values: Vec<Value>) -> Result<Taken, String> {
-        let (host, port) = (self.host.clone(), self.port.to_string());
-        let run = move || {
-            let mut command = Command::new(&psk.program);
-            command.args(["-vv", "--zabbix-server", &host, "--port", &port]);
-            command.args(["--with-timestamps", "--with-ns", "--input-file", "-"]);
-            command.args(["--tls-connect", "psk", "--tls-psk-identity", &psk.identity]);
-            command.arg("--tls-psk-file").arg(&psk.file);
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            let cannot =
-                |error: io::Error| format!("{} cannot be run: {error}", psk.program.display());
-            let mut process = command.spawn().map_err(cannot)?;
-            let mut stdin = process.stdin.take();
-            // One that ends early says why, and reads no further.
-            let lines: String = values.iter().map(line).collect();
-            let written = stdin.as_mut().map(|stdin| stdin.write_all(lines.as_bytes()));
-            drop(stdin);
-            let output = process.wait_with_output().map_err(cannot)?;
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            let taken = sum(&said).filter(|_| !matches!(written, Some(Err(_))));
-            taken.ok_or_else(|| {
-                let said = said.lines().find(|line| !line.trim().is_empty());
-                format!("zabbix_sender says {:?}", said.unwrap_or_default())
-            })
-        };
-        tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?
+    async fn ask_by_program(&self, psk: &Psk, values: &[Value]) -> Result<Taken, String> {
+        let cannot = |error: io::Error| format!("{} cannot be run: {error}", psk.program.display());
+        let mut command = Command::new(&psk.program);
+        command.args(["-vv", "--zabbix-server", &self.host, "--port", &self.port.to_string()]);
+        command.args(["--with-timestamps", "--with-ns", "--input-file", "-"]);
+        command.args(["--tls-connect", "psk", "--tls-psk-identity", &psk.identity]);
+        command.arg("--tls-psk-file").arg(&psk.file);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Running(command.spawn().map_err(cannot)?);
+        timeout(ANSWER, running.exchange(values.iter().map(line).collect()))
+            .await
+            .map_err(|_| late("no answer", ANSWER))?
     }
 }
 
-fn broken(error: io::Error) -> String {
+fn late(what: &str, limit: Duration) -> String {
+    format!("{what} within {} s", limit.as_secs())
+}
+
+/// A program that runs: it is ended when nobody waits for it any more.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended by itself, or its answer is not wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Hands lines to `zabbix_sender`; what the server answered it.
+    async fn exchange(mut self, lines: String) -> Result<Taken, String> {
+        let pipes = (self.0.stdin.take(), self.0.stdout.take(), self.0.stderr.take());
+        let exchange = move || {
+            let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) = pipes else {
+                return Err(io::Error::from(io::ErrorKind::BrokenPipe));
+            };
+            // One that ends early says why, and reads no further.
+            let written = stdin.write_all(lines.as_bytes());
+            drop(stdin);
+            let mut said = String::new();
+            stdout.read_to_string(&mut said)?;
+            stderr.read_to_string(&mut said)?;
+            Ok((written.is_ok(), said))
+        };
+        let result = tokio::task::spawn_blocking(exchange).await.map_err(|error| error.to_string());
+        let (written, said) = result?.map_err(|error| error.to_string())?;
+        sum(&said).filter(|_| written).ok_or_else(|| {
+            let said = said.lines().find(|line| !line.trim().is_empty());
+            format!("zabbix_sender says {:?}", said.unwrap_or_default())
+        })
+    }
+}
+
+fn broken(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it closed the connection without an answer".to_owned(),
         _ => error.to_string(),
@@ -172,6 +199,16 @@ mod tests {
                     seconds spent: 0.1\"\nsent: 253; skipped: 0; total: 253\n";
         assert_eq!(sum(said), Some(Taken { processed: 252, failed: 1 }));
         assert_eq!(sum("zabbix_sender [1]: ERROR: cannot read PSK"), None);
+    }
+
+    #[tokio::test]
+    async fn values_are_not_among_the_arguments_of_the_program() {
+        let psk =
+            Psk { identity: "me".to_owned(), file: "/psk".into(), program: "/bin/echo".into() };
+        let link = Link { host: "h".to_owned(), port: 1, psk: Some(psk) };
+        let value = Value::new("h", "k".to_owned(), "not for all".to_owned(), 1);
+        let said = link.send(vec![value]).await.unwrap_err().to_string();
+        assert!(said.contains("--tls-psk-file /psk") && !said.contains("not for all"), "{said}");
     }
 
     #[tokio::test]

@@ -71,8 +71,8 @@ pub async fn what_is_told_of_an_event_is_what_is_known_of_its_job(database: Box<
     assert_eq!((watched.id, watched.name.as_str()), (world.template, "template"));
     assert_eq!(watched.company.code, "acme");
     assert_eq!(watched.company.host.as_deref(), Some("branch"));
-    assert_eq!(store.watched().await.unwrap(), [(**watched).clone()]);
-    assert_eq!(store.watched_companies().await.unwrap(), [watched.company.clone()]);
+    assert_eq!(store.watched().await.unwrap(), std::slice::from_ref(&**watched));
+    assert_eq!(store.watched_companies().await.unwrap(), std::slice::from_ref(&watched.company));
 
     // A job that is deleted has still happened.
     store.change(DeleteJob(key.job)).await.unwrap();
