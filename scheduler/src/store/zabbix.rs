@@ -11,6 +11,7 @@ use super::{
     dialect::Kind,
     jobs, schedulers,
     transitions::{admission::QUEUE_PAUSED, list},
+    variables,
 };
 use crate::domain::{
     action::Mode,
@@ -199,8 +200,10 @@ pub struct WatchedAction {
     pub run_template: RunTemplateId,
     /// What kind it is of.
     pub kind: String,
-    /// After which ends it follows.
-    pub mode: Mode,
+    /// Whether it follows some successes, and some failures.
+    pub follows: [bool; 2],
+    /// The key of the item that it is told to write, if it is told one.
+    pub key: Option<String>,
 }
 
 /// What is known of a job besides an event of it.
@@ -285,7 +288,8 @@ impl Store {
         Ok((page.events.into_iter().map(told).collect(), page.held))
     }
 
-    async fn watched_of(
+    /// Those of these run templates that are there.
+    pub async fn watched_of(
         &self,
         ids: &[i64],
     ) -> Result<HashMap<RunTemplateId, Arc<Watched>>, StoreError> {
@@ -374,20 +378,21 @@ impl Store {
 
     /// The actions of all run templates, in their order.
     pub async fn watched_actions(&self) -> Result<Vec<WatchedAction>, StoreError> {
-        let sql = "SELECT runtemplate_id, module, mode FROM actionconfig \
-                   ORDER BY runtemplate_id, position, id";
+        let sql = "SELECT runtemplate_id, module, mode, configuration FROM actionconfig \
+                   WHERE runtemplate_id IS NOT NULL ORDER BY runtemplate_id, position, id";
         let rows = sqlx::query(sql).fetch_all(&self.readers).await?;
         let action = |row: &AnyRow| {
-            Ok::<_, sqlx::Error>(WatchedAction {
+            let mode: String = row.try_get(2)?;
+            let mut settings =
+                variables::from_json(&row.try_get::<String, _>(3)?, &self.known.vault)?;
+            Ok(WatchedAction {
                 run_template: RunTemplateId(row.try_get(0)?),
                 kind: row.try_get(1)?,
-                mode: row
-                    .try_get::<String, _>(2)?
-                    .parse()
-                    .map_err(|error: String| jobs::decode(error))?,
+                follows: [Mode::Fail, Mode::Success].map(|other| mode != other.name()),
+                key: settings.values.remove("key").filter(|key| !key.is_empty()),
             })
         };
-        Ok(rows.iter().map(action).collect::<Result<_, _>>()?)
+        rows.iter().map(action).collect()
     }
 
     /// Ids and names of all agents that were ever connected, by id.

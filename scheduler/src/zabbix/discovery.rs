@@ -1,17 +1,20 @@
 //! Low-level discovery: what there is, as JSON arrays of macros, each with all of it. The
 //! names of rules and macros are the PHP MultiFlexi's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value as Json, json};
 
 use super::phases::{application_code, created, data_item};
 use crate::{
-    domain::{action::Mode, ids::RunTemplateId, job::State},
+    domain::{ids::RunTemplateId, job::State},
     store::{
         JobFilter, JobPage, MAX_PAGE, Store, StoreError, Watched, WatchedAction, WatchedCompany,
     },
 };
+
+/// The kind of action that sends a job's result.
+pub const ACTION: &str = "Zabbix";
 
 /// What is discovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,26 +175,24 @@ fn agents(rows: &[(i64, String)]) -> Vec<Json> {
 }
 
 fn actions(rows: &[&Watched], actions: &[WatchedAction]) -> Vec<Json> {
-    let mut of: HashMap<RunTemplateId, BTreeMap<bool, Vec<&str>>> = HashMap::new();
+    let mut of: HashMap<RunTemplateId, Vec<&WatchedAction>> = HashMap::new();
     for action in actions {
-        let of = of.entry(action.run_template).or_default();
-        for success in [true, false] {
-            let unwanted = if success { Mode::Fail } else { Mode::Success };
-            if action.mode != unwanted {
-                of.entry(success).or_default().push(&action.kind);
-            }
-        }
+        of.entry(action.run_template).or_default().push(action);
     }
     let template = |row: &&Watched| {
-        let kinds = |success| {
-            let kinds = of.get(&row.id).and_then(|of| of.get(&success));
-            kinds.map(|kinds| kinds.join(",")).unwrap_or_default()
+        let following = |end: usize| {
+            of.get(&row.id).into_iter().flatten().filter(move |action| action.follows[end])
         };
-        let key = |kinds: &str| match kinds.split(',').any(|kind| kind == "Zabbix") {
-            true => format!("{}-data", data_item(row)),
-            false => String::new(),
+        let kinds = |end: usize| {
+            let kinds: Vec<&str> = following(end).map(|action| action.kind.as_str()).collect();
+            kinds.join(",")
         };
-        let (success, fail) = (kinds(true), kinds(false));
+        let key = |end: usize| {
+            let zabbix = following(end).find(|action| action.kind == ACTION);
+            let key = zabbix.map(|action| action.key.clone().unwrap_or_else(|| result_key(row)));
+            key.unwrap_or_default()
+        };
+        let keys = [0, 1].map(key);
         json!({
             "{#RUN_TEMPLATE_ID}": row.id.0,
             "{#RUN_TEMPLATE_NAME}": row.name,
@@ -199,19 +200,30 @@ fn actions(rows: &[&Watched], actions: &[WatchedAction]) -> Vec<Json> {
             "{#COMPANY_NAME}": row.company.name,
             "{#APP_ID}": row.application.0.0,
             "{#APP_NAME}": row.application.1,
-            "{#ZABBIX_KEY_SUCCESS}": key(&success),
-            "{#ZABBIX_KEY_FAIL}": key(&fail),
-            "{#SUCCESS_ACTIONS}": success,
-            "{#FAIL_ACTIONS}": fail,
+            "{#SUCCESS_ACTIONS}": kinds(0),
+            "{#FAIL_ACTIONS}": kinds(1),
+            "{#ZABBIX_KEY_SUCCESS}": keys[0],
+            "{#ZABBIX_KEY_FAIL}": keys[1],
+            "{#ZABBIX_KEY}": keys.iter().find(|key| !key.is_empty()).map_or("", String::as_str),
         })
     };
     rows.iter().map(template).collect()
+}
+
+/// What is between the brackets of the key of a run template's result, if its action is told
+/// no other.
+pub(super) fn result_key(template: &Watched) -> String {
+    format!("{}-data", data_item(template))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{domain::ids::CompanyId, zabbix::phases::tests::template};
+
+    fn action(kind: &str, follows: [bool; 2]) -> WatchedAction {
+        WatchedAction { run_template: RunTemplateId(7), kind: kind.to_owned(), follows, key: None }
+    }
 
     fn inventory() -> Inventory {
         let mut other = template(8, "B");
@@ -225,11 +237,7 @@ mod tests {
             companies: vec![template(7, "A").company, elsewhere],
             run_templates: vec![template(7, "A"), other],
             agents: vec![(1, "north".to_owned())],
-            actions: vec![WatchedAction {
-                run_template: RunTemplateId(7),
-                kind: "Reschedule".to_owned(),
-                mode: Mode::Always,
-            }],
+            actions: vec![action("Reschedule", [true, true]), action(ACTION, [false, true])],
         }
     }
 
@@ -248,8 +256,11 @@ mod tests {
         assert_eq!(find("main", Kind::Agent).unwrap()[0]["{#AGENT_NAME}"], "north");
         assert_eq!(find("branch", Kind::Agent), None);
         let actions = find("main", Kind::Action).unwrap();
-        assert_eq!(actions[0]["{#FAIL_ACTIONS}"], "Reschedule");
-        assert_eq!(actions[0]["{#ZABBIX_KEY_FAIL}"], "");
+        assert_eq!(actions[0]["{#SUCCESS_ACTIONS}"], "Reschedule");
+        assert_eq!(actions[0]["{#FAIL_ACTIONS}"], "Reschedule,Zabbix");
+        assert_eq!(actions[0]["{#ZABBIX_KEY_SUCCESS}"], "");
+        assert_eq!(actions[0]["{#ZABBIX_KEY_FAIL}"], "acme-A-7-data");
+        assert_eq!(actions[0]["{#ZABBIX_KEY}"], "acme-A-7-data");
     }
 
     #[test]

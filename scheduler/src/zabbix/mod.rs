@@ -22,6 +22,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    domain::ids::RunTemplateId,
     events::Events,
     store::{ForgetZabbix, Store, StoreError},
 };
@@ -163,9 +164,19 @@ pub struct Condition {
     pub lost: u64,
 }
 
+/// Why a result was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTaken {
+    /// Why, as a sentence.
+    pub reason: String,
+    /// It may be taken later.
+    pub again: bool,
+}
+
 /// A handle on what tells Zabbix.
 #[derive(Clone, Debug)]
 pub struct Zabbix {
+    store: Store,
     settings: Option<Arc<Settings>>,
     condition: Arc<Mutex<Condition>>,
     stop: CancellationToken,
@@ -180,6 +191,7 @@ impl Zabbix {
         events: &Events,
     ) -> Result<Self, StoreError> {
         let zabbix = Self {
+            store: store.clone(),
             settings: settings.map(Arc::new),
             condition: Arc::default(),
             stop: CancellationToken::new(),
@@ -218,6 +230,38 @@ impl Zabbix {
         let stamp = now.timestamp_nanos_opt().unwrap_or_default();
         let value = Value::new(&settings.host, TEST.to_owned(), text, stamp);
         Some(settings.link.send(vec![value]).await)
+    }
+
+    /// Sends the result of a run template's job to the item `zabbix_action[key]` of its host,
+    /// with a key of its own if none is given; what came of it, as a sentence.
+    pub async fn result(
+        &self,
+        template: RunTemplateId,
+        key: &str,
+        value: String,
+    ) -> Result<String, NotTaken> {
+        let not = |reason: String, again: bool| NotTaken { reason, again };
+        let Some(settings) = &self.settings else {
+            let reason = "no Zabbix server is configured: start the scheduler with ZABBIX_SERVER";
+            return Err(not(reason.to_owned(), true));
+        };
+        let templates = self.store.watched_of(&[template.0]).await;
+        let templates = templates.map_err(|error| not(error.to_string(), true))?;
+        let gone = || not(format!("run template {template} is not there any more"), false);
+        let template = templates.get(&template).ok_or_else(gone)?;
+        let key = if key.is_empty() { discovery::result_key(template) } else { key.to_owned() };
+        let host = template.company.host.as_deref().unwrap_or(&settings.host);
+        let stamp = chrono::Utc::now().timestamp_nanos_opt().unwrap_or_default();
+        let value = Value::new(host, format!("zabbix_action[{key}]"), value, stamp);
+        match settings.link.send(vec![value]).await {
+            Err(away) => Err(not(away.to_string(), true)),
+            Ok(Taken { processed: 0, .. }) => {
+                let reason =
+                    format!("Zabbix has no item zabbix_action[{key}] on the host {host:?}");
+                Err(not(reason, true))
+            }
+            Ok(_) => Ok(format!("Zabbix took a value for zabbix_action[{key}] of {host}")),
+        }
     }
 
     /// Waits until what it is at is recorded.

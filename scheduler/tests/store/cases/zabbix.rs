@@ -90,7 +90,7 @@ pub async fn what_is_told_of_an_event_is_what_is_known_of_its_job(database: Box<
     };
     store.change(action).await.unwrap();
     let actions = store.watched_actions().await.unwrap();
-    assert_eq!((actions.len(), actions[0].mode), (1, Mode::Fail));
+    assert_eq!((actions.len(), actions[0].follows), (1, [false, true]));
     assert_eq!(store.watched_agents().await.unwrap().len(), 1);
 }
 
