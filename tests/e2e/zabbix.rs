@@ -62,12 +62,17 @@ fn phases(zabbix: &Zabbix, host: &str, templates: &[i64]) -> BTreeMap<i64, Vec<S
 
 /// Waits until Zabbix has all phases of all these jobs, each once and in order.
 fn wait_for_phases(zabbix: &Zabbix, host: &str, templates: &[i64], jobs: &[i64]) {
-    eventually("Zabbix has all phases of all jobs", || {
-        let found = phases(zabbix, host, templates);
-        let missing = jobs.iter().filter(|job| found.get(job).is_none_or(|found| found.len() < 3));
-        (missing.count() == 0).then_some(())
-    });
-    let found = phases(zabbix, host, templates);
+    let mut found = BTreeMap::new();
+    let whole = |found: &BTreeMap<i64, Vec<String>>| {
+        jobs.iter().all(|job| found.get(job).is_some_and(|phases| phases.len() >= 3))
+    };
+    let arrived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually("Zabbix has all phases of all jobs", || {
+            found = phases(zabbix, host, templates);
+            whole(&found).then_some(())
+        });
+    }));
+    assert!(arrived.is_ok(), "of {jobs:?} Zabbix has {found:?}; it says {}", zabbix.log());
     for job in jobs {
         assert_eq!(found[job], ["created", "jobStart", "jobDone"], "of job {job}");
     }

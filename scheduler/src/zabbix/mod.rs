@@ -76,7 +76,8 @@ impl Settings {
             return Ok(None);
         }
         let (host, port) = server(&given.server)?;
-        let psk = match (given.psk_identity, given.psk_file) {
+        let identity = given.psk_identity.filter(|identity| !identity.is_empty());
+        let psk = match (identity, given.psk_file) {
             (None, None) => None,
             (Some(identity), Some(file)) => {
                 if let Err(error) = std::fs::File::open(&file) {

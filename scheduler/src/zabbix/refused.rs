@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Most values that wait; an item that would make them more is given up.
 const MOST_WAITING: usize = 20_000;
@@ -161,6 +161,13 @@ impl Refused {
         lost
     }
 
+    /// The server has heard of what there is: soon it will know more items.
+    pub fn discovered(&mut self, now: Instant) {
+        for doubt in self.items.values_mut() {
+            (doubt.next, doubt.pause) = (now + FIRST_PAUSE, FIRST_PAUSE);
+        }
+    }
+
     /// Forgets the values that wait: their events are read again.
     pub fn forget_values(&mut self) {
         self.items.values_mut().for_each(|doubt| doubt.waiting.clear());
@@ -208,6 +215,10 @@ mod tests {
         assert_eq!(refused.oldest().unwrap().event, 0);
         assert_eq!(refused.due(now, 2), Vec::<Group>::new());
         let later = now + FIRST_PAUSE;
+        assert_eq!(refused.next(), Some(later));
+        refused.refused(ready[0].clone(), later);
+        assert_eq!(refused.next(), Some(later + 2 * FIRST_PAUSE));
+        refused.discovered(now);
         assert_eq!(refused.next(), Some(later));
         let due = refused.due(later, 2);
         assert_eq!(keys(&due), [("a".to_owned(), vec![1, 3])]);

@@ -40,8 +40,8 @@ const LOOK: Duration = Duration::from_secs(15);
 /// How often the server is told what there is to be watched though nothing has changed.
 pub(super) const REPEAT: Duration = Duration::from_secs(3600);
 
-/// How soon that is repeated if the server has no rule for it.
-const REPEAT_REFUSED: Duration = Duration::from_secs(30);
+/// How soon that is repeated if the server has no rule for it, first and at last.
+const REPEAT_REFUSED: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
 
 /// How often the cursor is recorded while there is more to be sent.
 const RECORD: Duration = Duration::from_secs(1);
@@ -277,9 +277,13 @@ impl Sender {
                     "Zabbix lacks some discovery rules: is the template linked to the host?"
                 );
             }
-            progress.rules_unknown = if taken.failed > 0 { progress.rules_unknown + 1 } else { 0 };
-            let again = REPEAT_REFUSED * progress.rules_unknown.min(10);
+            let [first, last] = REPEAT_REFUSED;
+            let again = (first * (1 << progress.rules_unknown.min(6))).min(last);
             progress.repeat = now + if taken.failed > 0 { again } else { REPEAT };
+            progress.rules_unknown = if taken.failed > 0 { progress.rules_unknown + 1 } else { 0 };
+            if taken.processed > 0 {
+                progress.refused.discovered(now);
+            }
         }
         progress.inventory = Some(inventory);
         (progress.look, progress.looked) = (now + REPEAT, now);
