@@ -34,6 +34,10 @@ objects:
 adoption:
     cargo test -p multiflexi-e2e adoption -- --ignored
 
+# A real Zabbix server that is told what happens (apt-get install zabbix-server-pgsql zabbix-frontend-php zabbix-agent php-cli php-pgsql)
+zabbix:
+    cargo test -p multiflexi-e2e -- --ignored zabbix::
+
 # Much of everything, on the release build: gigabytes, thousands of jobs, a full disk (as root)
 volume:
     cargo test --release -p multiflexi-e2e -- --ignored --test-threads 1 --nocapture volume::

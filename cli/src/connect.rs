@@ -16,6 +16,7 @@ use multiflexi_proto::{
         retention_service_client::RetentionServiceClient,
         run_template_service_client::RunTemplateServiceClient,
         schedule_service_client::ScheduleServiceClient, secret_service_client::SecretServiceClient,
+        zabbix_service_client::ZabbixServiceClient,
     },
 };
 use tonic::transport::{Channel, Endpoint};
@@ -136,6 +137,10 @@ impl Server {
     client!(
         /// Agents.
         agents: AgentAdminServiceClient
+    );
+    client!(
+        /// Zabbix.
+        zabbix: ZabbixServiceClient
     );
 }
 

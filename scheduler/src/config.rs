@@ -22,6 +22,7 @@ use crate::{
     objects::Place,
     requests::Networks,
     store::Location,
+    zabbix,
 };
 
 /// The address of a scheduler that was told nothing else.
@@ -114,6 +115,26 @@ pub struct Arguments {
     /// The address that mail is from [default: multiflexi at this host]
     #[arg(long, env = "MULTIFLEXI_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
+    /// Zabbix server that is told what happens, as HOST or HOST:PORT [default: none]
+    #[arg(long, env = "ZABBIX_SERVER", value_name = "HOST:PORT")]
+    pub zabbix_server: Option<String>,
+    /// Host in Zabbix that has the items, but for companies that have one of their own
+    /// [default: the name of this host]
+    #[arg(long, env = "ZABBIX_HOST", value_name = "HOST")]
+    pub zabbix_host: Option<String>,
+    /// How often Zabbix is told how the queue and the agents are
+    #[arg(long, env = "ZABBIX_INTERVAL", default_value = "1m", value_name = "DURATION",
+        value_parser = humantime::parse_duration)]
+    pub zabbix_interval: Duration,
+    /// Name of the pre-shared key that the connection to Zabbix is encrypted with
+    #[arg(long, env = "ZABBIX_TLS_PSK_IDENTITY", value_name = "NAME")]
+    pub zabbix_psk_identity: Option<String>,
+    /// File with that key, in hexadecimal
+    #[arg(long, env = "ZABBIX_TLS_PSK_FILE", value_name = "FILE")]
+    pub zabbix_psk_file: Option<PathBuf>,
+    /// Zabbix's own program, which sends where there is a pre-shared key
+    #[arg(long, env = "ZABBIX_SENDER", default_value = "zabbix_sender", value_name = "PROGRAM")]
+    pub zabbix_sender: PathBuf,
     /// Reads variables from this file, besides /etc/multiflexi/.env
     #[arg(long, global = true, value_name = "FILE")]
     pub environment: Option<PathBuf>,
@@ -151,6 +172,8 @@ pub struct Config {
     pub private_requests: Networks,
     /// Sends mail; without it none is sent.
     pub mail: Option<Mailer>,
+    /// How Zabbix is told what happens, if it is.
+    pub zabbix: Option<zabbix::Settings>,
     /// Folders that must be there before anything is opened.
     pub folders: Vec<PathBuf>,
 }
@@ -174,6 +197,7 @@ impl Config {
             metrics: None,
             private_requests: Networks::default(),
             mail: None,
+            zabbix: None,
             folders: vec![data_dir.to_owned()],
         }
     }
@@ -226,8 +250,25 @@ impl Config {
         if let Some(file) = &arguments.key_file {
             config.keys.clone_from(file);
         }
+        if arguments.command.is_none() {
+            config.zabbix = zabbix_of(arguments)?;
+        }
         Ok(config)
     }
+}
+
+/// How Zabbix is told what happens; none unless a server is named.
+fn zabbix_of(arguments: &Arguments) -> Result<Option<zabbix::Settings>, ConfigError> {
+    let given = zabbix::Given {
+        server: arguments.zabbix_server.clone().unwrap_or_default(),
+        host: arguments.zabbix_host.clone(),
+        interval: arguments.zabbix_interval,
+        psk_identity: arguments.zabbix_psk_identity.clone(),
+        psk_file: arguments.zabbix_psk_file.clone(),
+        program: arguments.zabbix_sender.clone(),
+    };
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    zabbix::Settings::read(given, &own).map_err(ConfigError)
 }
 
 /// The URL at which a scheduler is reached that listens on `address`: by the name of this

@@ -23,6 +23,7 @@ pub mod sealing;
 pub mod store;
 pub mod telemetry;
 pub mod vault;
+pub mod zabbix;
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -49,6 +50,7 @@ use crate::{
     sealing::Sealing,
     store::{Exclusive, Leave, Store, StoreError, TrimEvents, TrimSlots},
     vault::{Vault, VaultError},
+    zabbix::Zabbix,
 };
 
 /// How long requests may take to end after the scheduler was told to stop.
@@ -188,6 +190,7 @@ impl Scheduler {
             jobs: Some((store.clone(), artifacts.clone())),
         });
         let actions = Actions::start(store.clone(), registry, launched).await?;
+        let zabbix = Zabbix::start(config.zabbix, &store, &events).await?;
         let (keep, zone) = (config.keep, config.zone);
         let services = Services {
             store,
@@ -198,6 +201,7 @@ impl Scheduler {
             removal,
             sealing,
             actions,
+            zabbix,
             keep,
             zone,
         };
@@ -250,6 +254,7 @@ impl Scheduler {
         services.dispatch.stop().await;
         services.actions.stop().await;
         services.sealing.stop().await;
+        services.zabbix.stop().await;
         services.logs.stop().await;
         self.deaf.cancel();
         if let Err(error) = services.store.change(Leave).await {

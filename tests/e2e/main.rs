@@ -36,3 +36,4 @@ mod traces;
 mod transfer;
 mod volume;
 mod web_hooks;
+mod zabbix;

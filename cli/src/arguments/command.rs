@@ -8,7 +8,7 @@ use super::ById;
 use crate::commands::{
     actions, agents, applications, artifacts, companies, completion, contexts, credential_types,
     credentials, definitions, demo, dev, jobs, man, queue, resource::Delete, retention,
-    run_templates, schedules,
+    run_templates, schedules, zabbix,
 };
 
 /// A command.
@@ -236,6 +236,15 @@ pub enum Command {
     /// List agents
     #[command(name = "agent:list")]
     AgentList(agents::List),
+    /// Show how far Zabbix has been told what happens, and what is in the way
+    #[command(name = "zabbix:status")]
+    ZabbixStatus,
+    /// Send Zabbix a value, and say what it answers
+    #[command(name = "zabbix:test")]
+    ZabbixTest,
+    /// Print what there is to be watched, as Zabbix's low-level discovery takes it
+    #[command(name = "zabbix:lld")]
+    ZabbixDiscovery(zabbix::Discovery),
     /// List contexts: schedulers under names of your own
     #[command(name = "context:list")]
     ContextList,

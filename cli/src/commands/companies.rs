@@ -25,6 +25,7 @@ fn value(company: &Company) -> Value {
         "name": company.name,
         "slug": json::text(&company.slug),
         "max_running": company.max_running,
+        "zabbix_host": json::text(&company.zabbix_host),
         "environment": variables::environment(&company.environment),
         "files": variables::files(&company.files),
         "created": json::time(company.created.as_ref()),
@@ -71,6 +72,7 @@ pub async fn show(server: &Server, output: Output, company_id: i64) -> Result<()
         ("name", company.name.clone()),
         ("slug", company.slug.clone()),
         ("jobs at once", limit(company.max_running)),
+        ("zabbix host", company.zabbix_host.clone()),
         ("environment", variables::text(&company.environment, &company.files)),
         ("created", json::local(company.created.as_ref())),
     ];
@@ -89,6 +91,9 @@ pub struct Create {
     /// A short name for programs, unique: small letters, digits, - and _
     #[arg(long, default_value = "", hide_default_value = true)]
     slug: String,
+    /// The host in Zabbix that gets what is told of its jobs [default: the scheduler's]
+    #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
+    zabbix_host: String,
     #[command(flatten)]
     environment: arguments::Environment,
 }
@@ -104,6 +109,7 @@ impl Create {
             environment,
             secrets,
             files,
+            zabbix_host: self.zabbix_host,
         };
         let answer = server.companies().create_company(request).await?;
         output.done_to("created", answer.into_inner().company, value)
@@ -124,6 +130,9 @@ pub struct Update {
     /// Most of its jobs that run at once; 0 for no limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
     max_running: Option<i32>,
+    /// The host in Zabbix that gets what is told of its jobs; empty for the scheduler's
+    #[arg(long, value_name = "HOST")]
+    zabbix_host: Option<String>,
     #[command(flatten)]
     environment: arguments::Environment,
     /// A variable to be removed; may be given again
@@ -144,6 +153,7 @@ impl Update {
             secrets,
             set_files,
             unset_environment: self.unset,
+            zabbix_host: self.zabbix_host,
         };
         let answer = server.companies().update_company(request).await?;
         output.done_to("changed", answer.into_inner().company, value)

@@ -23,6 +23,7 @@ pub mod schedules;
 pub mod secrets;
 mod variables;
 mod waiting;
+pub mod zabbix;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -103,6 +104,9 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::QueueProcess(process) => process.run(&server, output).await?,
         Command::SecretRotateKey => secrets::rotate_key(&server, output).await?,
         Command::RetentionApply(apply) => apply.run(&server, output).await?,
+        Command::ZabbixStatus => zabbix::status(&server, output).await?,
+        Command::ZabbixTest => zabbix::test(&server, output).await?,
+        Command::ZabbixDiscovery(discovery) => discovery.run(&server).await?,
         Command::CompanyList(list) => list.run(&server, output).await?,
         Command::CompanyShow(by) => companies::show(&server, output, by.id()).await?,
         Command::CompanyCreate(create) => create.run(&server, output).await?,

@@ -15,6 +15,7 @@ use super::{Services, environment, parse, status::invalid};
 use crate::{
     domain::ids::CompanyId,
     store::{CompanyFilter, CompanyRow, CreateCompany, Order, Sort, UpdateCompany},
+    zabbix,
 };
 
 /// Most characters of a short name.
@@ -27,6 +28,7 @@ fn company(row: CompanyRow) -> v1::Company {
         created: Some(timestamp(row.created)),
         max_running: row.max_running.map(|most| i32::try_from(most).unwrap_or(i32::MAX)),
         slug: row.slug.unwrap_or_default(),
+        zabbix_host: row.zabbix_host.unwrap_or_default(),
         secrets: row.environment.secret.iter().cloned().collect(),
         files: environment::files(&row.environment),
         environment: environment::shown(row.environment, None),
@@ -48,6 +50,17 @@ fn slug(value: String) -> Result<Option<String>, Status> {
     }
 }
 
+/// Reads the name of a host in Zabbix; none if it is empty.
+fn zabbix_host(value: String) -> Result<Option<String>, Status> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match zabbix::check_host(&value) {
+        Ok(()) => Ok(Some(value)),
+        Err(reason) => Err(invalid("zabbix_host", reason)),
+    }
+}
+
 #[tonic::async_trait]
 impl CompanyService for Services {
     async fn create_company(
@@ -59,6 +72,7 @@ impl CompanyService for Services {
             name: parse::name(&request.name)?,
             slug: slug(request.slug)?,
             max_running: parse::limit("max_running", request.max_running)?,
+            zabbix_host: zabbix_host(request.zabbix_host)?,
             environment: parse::given(request.environment, request.secrets, request.files)?,
         };
         let id = self.store.change(create).await?;
@@ -100,6 +114,7 @@ impl CompanyService for Services {
             name: request.name.as_deref().map(parse::name).transpose()?,
             slug: request.slug.map(slug).transpose()?,
             max_running: parse::changed_limit("max_running", request.max_running)?,
+            zabbix_host: request.zabbix_host.map(zabbix_host).transpose()?,
             environment: parse::variable_change(
                 parse::given(request.set_environment, request.secrets, request.set_files)?,
                 request.unset_environment,

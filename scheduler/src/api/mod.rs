@@ -18,6 +18,7 @@ mod run_templates;
 mod schedules;
 mod secrets;
 mod status;
+mod zabbix;
 
 use std::{pin::Pin, time::Duration};
 
@@ -36,6 +37,7 @@ use multiflexi_proto::{
         retention_service_server::RetentionServiceServer,
         run_template_service_server::RunTemplateServiceServer,
         schedule_service_server::ScheduleServiceServer, secret_service_server::SecretServiceServer,
+        zabbix_service_server::ZabbixServiceServer,
     },
 };
 use tokio_stream::Stream;
@@ -49,7 +51,7 @@ use tower_layer::{Identity, Stack};
 use crate::{
     actions::Actions, artifacts::Artifacts, dispatch::Dispatch, domain::retention::Keep,
     events::Events, logs::Logs, removal::Removal, sealing::Sealing, store::Store,
-    telemetry::Measured,
+    telemetry::Measured, zabbix::Zabbix,
 };
 
 /// Answers that come one after the other.
@@ -76,6 +78,7 @@ pub(crate) struct Services {
     pub(crate) removal: Removal,
     pub(crate) sealing: Sealing,
     pub(crate) actions: Actions,
+    pub(crate) zabbix: Zabbix,
     /// What is kept of ended jobs where their run template does not say.
     pub(crate) keep: Keep,
     /// Where days and hours are, for schedules that do not say.
@@ -131,6 +134,7 @@ pub(crate) async fn router(
         .add_service(service!(ScheduleServiceServer))
         .add_service(service!(ActionServiceServer))
         .add_service(service!(SecretServiceServer))
+        .add_service(service!(ZabbixServiceServer))
         .add_service(service!(AgentServiceServer))
         .add_service(service!(AgentAdminServiceServer)))
 }

@@ -31,11 +31,13 @@ pub struct CompanyRow {
     pub created: i64,
     /// Most of its jobs at once; none for no limit.
     pub max_running: Option<u32>,
+    /// The host in Zabbix that gets what is told of its jobs; none for the scheduler's.
+    pub zabbix_host: Option<String>,
     /// Its variables.
     pub environment: Given,
 }
 
-const COLUMNS: &str = "SELECT id, name, created, max_running, slug FROM company";
+const COLUMNS: &str = "SELECT id, name, created, max_running, slug, zabbix_host FROM company";
 
 fn company(row: &sqlx::any::AnyRow) -> Result<CompanyRow, sqlx::Error> {
     Ok(CompanyRow {
@@ -44,6 +46,7 @@ fn company(row: &sqlx::any::AnyRow) -> Result<CompanyRow, sqlx::Error> {
         created: row.try_get(2)?,
         max_running: jobs::small(row, 3)?.map(i32::unsigned_abs),
         slug: row.try_get(4)?,
+        zabbix_host: row.try_get(5)?,
         environment: Given::default(),
     })
 }
@@ -57,6 +60,8 @@ pub struct CreateCompany {
     pub slug: Option<String>,
     /// Most of its jobs at once; none for no limit.
     pub max_running: Option<u32>,
+    /// The host in Zabbix that gets what is told of its jobs; none for the scheduler's.
+    pub zabbix_host: Option<String>,
     /// Its variables.
     pub environment: Given,
 }
@@ -67,13 +72,14 @@ impl Change for CreateCompany {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<CompanyId, StoreError> {
         check_names(tx, CompanyId(0), &self.name, self.slug.as_deref()).await?;
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO company (name, slug, created, max_running) VALUES ($1, $2, $3, $4) \
-             RETURNING id",
+            "INSERT INTO company (name, slug, created, max_running, zabbix_host) \
+             VALUES ($1, $2, $3, $4, $5) RETURNING id",
         )
         .bind(self.name.clone())
         .bind(self.slug.clone())
         .bind(tx.now)
         .bind(self.max_running.map(i64::from))
+        .bind(self.zabbix_host.clone())
         .fetch_one(&mut *tx.conn)
         .await?;
         let environment = VariableChange { set: self.environment.clone(), unset: Vec::new() };
@@ -113,6 +119,8 @@ pub struct UpdateCompany {
     pub slug: Option<Option<String>>,
     /// Most of its jobs at once; `Some(None)` for no limit.
     pub max_running: Option<Option<u32>>,
+    /// The host in Zabbix that gets what is told of its jobs; `Some(None)` for the scheduler's.
+    pub zabbix_host: Option<Option<String>>,
     /// Its variables.
     pub environment: VariableChange,
 }
@@ -121,7 +129,7 @@ impl UpdateCompany {
     /// Changes nothing yet.
     pub fn of(id: CompanyId) -> Self {
         let environment = VariableChange::default();
-        Self { id, name: None, slug: None, max_running: None, environment }
+        Self { id, name: None, slug: None, max_running: None, zabbix_host: None, environment }
     }
 }
 
@@ -134,14 +142,19 @@ impl Change for UpdateCompany {
         let name = self.name.as_ref().unwrap_or(&before.name);
         let slug = self.slug.as_ref().unwrap_or(&before.slug);
         let max_running = self.max_running.unwrap_or(before.max_running);
+        let zabbix_host = self.zabbix_host.as_ref().unwrap_or(&before.zabbix_host);
         check_names(tx, id, name, slug.as_deref()).await?;
-        sqlx::query("UPDATE company SET name = $2, slug = $3, max_running = $4 WHERE id = $1")
-            .bind(id.0)
-            .bind(name.clone())
-            .bind(slug.clone())
-            .bind(max_running.map(i64::from))
-            .execute(&mut *tx.conn)
-            .await?;
+        sqlx::query(
+            "UPDATE company SET name = $2, slug = $3, max_running = $4, zabbix_host = $5 \
+             WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(name.clone())
+        .bind(slug.clone())
+        .bind(max_running.map(i64::from))
+        .bind(zabbix_host.clone())
+        .execute(&mut *tx.conn)
+        .await?;
         let set = declared::of_company(tx, id, &self.environment.set).await?;
         let environment = VariableChange { set, unset: self.environment.unset.clone() };
         variables::change(tx, &COMPANY, id.0, &environment).await?;

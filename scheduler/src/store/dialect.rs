@@ -46,12 +46,14 @@ impl Dialect {
                 ("events", include_str!("../../../migrations/sqlite/0002_events.sql")),
                 ("schedules", include_str!("../../../migrations/sqlite/0003_schedules.sql")),
                 ("actions", include_str!("../../../migrations/sqlite/0004_actions.sql")),
+                ("zabbix", include_str!("../../../migrations/sqlite/0005_zabbix.sql")),
             ],
             Self::Postgres => &[
                 ("initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
                 ("events", include_str!("../../../migrations/postgres/0002_events.sql")),
                 ("schedules", include_str!("../../../migrations/postgres/0003_schedules.sql")),
                 ("actions", include_str!("../../../migrations/postgres/0004_actions.sql")),
+                ("zabbix", include_str!("../../../migrations/postgres/0005_zabbix.sql")),
             ],
         }
     }

@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Change, Store, StoreError, Tx, jobs, transitions::list};
+use super::{Change, Store, StoreError, Tx, jobs, transitions::list, zabbix};
 use crate::domain::{
     ids::{CompanyId, JobId, RunTemplateId},
     job::State,
@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// The last event that was removed; 0 if none was.
-    async fn removed_events(&self) -> Result<i64, StoreError> {
+    pub async fn removed_events(&self) -> Result<i64, StoreError> {
         let removed: Option<String> =
             sqlx::query_scalar("SELECT value FROM setting WHERE name = $1")
                 .bind(REMOVED)
@@ -153,7 +153,8 @@ fn event(row: &AnyRow) -> Result<EventRow, sqlx::Error> {
     })
 }
 
-/// Removes some of the events that are too old or too many; whether that may not be all.
+/// Removes some of the events that are too old or too many; whether that may not be all. What
+/// Zabbix is still to be told stays, if it is not too old.
 #[derive(Clone, Copy, Debug)]
 pub struct TrimEvents {
     /// How long they are kept.
@@ -181,7 +182,12 @@ impl Change for TrimEvents {
         let (Some(newest), Some(row)) = (newest, row) else { return Ok(false) };
         let (last, at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         let kept = i64::try_from(self.age.as_micros()).unwrap_or(i64::MAX);
-        if last > newest - self.most && at > tx.now.saturating_sub(kept) {
+        let too_old = at <= tx.now.saturating_sub(kept);
+        let owed = match zabbix::told(tx).await? {
+            Some(cursor) => last > cursor.event,
+            None => false,
+        };
+        if !too_old && (owed || last > newest - self.most) {
             return Ok(false);
         }
         sqlx::query("DELETE FROM event WHERE id <= $1").bind(last).execute(&mut *tx.conn).await?;

@@ -43,6 +43,7 @@ mod transitions;
 mod variables;
 mod vitals;
 mod writer;
+mod zabbix;
 
 use std::{sync::Arc, time::Duration};
 
@@ -110,6 +111,10 @@ pub use transitions::{
 };
 pub use vitals::{Catalogue, Pool, Vitals};
 pub use writer::{Change, Tx};
+pub use zabbix::{
+    AdvanceZabbix, ForgetZabbix, Gauges, JobFacts, TakeZabbix, Told, Watched, WatchedAction,
+    WatchedCompany, ZabbixCursor, ZabbixProgress,
+};
 
 /// Where the database is.
 #[derive(Clone, Debug)]

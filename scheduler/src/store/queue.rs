@@ -189,7 +189,8 @@ impl Store {
         })
     }
 
-    async fn loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
+    /// Companies that have jobs which wait or are on an agent, by name.
+    pub async fn company_loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
         let sql = format!(
             "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.running) AS BIGINT) \
              FROM (\
@@ -236,7 +237,7 @@ impl Store {
             states,
             delayed: waits.try_get(1)?,
             oldest_queued: waits.try_get(0)?,
-            companies: self.loads().await?,
+            companies: self.company_loads().await?,
             paused_by,
         })
     }

@@ -135,6 +135,13 @@ suite! {
         a_newer_schema_is_refused,
         refused_changes_do_not_spoil_their_neighbours,
     }
+    zabbix::{
+        zabbix_is_told_from_where_it_was_left,
+        what_is_told_of_an_event_is_what_is_known_of_its_job,
+        the_gauges_count_what_waits_and_for_how_long,
+        what_zabbix_is_still_to_be_told_is_not_removed,
+        one_scheduler_tells_zabbix_and_another_when_it_is_gone,
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::{
     },
     domain::{environment::Given, ids::CompanyId},
     store::{CompanyFilter, CompanyRow, CreateCompany, UpdateCompany},
+    zabbix,
 };
 
 const KIND: Kind = Kind::Company;
@@ -44,6 +45,7 @@ pub async fn bring(
         let name = names::told_apart(&name, id, &in_source);
         in_source.insert(name.clone());
         let slug = names::slug(row.text("slug"));
+        let zabbix_host = row.text("zabbix_host").filter(|host| zabbix::check_host(host).is_ok());
         let secret = |name: &str| {
             let mut all = definitions.values();
             hidden.contains(name)
@@ -55,6 +57,7 @@ pub async fn bring(
         let mut there = fields(&given);
         there.insert("name".to_owned(), name.clone());
         there.extend(slug.clone().map(|slug| ("slug".to_owned(), slug)));
+        there.extend(zabbix_host.clone().map(|host| ("zabbix_host".to_owned(), host)));
         for reason in left_out {
             target.report.remark(KIND, id, format!("{reason}; it is left out"));
         }
@@ -66,9 +69,11 @@ pub async fn bring(
             let mut here = fields(&own.environment);
             here.insert("name".to_owned(), own.name.clone());
             here.extend(own.slug.clone().map(|slug| ("slug".to_owned(), slug)));
+            here.extend(own.zabbix_host.clone().map(|host| ("zabbix_host".to_owned(), host)));
             let update = |merge: &Merge| UpdateCompany {
                 name: merge.take.contains("name").then(|| name.clone()),
                 slug: merge.take.contains("slug").then(|| slug.clone()),
+                zabbix_host: merge.take.contains("zabbix_host").then(|| zabbix_host.clone()),
                 environment: change(&given, &merge.take),
                 ..UpdateCompany::of(CompanyId(before.own))
             };
@@ -97,8 +102,9 @@ pub async fn bring(
         }
         slugs.extend(free.clone());
         taken.insert(name.clone());
+        let environment = given.clone();
         let create =
-            CreateCompany { name, slug: free, max_running: None, environment: given.clone() };
+            CreateCompany { name, slug: free, max_running: None, zabbix_host, environment };
         let made = target.create((KIND, id), "company", create, |id| id.0, there);
         if made.await?.is_some() {
             given_of.insert(id, given);

@@ -24,7 +24,7 @@ const COUNTED: [(&str, &str); 9] = [
 pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), Error> {
     let report = &mut target.report;
     for row in source.all(&COMPANY).await? {
-        let fields = ["ic", "email", "zabbix_host"];
+        let fields = ["ic", "email"];
         let mut fields: Vec<&str> =
             fields.into_iter().filter(|field| row.text(field).is_some()).collect();
         if row.flag("enabled") {

@@ -249,7 +249,7 @@ impl Store {
 
     /// The definitions of the applications that rows name, by the columns of id and
     /// revision.
-    async fn definitions_of(
+    pub(super) async fn definitions_of(
         &self,
         rows: &[AnyRow],
         [id, revision]: [usize; 2],

@@ -14,3 +14,4 @@ pub mod schedulers;
 pub mod schedules;
 pub mod schema;
 pub mod turns;
+pub mod zabbix;
