@@ -184,13 +184,14 @@ impl Scheduler {
             queue.job_queued();
             queue.job_delayed();
         });
+        let zabbix = Zabbix::start(config.zabbix, &store, &events).await?;
         let registry = Registry::new(Means {
             requests: Requests::new(config.private_requests),
             mailer: config.mail,
             jobs: Some((store.clone(), artifacts.clone())),
+            zabbix: Some(zabbix.clone()),
         });
         let actions = Actions::start(store.clone(), registry, launched).await?;
-        let zabbix = Zabbix::start(config.zabbix, &store, &events).await?;
         let (keep, zone) = (config.keep, config.zone);
         let services = Services {
             store,

@@ -236,3 +236,23 @@ fn what_is_discovered_is_printed_for_zabbix_agents_and_without_a_server_nothing_
     let answer = stack.cli.run(["zabbix:test"]);
     assert!(answer.stderr.contains("ZABBIX_SERVER"), "{}", answer.stderr);
 }
+
+#[test]
+#[ignore = "needs Zabbix: apt-get install postgresql zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql zabbix-agent"]
+fn an_action_sends_what_a_job_has_left_to_an_item_that_is_discovered() {
+    let zabbix = with_templates();
+    let host = zabbix.host("flexi", &[JOBS, SCHEDULER], &json!({}));
+    let stack = Stack::with(options(&zabbix, &[]), AgentOptions::default());
+    stack.cli.json(["company:update", &stack.company.to_string(), "--slug", "acme"]);
+    let template = stack.script("echo 42 degrees", &[]);
+    let id = template.to_string();
+    let words = ["action:create", "--template", &id, "--kind", "Zabbix", "--on", "success"];
+    stack.cli.create(words);
+    let key = format!("zabbix_action[acme--{id}-data]");
+    eventually("the item is discovered", || zabbix.item(&host, &key));
+    stack.ended(stack.queued(template));
+    let values = eventually("the result has arrived", || {
+        Some(zabbix.values(&host, &key)).filter(|values| !values.is_empty())
+    });
+    assert_eq!(values[0]["value"].as_str().unwrap().trim(), "42 degrees");
+}

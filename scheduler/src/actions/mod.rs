@@ -22,6 +22,7 @@ mod sleep;
 mod stop;
 mod to_do;
 mod web_hook;
+mod zabbix;
 
 use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 
@@ -39,6 +40,7 @@ use crate::{
     mail::Mailer,
     requests::Requests,
     store::{Effect, Store},
+    zabbix::Zabbix,
 };
 
 pub use fields::{Field, SettingError, Settings, Takes};
@@ -167,6 +169,8 @@ pub struct Means {
     pub mailer: Option<Mailer>,
     /// The jobs that hand something on, and what they have left.
     pub jobs: Option<(Store, Artifacts)>,
+    /// Tells Zabbix.
+    pub zabbix: Option<Zabbix>,
 }
 
 impl Default for Registry {
@@ -179,9 +183,10 @@ impl Registry {
     /// All that we have.
     pub fn new(means: Means) -> Self {
         use asking::Asking;
-        let Means { requests, mailer, jobs } = means;
+        let Means { requests, mailer, jobs, zabbix } = means;
         let requests = &requests;
         let artifacts = jobs.as_ref().map(|(_, artifacts)| artifacts.clone());
+        let send = zabbix::SendResult { zabbix, jobs: jobs.clone() };
         let parents = jobs.map(|(store, artifacts)| parent::Parents::new(store, artifacts));
         let launch =
             |name| Box::new(launch_job::LaunchJob { name, parents: parents.clone() }) as Box<_>;
@@ -200,6 +205,7 @@ impl Registry {
             Asking::<to_do::ToDo>::boxed(requests),
             Asking::<jenkins::TriggerJenkins>::boxed(requests),
             Asking::<web_hook::WebHook>::boxed(requests),
+            Box::new(send),
         ]);
         Self { artifacts, ..kinds }
     }
