@@ -6,7 +6,7 @@ use sqlx::{
     migrate::{AppliedMigration, Migrate as _, MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{Dialect, Exclusive, Location, StoreError, dialect};
+use super::{Dialect, Exclusive, Location, StoreError, connection::Connection, dialect};
 
 /// Name and SQL of each step, the first being version 1.
 pub(super) type Migrations = &'static [(&'static str, &'static str)];
@@ -103,7 +103,8 @@ async fn compare(
 ) -> Result<Upgrade, StoreError> {
     let migrator = migrator(dialect);
     let columns = sqlx::query(dialect.columns()).bind(&*migrator.table_name);
-    if columns.fetch_optional(&mut *connection).await?.is_none() {
+    let mut asking = Connection::new(connection, dialect);
+    if columns.fetch_optional(&mut asking).await?.is_none() {
         return Ok(upgrade(dialect, 0));
     }
     let refuse = |error| explain(&error, location, dialect.migrations().len());

@@ -79,7 +79,7 @@ impl Change for CreateJobs {
              COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held} \
              FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
              WHERE t.id = $7 AND t.active = 1 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
-            turn = admission::turn("o.company_id", "COALESCE($10, o.priority)"),
+            turn = admission::turn(tx.dialect, "o.company_id", "COALESCE($10, o.priority)"),
             limited = admission::limited("$6"),
             held = admission::held("$6", "$11", "$5"),
         );
