@@ -70,6 +70,7 @@ impl Dialect {
             Self::Postgres => "SET TIME ZONE 'UTC';",
             // What is between the marks is for MariaDB alone, or for MySQL alone. A statement
             // waits for others no longer than SQLite does; a connection may be idle for a year.
+            // With join buffers, a page of a list would be sorted.
             Self::Mysql => {
                 "SET NAMES utf8mb4 COLLATE utf8mb4_bin; \
                  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
@@ -77,9 +78,10 @@ impl Dialect {
                  wait_timeout = 31536000, \
                  sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,PIPES_AS_CONCAT,ANSI_QUOTES,\
                  NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO' \
-                 /*M!, max_recursive_iterations = 4294967295 */ \
+                 /*M!, max_recursive_iterations = 4294967295, join_cache_level = 0 */ \
                  /*!80003 , cte_max_recursion_depth = 4294967295, \
-                 information_schema_stats_expiry = 0 */"
+                 information_schema_stats_expiry = 0, \
+                 optimizer_switch = 'block_nested_loop=off' */"
             }
         }
     }
@@ -229,6 +231,30 @@ impl Dialect {
             Self::Sqlite => format!("INDEXED BY {index}"),
             Self::Postgres => String::new(),
             Self::Mysql => format!("FORCE INDEX ({index})"),
+        }
+    }
+
+    /// Whether a row comes after another (`>`) or before it (`<`) by these columns.
+    pub(super) fn beyond(self, columns: &[&str], sign: &str, values: &[&str]) -> String {
+        match (self, columns, values) {
+            // It would look at all rows from the beginning.
+            (Self::Mysql, [column, columns @ ..], [value, values @ ..]) if !columns.is_empty() => {
+                let rest = self.beyond(columns, sign, values);
+                format!(
+                    "({column} {sign}= {value} AND ({column} {sign} {value} \
+                     OR ({column} = {value} AND {rest})))"
+                )
+            }
+            _ => format!("({}) {sign} ({})", columns.join(", "), values.join(", ")),
+        }
+    }
+
+    /// A SELECT whose first table is gone through in the order of a list, and to which the
+    /// others are joined: MariaDB would begin with the smallest and sort.
+    pub(super) fn from_the_first(self, select: String) -> String {
+        match self {
+            Self::Sqlite | Self::Postgres => select,
+            Self::Mysql => select.replacen("SELECT", "SELECT STRAIGHT_JOIN", 1),
         }
     }
 

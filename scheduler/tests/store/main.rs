@@ -154,3 +154,9 @@ fn on_mariadb() {
     let run = run_all_shared(&mut || Box::new(databases::Server::new(server.empty().url)));
     println!("{run} cases passed on MariaDB");
 }
+
+#[test]
+#[ignore = "needs MariaDB: apt-get install mariadb-server"]
+fn on_mariadb_what_is_done_often_looks_at_few_rows() {
+    cases::reads::what_is_done_often_looks_at_few_rows();
+}

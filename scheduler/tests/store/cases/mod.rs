@@ -9,6 +9,7 @@ pub mod declared;
 pub mod ends;
 pub mod lists;
 pub mod queue;
+pub mod reads;
 pub mod schedulers;
 pub mod schema;
 pub mod turns;
