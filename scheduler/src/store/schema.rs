@@ -134,6 +134,15 @@ fn explain(error: &MigrateError, location: &Location, known: usize) -> StoreErro
             "its schema version {version} is not the one that this program knows: it was made by \
              another program or a development version"
         ),
+        // SQLite and PostgreSQL take back a step that fails.
+        MigrateError::Dirty(version) => format!(
+            "the step to its schema version {version} was begun and not completed, and MySQL \
+             keeps what was done of it: {}",
+            match version {
+                1 => "drop the database and create it again",
+                _ => "restore the backup that was made before the upgrade",
+            }
+        ),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             return StoreError::open(location, error);
         }
