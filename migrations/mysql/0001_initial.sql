@@ -4,7 +4,8 @@
 --
 -- Texts are compared byte by byte. What a key is made of has a length; a key of long texts
 -- is made of their hash. There are no indexes of some rows only: what chooses the rows is
--- the first part of the index.
+-- the first part of the index. An index that stands before a foreign key is the one that it
+-- uses; each change of a column in that one locks the row that is referred to.
 
 CREATE TABLE company (
     id      BIGINT AUTO_INCREMENT PRIMARY KEY,
@@ -183,6 +184,9 @@ CREATE TABLE job (
     held             VARCHAR(16),
     limited          BIGINT NOT NULL DEFAULT 0,
     UNIQUE (request_id, request_index),
+    INDEX job_runtemplate (runtemplate_id, id),
+    INDEX job_company (company_id, id),
+    INDEX job_app (app_id, id),
     FOREIGN KEY (runtemplate_id) REFERENCES runtemplate (id),
     FOREIGN KEY (app_id) REFERENCES apps (id),
     FOREIGN KEY (company_id) REFERENCES company (id)
@@ -192,9 +196,6 @@ CREATE INDEX job_turn ON job (company_id, state, priority, `rank`);
 CREATE INDEX job_due ON job (state, held, due);
 CREATE INDEX job_limited ON job (limited, company_id, runtemplate_id, held, priority DESC, `rank`, id);
 CREATE INDEX job_state ON job (state, id);
-CREATE INDEX job_runtemplate ON job (runtemplate_id, id);
-CREATE INDEX job_company ON job (company_id, id);
-CREATE INDEX job_app ON job (app_id, id);
 CREATE INDEX job_created ON job (created, id);
 CREATE INDEX job_ended ON job (ended, id);
 
@@ -236,11 +237,11 @@ CREATE TABLE attempt (
     choice            LONGTEXT,
     retry_due         BIGINT,
     PRIMARY KEY (job_id, number),
+    INDEX attempt_agent (agent_id, job_id),
     FOREIGN KEY (job_id) REFERENCES job (id) ON DELETE CASCADE,
     FOREIGN KEY (agent_id) REFERENCES agent (id)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX attempt_exit_code ON attempt (exit_code, job_id);
-CREATE INDEX attempt_agent ON attempt (agent_id, job_id);
 CREATE INDEX attempt_active ON attempt (agent_id, state);
 CREATE INDEX attempt_state ON attempt (state);
 

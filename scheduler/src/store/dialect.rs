@@ -135,6 +135,19 @@ impl Dialect {
         }
     }
 
+    /// Makes a connection wait until no other one changes the schema, and lets go again. The
+    /// others see to that by themselves: only MariaDB does not know the lock that sqlx takes
+    /// on MySQL.
+    pub(super) fn schema_lock(self) -> Option<[&'static str; 2]> {
+        match self {
+            Self::Sqlite | Self::Postgres => None,
+            Self::Mysql => Some([
+                "SELECT CAST(GET_LOCK(CONCAT('multiflexi ', MD5(DATABASE())), 3600) AS BIGINT)",
+                "SELECT CAST(RELEASE_LOCK(CONCAT('multiflexi ', MD5(DATABASE()))) AS BIGINT)",
+            ]),
+        }
+    }
+
     /// The time, in microseconds since the Unix epoch.
     pub(super) fn now(self) -> &'static str {
         match self {
@@ -180,6 +193,20 @@ impl Dialect {
             Self::Sqlite => "",
             Self::Postgres => "FOR NO KEY UPDATE",
             Self::Mysql => "FOR UPDATE",
+        }
+    }
+
+    /// Locks the company of the run template `$1` and then this before jobs of it are made,
+    /// where the new rows would lock them only against changes: two that do so and then
+    /// change them would wait for each other.
+    pub(super) fn lock_parents(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite | Self::Postgres => &[],
+            Self::Mysql => &[
+                "SELECT id FROM company \
+                 WHERE id = (SELECT company_id FROM runtemplate WHERE id = $1) FOR UPDATE",
+                "SELECT id FROM runtemplate WHERE id = $1 FOR UPDATE",
+            ],
         }
     }
 

@@ -76,6 +76,21 @@ pub(super) async fn migrate(
     location: &Location,
 ) -> Result<(), StoreError> {
     dialect::require_version(connection, dialect, location).await?;
+    let Some([take, leave]) = dialect.schema_lock() else {
+        return run(connection, dialect, location).await;
+    };
+    sqlx::query(take).fetch_one(&mut Connection::new(connection, dialect)).await?;
+    let done = run(connection, dialect, location).await;
+    // Whoever has gone has left it.
+    let _ = sqlx::query(leave).fetch_one(&mut Connection::new(connection, dialect)).await;
+    done
+}
+
+async fn run(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    location: &Location,
+) -> Result<(), StoreError> {
     migrator(dialect)
         .run_direct(None, connection, false)
         .await

@@ -136,7 +136,8 @@ fn run_all_shared(database: &mut dyn FnMut() -> Box<dyn Database>) -> u32 {
     databases::block_on(schedulers::a_job_that_ends_meanwhile_takes_no_place_under_a_limit(
         database(),
     ));
-    run + 5
+    databases::block_on(schedulers::those_that_start_at_once_make_the_schema_once(database()));
+    run + 6
 }
 
 #[test]

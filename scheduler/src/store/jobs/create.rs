@@ -68,6 +68,10 @@ impl Change for CreateJobs {
                 return Ok(known.into_iter().map(JobId).collect());
             }
         }
+        for lock in tx.dialect.lock_parents() {
+            let lock = sqlx::query(*lock).bind(new.run_template.0);
+            lock.fetch_optional(&mut *tx.conn).await?;
+        }
         let environment = environment(tx, new).await?;
         let state = if new.queue { State::Queued } else { State::Loaded };
         let sql = format!(

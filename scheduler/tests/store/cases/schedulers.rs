@@ -102,6 +102,16 @@ pub async fn what_a_scheduler_leaves_is_looked_after_by_the_others(database: Box
     again.close().await;
 }
 
+pub async fn those_that_start_at_once_make_the_schema_once(database: Box<dyn Database>) {
+    let database = database.as_ref();
+    let (one, other, third) = tokio::join!(open(database), open(database), open(database));
+    agent(&one, "agent").await;
+    for store in [one, other, third] {
+        assert!(store.agent_id("agent").await.unwrap().is_some());
+        store.close().await;
+    }
+}
+
 pub async fn an_agent_whose_name_is_taken_elsewhere_is_refused(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let other = open(world.database.as_ref()).await;
