@@ -278,7 +278,7 @@ impl Dialect {
 
     /// A SELECT whose first table is gone through in the order of a list, and to which the
     /// others are joined: MariaDB would begin with the smallest and sort.
-    pub(super) fn from_the_first(self, select: String) -> String {
+    pub(super) fn first_table_first(self, select: String) -> String {
         match self {
             Self::Sqlite | Self::Postgres => select,
             Self::Mysql => select.replacen("SELECT", "SELECT STRAIGHT_JOIN", 1),
@@ -394,8 +394,9 @@ pub(super) async fn require_version(
             postgres_too_old(sqlx::query_scalar(version).fetch_one(connection).await?)
         }
         Dialect::Mysql => {
-            let version = sqlx::query_scalar("SELECT VERSION()").fetch_one(connection).await?;
-            mysql_too_old(version)
+            let version: String =
+                sqlx::query_scalar("SELECT VERSION()").fetch_one(connection).await?;
+            mysql_too_old(&version)
         }
     };
     match too_old {
@@ -412,7 +413,7 @@ fn postgres_too_old(version: i64) -> Option<String> {
 
 /// `version` is the server's own word, such as 10.11.6-MariaDB-1 or 8.0.36. MySQL cannot say
 /// what it has just written.
-fn mysql_too_old(version: String) -> Option<String> {
+fn mysql_too_old(version: &str) -> Option<String> {
     let (major, minor) = OLDEST_MARIADB;
     let needed = format!("MariaDB {major}.{minor} or newer is needed");
     if !version.contains("MariaDB") {
@@ -553,11 +554,8 @@ mod tests {
             [Some("its server is PostgreSQL 14: 15 or newer is needed".to_owned()), None, None]
         );
         let versions = ["10.6.3-MariaDB-log", "10.11.6-MariaDB-1", "11.4.2-MariaDB"];
-        assert_eq!(
-            versions.map(|version| mysql_too_old(version.to_owned()).is_some()),
-            [true, false, false]
-        );
-        let mysql = mysql_too_old("8.0.36".to_owned()).unwrap();
+        assert_eq!(versions.map(|version| mysql_too_old(version).is_some()), [true, false, false]);
+        let mysql = mysql_too_old("8.0.36").unwrap();
         assert_eq!(mysql, "its server is MySQL 8.0.36: MariaDB 10.11 or newer is needed");
     }
 }

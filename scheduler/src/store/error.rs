@@ -187,6 +187,9 @@ mod tests {
         assert!(error.contains("(connection refused): check DB_HOST"), "{error}");
         assert_eq!(with_advice("no", "28P01"), "no: check DB_USERNAME and DB_PASSWORD");
         assert_eq!(with_advice("odd", "99999"), "odd");
+        let unknown = with_mysql_advice("Unknown database 'x'", 1049);
+        assert!(unknown.contains("CREATE DATABASE"), "{unknown}");
+        assert_eq!(with_mysql_advice("odd", 1), "odd");
     }
 
     #[test]

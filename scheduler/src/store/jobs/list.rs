@@ -160,7 +160,7 @@ impl JobFilter {
         };
         let conditions = conditions.join(" AND ");
         let sql = format!("{COLUMNS} {from} {JOINED} WHERE {conditions} ORDER BY {order} LIMIT $1");
-        (dialect.from_the_first(sql), values)
+        (dialect.first_table_first(sql), values)
     }
 }
 
