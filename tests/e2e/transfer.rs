@@ -105,8 +105,9 @@ fn everything_goes_to_a_server_and_back_while_a_job_runs() {
     fs::rename(data.join("multiflexi.db"), data.join("old.db")).unwrap();
     let environment = database.environment.clone();
     stack.scheduler.start_with(SchedulerOptions { environment, ..SchedulerOptions::default() });
+    let elsewhere = format!("sqlite://{}", stack.folder().join("x.db").display());
     refused(
-        &scheduler(&data, ["transfer", "--from", &database.url, "--to", "sqlite:///x.db"]),
+        &scheduler(&data, ["transfer", "--from", &database.url, "--to", &elsewhere]),
         "stop all its schedulers first",
     );
     fs::write(&sign, "").unwrap();
