@@ -547,6 +547,40 @@ pub(super) async fn set_last_id(
 mod tests {
     use super::*;
 
+    /// Tables with their columns, as the steps of a schema make them.
+    fn tables(dialect: Dialect) -> Vec<(String, Vec<String>)> {
+        let mut tables = Vec::<(String, Vec<String>)>::new();
+        for line in dialect.migrations().iter().flat_map(|(_, sql)| sql.lines()) {
+            if let Some(table) = line.strip_prefix("CREATE TABLE ") {
+                tables.push((table.trim_end_matches(" (").to_owned(), Vec::new()));
+            } else if let (Some(line), Some((_, columns))) =
+                (line.strip_prefix("    "), tables.last_mut())
+            {
+                let name = line.trim_start_matches('`').split([' ', '`']).next();
+                let is_name = |name: &&str| name.starts_with(|c: char| c.is_ascii_lowercase());
+                columns.extend(name.filter(is_name).map(str::to_owned));
+            }
+        }
+        tables
+    }
+
+    #[test]
+    fn all_databases_have_the_same_tables_and_columns_by_the_same_steps() {
+        let steps = |dialect: Dialect| {
+            dialect.migrations().iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(Dialect::Sqlite), steps(Dialect::Postgres));
+        assert_eq!(steps(Dialect::Sqlite), steps(Dialect::Mysql));
+        assert_eq!(tables(Dialect::Sqlite), tables(Dialect::Postgres));
+        // What stands in for LISTEN and NOTIFY, and in for a key of long texts.
+        let mut mysql = tables(Dialect::Mysql);
+        mysql.retain(|(table, _)| table != "announcement");
+        for (_, columns) in &mut mysql {
+            columns.retain(|column| column != "filename_hash");
+        }
+        assert_eq!(tables(Dialect::Sqlite), mysql);
+    }
+
     #[test]
     fn a_server_that_is_too_old_is_said() {
         assert_eq!(
