@@ -34,7 +34,7 @@ const STAYS: i64 = 60_000_000;
 
 /// How long a transaction may take that says something, in microseconds: for so long, what
 /// was said before something that was heard may not be there yet.
-const LATE: i64 = 15_000_000;
+const LATE: i64 = 5_000_000;
 
 /// Says something to all that listen.
 #[derive(Debug)]
@@ -181,24 +181,37 @@ impl Table {
         Ok(Self { connection, up_to, read: BTreeSet::new(), said: Vec::new() })
     }
 
+    /// Reads what is new. What was read already is only counted.
     async fn look(&mut self) -> Result<(), StoreError> {
         let sql = format!(
-            "SELECT id, said, at < ({}) - {LATE} FROM announcement WHERE id > $1 ORDER BY id",
+            "SELECT id, at < ({}) - {LATE} FROM announcement WHERE id > $1 ORDER BY id",
             Dialect::Mysql.now()
         );
         let mut conn = Connection::new(&mut self.connection, Dialect::Mysql);
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(self.up_to).fetch_all(&mut conn).await?;
+        let mut new: Vec<[i64; 1]> = Vec::new();
         for row in &rows {
             let id: i64 = row.try_get(0)?;
-            if self.read.insert(id) {
-                self.said.push(row.try_get(1)?);
+            if !self.read.contains(&id) {
+                new.push([id]);
             }
-            if row.try_get::<i64, _>(2)? == 1 {
+            if row.try_get::<i64, _>(1)? == 1 {
                 self.up_to = id;
             }
         }
+        if !new.is_empty() {
+            let sql = format!(
+                "SELECT said FROM announcement WHERE id IN (SELECT r.k_id FROM {}) \
+                 ORDER BY id DESC",
+                Dialect::Mysql.rows("$1", &[("k_id", Kind::Int)])
+            );
+            self.said = sqlx::query_scalar(AssertSqlSafe(sql))
+                .bind(serde_json::json!(new).to_string())
+                .fetch_all(&mut conn)
+                .await?;
+        }
+        self.read.extend(new.iter().flatten());
         self.read = self.read.split_off(&(self.up_to + 1));
-        self.said.reverse();
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub enum Part {
     Artifact,
     /// Connected and without work
     Idle,
-    /// The batch on SQLite and on PostgreSQL, in turns; needs PostgreSQL's programs
+    /// The batch on SQLite, PostgreSQL and MariaDB, in turns; needs the programs of both servers
     Databases,
     /// Whether many finished jobs make the next ones slower; takes minutes
     Growth,
