@@ -21,10 +21,11 @@ lint:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny check licenses bans sources
 
-# The store's suite on a PostgreSQL of its own (apt-get install postgresql)
+# The store's suite and much else on servers of its own (apt-get install postgresql mariadb-server)
 databases:
     cargo test -p multiflexi-scheduler --test store -- --ignored
     cargo test -p multiflexi-e2e -- --ignored schedulers:: transfer::
+    MULTIFLEXI_TEST_DATABASE=mariadb cargo test -p multiflexi-e2e -- --include-ignored life:: control:: output:: restarts:: retries:: actions:: lists:: credentials:: schedulers:: transfer::everything
 
 # Logs and artifacts on an S3 server of the tests' own
 objects:
@@ -50,7 +51,9 @@ simulate:
 fault *ARGS:
     cargo run --release -p multiflexi-faults -- random {{ARGS}}
     cargo run --release -p multiflexi-faults -- random --postgres --cycles 200 --longest 10s
+    cargo run --release -p multiflexi-faults -- random --mariadb --cycles 200 --longest 10s
     cargo run --release -p multiflexi-faults -- schedulers
+    cargo run --release -p multiflexi-faults -- schedulers --mariadb
     cargo run --release -p multiflexi-faults -- upload
     cargo run --release -p multiflexi-faults -- outages
 

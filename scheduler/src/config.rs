@@ -48,7 +48,7 @@ pub struct Arguments {
         value_name = "DIR"
     )]
     pub data_dir: PathBuf,
-    /// Database: sqlite, or pgsql
+    /// Database: sqlite, pgsql or mysql
     #[arg(
         long,
         global = true,
@@ -212,11 +212,14 @@ impl Config {
                 }
             }
             "pgsql" | "postgres" | "postgresql" => {
-                config.database = postgres(arguments, password)?;
+                config.database = server(arguments, password, ("postgres", "host"))?;
+            }
+            "mysql" | "mariadb" => {
+                config.database = server(arguments, password, ("mysql", "socket"))?;
             }
             other => {
                 return Err(ConfigError(format!(
-                    "DB_CONNECTION is {other:?}: this version can use sqlite and pgsql"
+                    "DB_CONNECTION is {other:?}: this version can use sqlite, pgsql and mysql"
                 )));
             }
         }
@@ -281,12 +284,14 @@ pub fn url_of(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// The database that a URL names: `sqlite:///path/of/file` or `postgres://user@host/name`.
+/// The database that a URL names: `sqlite:///path/of/file`, `postgres://user@host/name` or
+/// `mysql://user@host/name`.
 /// Without a password in it, this one is the server's.
 pub fn database_of(url: &str, password: Option<&str>) -> Result<Location, ConfigError> {
     let unusable = |why: &str| {
         ConfigError(format!(
-            "{why}: name a database as sqlite:///path/of/file or postgres://user@host/name"
+            "{why}: name a database as sqlite:///path/of/file, postgres://user@host/name or \
+             mysql://user@host/name"
         ))
     };
     if let Some(rest) = url.strip_prefix("sqlite:") {
@@ -297,7 +302,7 @@ pub fn database_of(url: &str, password: Option<&str>) -> Result<Location, Config
     }
     // Whatever is wrong with it, a password may be in it: it is not said again.
     let mut read = url::Url::parse(url).map_err(|_| unusable("the URL cannot be read"))?;
-    if !matches!(read.scheme(), "postgres" | "postgresql") {
+    if !matches!(read.scheme(), "postgres" | "postgresql" | "mysql" | "mariadb") {
         return Err(unusable(&format!("{:?} is not a database of ours", read.scheme())));
     }
     let own = read.password().is_some();
@@ -318,17 +323,22 @@ pub fn sqlite(file: &Path) -> Location {
     Location { url: format!("sqlite://{path}?mode=rwc"), name }
 }
 
-fn postgres(arguments: &Arguments, password: Option<&str>) -> Result<Location, ConfigError> {
+/// The database of a server, by the scheme of its URL and what that calls a Unix socket.
+fn server(
+    arguments: &Arguments,
+    password: Option<&str>,
+    (scheme, socket): (&str, &str),
+) -> Result<Location, ConfigError> {
     let database = arguments.db_database.as_deref().unwrap_or("multiflexi");
     let unusable = |what: &str, value: &str| {
         ConfigError(format!("{what} is {value:?}, which no database URL can hold"))
     };
-    let mut url =
-        url::Url::parse("postgres://localhost").map_err(|error| ConfigError(error.to_string()))?;
+    let mut url = url::Url::parse(&format!("{scheme}://localhost"))
+        .map_err(|error| ConfigError(error.to_string()))?;
     let host = &arguments.db_host;
     if host.starts_with('/') {
-        // A folder is that of the server's Unix socket.
-        url.query_pairs_mut().append_pair("host", host);
+        // The server's Unix socket; of PostgreSQL it is the folder.
+        url.query_pairs_mut().append_pair(socket, host);
     } else {
         url.set_host(Some(host)).map_err(|_| unusable("DB_HOST", host))?;
     }
@@ -369,6 +379,12 @@ mod tests {
         let socket = ["--db-connection", "pgsql", "--db-host", "/run/postgresql"];
         let url = config(&socket, None).unwrap().database.url;
         assert_eq!(url, "postgres://localhost/multiflexi?host=%2Frun%2Fpostgresql");
+        let mariadb = ["--db-connection", "mysql", "--db-username", "me", "--db-port", "3307"];
+        let url = config(&mariadb, Some("p")).unwrap().database.url;
+        assert_eq!(url, "mysql://me:p@localhost:3307/multiflexi");
+        let socket = ["--db-connection", "mariadb", "--db-host", "/run/mysqld/mysqld.sock"];
+        let url = config(&socket, None).unwrap().database.url;
+        assert_eq!(url, "mysql://localhost/multiflexi?socket=%2Frun%2Fmysqld%2Fmysqld.sock");
     }
 
     #[test]
@@ -383,7 +399,9 @@ mod tests {
         let server = database_of("postgresql://me:own@db.example/jobs", Some("p")).unwrap();
         assert_eq!(server.url, "postgresql://me:own@db.example/jobs");
         assert_eq!(server.name, "postgresql://me@db.example/jobs");
-        for wrong in ["sqlite:", "/a.db", "mysql://me:secret@db.example/jobs", "postgres:secret"] {
+        let server = database_of("mysql://me@db.example/jobs", Some("p")).unwrap();
+        assert_eq!(server.url, "mysql://me:p@db.example/jobs");
+        for wrong in ["sqlite:", "/a.db", "mssql://me:secret@db.example/jobs", "postgres:secret"] {
             let error = database_of(wrong, Some("p")).unwrap_err().to_string();
             assert!(error.contains("postgres://user@host/name"), "{error}");
             assert!(!error.contains("secret"), "{error}");
@@ -400,7 +418,7 @@ mod tests {
 
     #[test]
     fn another_database_is_refused_by_name() {
-        let error = config(&["--db-connection", "mysql"], None).unwrap_err();
-        assert!(error.to_string().contains("\"mysql\""), "{error}");
+        let error = config(&["--db-connection", "mssql"], None).unwrap_err();
+        assert!(error.to_string().contains("\"mssql\""), "{error}");
     }
 }

@@ -1,9 +1,9 @@
-//! Several schedulers on one PostgreSQL.
+//! Several schedulers on one PostgreSQL, or on one MariaDB.
 
 use std::path::PathBuf;
 
 use multiflexi_fixture::{
-    Agent, AgentOptions, Cli, Lines, Scheduler, SchedulerOptions, eventually, postgres::Postgres,
+    Agent, AgentOptions, Cli, Lines, Scheduler, SchedulerOptions, database::Server, eventually,
 };
 
 /// Schedulers that share a database, and an agent of each.
@@ -11,20 +11,20 @@ struct Group {
     agents: Vec<Agent>,
     schedulers: Vec<Scheduler>,
     // The server goes after those who use it.
-    postgres: Postgres,
+    server: Server,
     folder: tempfile::TempDir,
 }
 
 impl Group {
     fn start(size: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("mf-test-").tempdir().unwrap();
-        let mut postgres = Postgres::start();
-        let environment = postgres.database().environment;
+        let mut server = Server::start();
+        let environment = server.database().environment;
         let data = folder.path().join("data");
         let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
         let schedulers: Vec<_> =
             (0..size).map(|_| Scheduler::start(&data, options.clone())).collect();
-        let mut group = Self { agents: Vec::new(), schedulers, postgres, folder };
+        let mut group = Self { agents: Vec::new(), schedulers, server, folder };
         for number in 0..size {
             let url = group.schedulers[number].url();
             group.agent(number, &url);
@@ -167,7 +167,7 @@ fn what_a_killed_scheduler_had_is_looked_after_by_the_others() {
 #[test]
 #[ignore = "needs PostgreSQL: apt-get install postgresql"]
 fn a_database_that_is_away_for_thirty_seconds_costs_nothing() {
-    let group = Group::start(2);
+    let mut group = Group::start(2);
     let go = group.folder.path().join("go");
     let template = group.script(&format!(
         "i=0; until [ -e {} ]; do i=$((i+1)); echo $i; sleep 0.05; done; echo $i > count",
@@ -180,14 +180,14 @@ fn a_database_that_is_away_for_thirty_seconds_costs_nothing() {
     for job in &jobs {
         cli.wait_for_state(*job, "running");
     }
-    group.postgres.stop();
+    group.server.stop();
     let refused = cli.run(["job:create", "--template", &template]);
     assert!(refused.code != 0 && refused.stderr.contains("database is away"), "{}", refused.stderr);
     // The jobs end in the middle of it.
     outage();
     std::fs::File::create(&go).unwrap();
     outage();
-    group.postgres.start_again();
+    group.server.start_again();
     for job in &jobs {
         cli.wait_for_state(*job, "succeeded");
         let id = job.to_string();

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use multiflexi_fixture::{
-    Answer, SchedulerOptions, Stack, eventually, postgres::Postgres, programs,
+    AgentOptions, Answer, SchedulerOptions, Stack, database::Server, eventually, programs,
 };
 use serde_json::Value;
 
@@ -68,8 +68,8 @@ fn a_transfer_is_refused_where_something_could_be_lost() {
     let nowhere = ["transfer", "--from", "sqlite:///nowhere.db", "--to", &to];
     refused(&scheduler(&data, nowhere), "there is no such file");
     assert!(!new.exists(), "nothing was made");
-    let mysql = ["transfer", "--to", "mysql://me:secret@localhost/jobs"];
-    let said = scheduler(&data, mysql);
+    let unknown = ["transfer", "--to", "mssql://me:secret@localhost/jobs"];
+    let said = scheduler(&data, unknown);
     refused(&said, "name a database as");
     assert!(!said.stderr.contains("secret"), "{}", said.stderr);
 
@@ -80,10 +80,14 @@ fn a_transfer_is_refused_where_something_could_be_lost() {
 
 #[test]
 #[ignore = "needs PostgreSQL: apt-get install postgresql"]
-fn everything_goes_to_postgresql_and_back_while_a_job_runs() {
-    let mut postgres = Postgres::start();
-    let database = postgres.database();
-    let mut stack = Stack::start();
+fn everything_goes_to_a_server_and_back_while_a_job_runs() {
+    let mut server = Server::start();
+    let database = server.database();
+    let on_sqlite = || SchedulerOptions {
+        environment: vec![("DB_CONNECTION".to_owned(), "sqlite".to_owned())],
+        ..SchedulerOptions::default()
+    };
+    let mut stack = Stack::with(on_sqlite(), AgentOptions::default());
     let data = stack.folder().join("data");
     let sign = stack.folder().join("sign");
     let cli = stack.cli.clone();
@@ -106,8 +110,9 @@ fn everything_goes_to_postgresql_and_back_while_a_job_runs() {
     fs::rename(data.join("multiflexi.db"), data.join("old.db")).unwrap();
     let environment = database.environment.clone();
     stack.scheduler.start_with(SchedulerOptions { environment, ..SchedulerOptions::default() });
+    let elsewhere = format!("sqlite://{}", stack.folder().join("x.db").display());
     refused(
-        &scheduler(&data, ["transfer", "--from", &database.url, "--to", "sqlite:///x.db"]),
+        &scheduler(&data, ["transfer", "--from", &database.url, "--to", &elsewhere]),
         "stop all its schedulers first",
     );
     fs::write(&sign, "").unwrap();
@@ -128,7 +133,7 @@ fn everything_goes_to_postgresql_and_back_while_a_job_runs() {
         let answer = scheduler(&data, ["transfer", "--from", &database.url, "--to", &back]);
         (answer.code == 0).then_some(())
     });
-    stack.scheduler.start_with(SchedulerOptions::default());
+    stack.scheduler.start_with(on_sqlite());
     assert_eq!(cli.json(["job:list"]), before);
     assert!(cli.run(["job:logs", &large.to_string()]).stdout == ran.stdout);
 }

@@ -138,6 +138,12 @@ fn sqlite_of(config: &Config) -> Result<&Location, BackupError> {
              pg_restore; copy its objects with multiflexi-scheduler objects copy",
             config.database.name
         ))),
+        Dialect::Mysql => Err(BackupError::Refused(format!(
+            "{} is a MySQL or MariaDB, which has tools of its own: mariadb-dump \
+             --single-transaction and mariadb; copy its objects with multiflexi-scheduler \
+             objects copy",
+            config.database.name
+        ))),
     }
 }
 

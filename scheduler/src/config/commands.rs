@@ -17,8 +17,8 @@ pub enum Command {
     ImportMultiflexi(ImportMultiflexi),
     /// Brings the schema of the database up to date, as a scheduler does when it starts
     Migrate(Migrate),
-    /// Copies a whole database into an empty one, such as from SQLite to PostgreSQL, and
-    /// reads each row again. The schedulers of both must be stopped; agents and what runs on
+    /// Copies a whole database into an empty one, such as from SQLite to PostgreSQL or
+    /// MariaDB, and reads each row again. The schedulers of both must be stopped; agents and what runs on
     /// them need not be
     Transfer(Transfer),
     /// Copies an SQLite database, its objects and, if you want, its keys into a new folder,
@@ -89,8 +89,8 @@ pub struct Migrate {
 /// `transfer`.
 #[derive(Clone, Debug, Args)]
 pub struct Transfer {
-    /// The database that has everything: sqlite:///path/of/file or postgres://user@host/name
-    /// [default: the one that is configured]
+    /// The database that has everything: sqlite:///path/of/file, postgres://user@host/name or
+    /// mysql://user@host/name [default: the one that is configured]
     #[arg(long, value_name = "URL")]
     pub from: Option<String>,
     /// The empty database that gets it. Its password is better given in DB_PASSWORD, as the

@@ -72,7 +72,7 @@ async fn listen(
     let mut listener = Listener::connect(location).await?;
     peers.joined();
     loop {
-        let Some(said) = listener.next().await? else {
+        let Some(said) = listener.next(|| peers.are_none()).await? else {
             peers.joined();
             continue;
         };

@@ -81,6 +81,11 @@ impl Peers {
         self.shared.others.store(others, Ordering::Relaxed);
     }
 
+    /// Whether there are no others.
+    fn are_none(&self) -> bool {
+        !self.shared.others.load(Ordering::Relaxed)
+    }
+
     /// What another scheduler can be asked, as anybody can; none if its address is no URL.
     pub fn jobs(&self, address: &str) -> Option<JobServiceClient<Channel>> {
         let mut channels = self.shared.channels.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Change, Store, StoreError, Tx, credential_types,
+    Change, Store, StoreError, Tx,
+    connection::Connection,
+    credential_types,
     dialect::Kind,
     list::{self, Columns, Filter, ListPage, Listed, Sort},
     rows,
@@ -82,7 +84,7 @@ async fn checked_type(
 
 /// What a credential has.
 pub(super) async fn variables_of(
-    conn: &mut AnyConnection,
+    conn: &mut Connection<'_>,
     vault: &Vault,
     id: i64,
 ) -> Result<Given, StoreError> {

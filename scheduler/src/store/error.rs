@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError};
+
 use super::Location;
 use crate::vault::VaultError;
 
@@ -81,18 +83,19 @@ impl StoreError {
     /// Whether another transaction was in the way: the same may work when it is tried again.
     pub(super) fn is_collision(&self) -> bool {
         let Self::Database(error) = self else { return false };
-        let code = error.as_database_error().and_then(|said| said.code());
-        // PostgreSQL's serialization_failure and deadlock_detected.
-        matches!(code.as_deref(), Some("40001" | "40P01"))
+        let Some(said) = error.as_database_error() else { return false };
+        // Serialization failures and deadlocks; and what MariaDB says when another
+        // transaction takes too long.
+        matches!(said.code().as_deref(), Some("40001" | "40P01")) || number(said) == Some(1205)
     }
 
     /// The error of opening `location`: what is wrong, and what to do about it.
     pub(super) fn open(location: &Location, error: &sqlx::Error) -> Self {
         let reason = match error {
-            sqlx::Error::Database(said) => {
-                let code = said.code();
-                with_advice(said.message(), code.as_deref().unwrap_or_default())
-            }
+            sqlx::Error::Database(said) => match number(&**said) {
+                Some(number) => with_mysql_advice(said.message(), number),
+                None => with_advice(said.message(), said.code().as_deref().unwrap_or_default()),
+            },
             sqlx::Error::Io(reason) => format!(
                 "its server does not answer ({reason}): check DB_HOST and DB_PORT, and whether it runs"
             ),
@@ -121,15 +124,46 @@ fn with_advice(said: &str, code: &str) -> String {
     format!("{said}: {advice}")
 }
 
+/// The same of MariaDB and MySQL, by their error numbers.
+fn with_mysql_advice(said: &str, number: u16) -> String {
+    let advice = match number {
+        1045 | 1698 => "check DB_USERNAME and DB_PASSWORD",
+        1049 => "create it with CREATE DATABASE, or name another with DB_DATABASE",
+        1044 | 1142 => "grant DB_USERNAME all rights on the database",
+        1130 => "let DB_USERNAME connect from this host",
+        1290 | 1836 => "DB_HOST has to be the server that takes changes",
+        1040 | 1203 => "raise its max_connections, or end some of them",
+        1053 => "it is stopping: try again when it is up",
+        _ => return said.to_owned(),
+    };
+    format!("{said}: {advice}")
+}
+
+/// The number of an error of MariaDB or MySQL.
+fn number(said: &dyn DatabaseError) -> Option<u16> {
+    said.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
+/// Whether MariaDB or MySQL says that there is such a row already.
+pub(super) fn is_duplicate(said: &dyn DatabaseError) -> bool {
+    matches!(number(said), Some(1062 | 1586))
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(reason) => return Self::Away(reason.to_string()),
             sqlx::Error::PoolTimedOut => return Self::Away("it does not answer".to_owned()),
-            sqlx::Error::Database(said) => match said.code().as_deref() {
+            sqlx::Error::Database(said) => match (number(&**said), said.code().as_deref()) {
+                (Some(1021 | 1026 | 1114), _) => return Self::Full,
+                // The server is another one's copy, the user has no connection left, or the
+                // connection was ended.
+                (Some(1203 | 1290 | 1836 | 1927 | 3169 | 4031), _) => {
+                    return Self::Away(said.message().to_owned());
+                }
                 // SQLITE_FULL, and PostgreSQL's disk_full.
-                Some("13" | "53100") => return Self::Full,
-                Some(code) if is_away(code) => return Self::Away(said.message().to_owned()),
+                (None, Some("13" | "53100")) => return Self::Full,
+                (_, Some(code)) if is_away(code) => return Self::Away(said.message().to_owned()),
                 _ => {}
             },
             _ => {}
@@ -138,7 +172,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether PostgreSQL says with this SQLSTATE that the connection is gone: class 08; that the
+/// Whether a server says with this SQLSTATE that the connection is gone: class 08; that the
 /// server stops, has crashed or is only starting; that it has no connection left; or that it
 /// is only another one's copy, as in a failover.
 fn is_away(code: &str) -> bool {
@@ -158,6 +192,9 @@ mod tests {
         assert!(error.contains("(connection refused): check DB_HOST"), "{error}");
         assert_eq!(with_advice("no", "28P01"), "no: check DB_USERNAME and DB_PASSWORD");
         assert_eq!(with_advice("odd", "99999"), "odd");
+        let unknown = with_mysql_advice("Unknown database 'x'", 1049);
+        assert!(unknown.contains("CREATE DATABASE"), "{unknown}");
+        assert_eq!(with_mysql_advice("odd", 1), "odd");
     }
 
     #[test]

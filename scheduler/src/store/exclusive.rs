@@ -21,7 +21,8 @@ impl Exclusive {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Err(open(
-                "another scheduler uses it: stop that one, or let both share a PostgreSQL"
+                "another scheduler uses it: stop that one, or let both share a PostgreSQL or a \
+                 MariaDB"
                     .to_owned(),
             )),
             Err(TryLockError::Error(error)) => Err(open(format!("{beside}: {error}"))),

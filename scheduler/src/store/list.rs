@@ -208,8 +208,9 @@ impl Filter {
                 None => self.with(&format!("{id} {beyond} ?"), *after),
                 Some(key) => {
                     self.values.extend([key, Value::Int(*after)]);
-                    let (key, after) = (self.values.len() - 1, self.values.len());
-                    self.that(format!("({column}, {id}) {beyond} (${key}, ${after})"));
+                    let [key, after] =
+                        [self.values.len() - 1, self.values.len()].map(|at| format!("${at}"));
+                    self.that(self.dialect.beyond(&[column, id], beyond, &[&key, &after]));
                 }
             }
         }

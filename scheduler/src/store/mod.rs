@@ -4,7 +4,8 @@
 //! Readers use a pool; every change goes through one [`writer`] that puts what is
 //! waiting into one transaction, so that a hundred transitions cost one commit.
 //! Statements are written once: `$1` placeholders and the SQL that SQLite and
-//! PostgreSQL share. What differs stands in [`dialect`] and nowhere else.
+//! PostgreSQL share; [`mysql`] says them as MySQL and MariaDB do. What else differs stands
+//! in [`dialect`] and nowhere else.
 
 mod actions;
 mod adopted;
@@ -14,6 +15,7 @@ mod applications;
 mod artifacts;
 mod assign;
 mod companies;
+mod connection;
 mod credential_types;
 mod credentials;
 mod decisions;
@@ -26,6 +28,7 @@ mod exclusive;
 mod jobs;
 mod list;
 mod logs;
+mod mysql;
 mod objects;
 mod page;
 mod performance;
@@ -48,10 +51,12 @@ mod zabbix;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    AnyPool, ConnectOptions as _,
+    ConnectOptions as _,
     any::{AnyConnectOptions, AnyPoolOptions},
 };
 use tokio::sync::{Notify, watch};
+
+use connection::Connection;
 
 use crate::{domain::ids::SchedulerId, vault::Vault};
 
@@ -138,7 +143,7 @@ enum Role {
 /// An open database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    readers: AnyPool,
+    readers: connection::Readers,
     writer: writer::Writer,
     dialect: Dialect,
     known: documents::Known,
@@ -178,10 +183,13 @@ impl Store {
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
+        let readers = connection::Readers::new(readers, dialect);
         let me = match role {
-            Role::Scheduler => schedulers::enter(&mut connection, dialect)
-                .await
-                .map_err(|error| StoreError::open(location, &error))?,
+            Role::Scheduler => {
+                schedulers::enter(&mut Connection::new(&mut connection, dialect), dialect)
+                    .await
+                    .map_err(|error| StoreError::open(location, &error))?
+            }
             Role::Tool => SchedulerId(0),
         };
         let known = documents::Known::new(vault, me);

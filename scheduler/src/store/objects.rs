@@ -1,6 +1,6 @@
 //! Which object store belongs to this database, and what rows say is in it.
 
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Change, Store, StoreError, Tx};
 use crate::domain::ids::JobId;
@@ -109,21 +109,22 @@ impl Store {
         after: Option<&Referred>,
         limit: i64,
     ) -> Result<Vec<Referred>, StoreError> {
+        let beyond = |columns| self.dialect.beyond(columns, ">", &["$1", "$2", "$3"]);
         let sql = match referrer {
-            Referrer::Chunks => {
+            Referrer::Chunks => format!(
                 "SELECT job_id, attempt, object, job_id, attempt, start FROM log_chunk \
-                 WHERE object IS NOT NULL AND (job_id, attempt, start) > ($1, $2, $3) \
-                 ORDER BY job_id, attempt, start LIMIT $4"
-            }
-            Referrer::Parts => {
+                 WHERE object IS NOT NULL AND {} ORDER BY job_id, attempt, start LIMIT $4",
+                beyond(&["job_id", "attempt", "start"])
+            ),
+            Referrer::Parts => format!(
                 "SELECT a.job_id, a.attempt, p.object, p.artifact_id, CAST(0 AS BIGINT), p.start \
                  FROM artifact_part p JOIN artifacts a ON a.id = p.artifact_id \
-                 WHERE (p.artifact_id, CAST(0 AS BIGINT), p.start) > ($1, $2, $3) \
-                 ORDER BY p.artifact_id, p.start LIMIT $4"
-            }
+                 WHERE {} ORDER BY p.artifact_id, p.start LIMIT $4",
+                beyond(&["p.artifact_id", "CAST(0 AS BIGINT)", "p.start"])
+            ),
         };
         let [first, second, third] = after.map_or([0, 0, -1], |after| after.cursor);
-        let rows = sqlx::query(sql)
+        let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(first)
             .bind(second)
             .bind(third)

@@ -1,10 +1,11 @@
 //! The schedulers that use this database now: table `scheduler`. Each renews its row while
 //! it lives; one that has not for a while is gone, and so are its connections to agents.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     Change, Dialect, Store, StoreError, Tx,
+    connection::Connection,
     transitions::{KEY, keys_json},
 };
 use crate::domain::ids::{AgentId, AttemptKey, SchedulerId};
@@ -24,7 +25,7 @@ pub struct SchedulerRow {
 /// Makes this scheduler known in the database; on SQLite, which has one, in place of those
 /// before.
 pub(super) async fn enter(
-    conn: &mut AnyConnection,
+    conn: &mut Connection<'_>,
     dialect: Dialect,
 ) -> Result<SchedulerId, sqlx::Error> {
     if !dialect.is_shared() {

@@ -6,7 +6,7 @@ use sqlx::{
     migrate::{AppliedMigration, Migrate as _, MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{Dialect, Exclusive, Location, StoreError, dialect};
+use super::{Dialect, Exclusive, Location, StoreError, connection::Connection, dialect};
 
 /// Name and SQL of each step, the first being version 1.
 pub(super) type Migrations = &'static [(&'static str, &'static str)];
@@ -76,6 +76,21 @@ pub(super) async fn migrate(
     location: &Location,
 ) -> Result<(), StoreError> {
     dialect::require_version(connection, dialect, location).await?;
+    let Some([take, leave]) = dialect.schema_lock() else {
+        return run(connection, dialect, location).await;
+    };
+    sqlx::query(take).fetch_one(&mut Connection::new(connection, dialect)).await?;
+    let done = run(connection, dialect, location).await;
+    // Whoever has gone has left it.
+    let _ = sqlx::query(leave).fetch_one(&mut Connection::new(connection, dialect)).await;
+    done
+}
+
+async fn run(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    location: &Location,
+) -> Result<(), StoreError> {
     migrator(dialect)
         .run_direct(None, connection, false)
         .await
@@ -103,7 +118,8 @@ async fn compare(
 ) -> Result<Upgrade, StoreError> {
     let migrator = migrator(dialect);
     let columns = sqlx::query(dialect.columns()).bind(&*migrator.table_name);
-    if columns.fetch_optional(&mut *connection).await?.is_none() {
+    let mut asking = Connection::new(connection, dialect);
+    if columns.fetch_optional(&mut asking).await?.is_none() {
         return Ok(upgrade(dialect, 0));
     }
     let refuse = |error| explain(&error, location, dialect.migrations().len());
@@ -132,6 +148,15 @@ fn explain(error: &MigrateError, location: &Location, known: usize) -> StoreErro
         MigrateError::VersionMismatch(version) => format!(
             "its schema version {version} is not the one that this program knows: it was made by \
              another program or a development version"
+        ),
+        // SQLite and PostgreSQL take back a step that fails.
+        MigrateError::Dirty(version) => format!(
+            "the step to its schema version {version} was begun and not completed, and MySQL \
+             keeps what was done of it: {}",
+            match version {
+                1 => "drop the database and create it again",
+                _ => "restore the backup that was made before the upgrade",
+            }
         ),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             return StoreError::open(location, error);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions};
 
-use super::{Dialect, Location, StoreError, dialect, schema, transitions};
+use super::{Dialect, Location, StoreError, connection::Connection, dialect, schema, transitions};
 use crate::domain::job::State;
 
 /// How far the ids of jobs leap when a database goes back to a copy: jobs that were created
@@ -49,8 +49,9 @@ pub async fn check(location: &Location) -> Result<(), StoreError> {
 pub async fn go_on_from(location: &Location) -> Result<(), StoreError> {
     let mut connection = open(location).await?;
     let mut tx = connection.begin_with(Dialect::Sqlite.begin()).await?;
-    let last = dialect::last_id(&mut tx, Dialect::Sqlite, "job").await?;
-    dialect::set_last_id(&mut tx, Dialect::Sqlite, "job", last + LEAP).await?;
+    let mut conn = Connection::new(&mut tx, Dialect::Sqlite);
+    let last = dialect::last_id(&mut conn, Dialect::Sqlite, "job").await?;
+    dialect::set_last_id(&mut conn, Dialect::Sqlite, "job", last + LEAP).await?;
     let open: Vec<State> = State::ALL.into_iter().filter(|state| !state.is_terminal()).collect();
     for table in ["job", "attempt"] {
         let states = transitions::list(&open);

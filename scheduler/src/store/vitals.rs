@@ -65,7 +65,7 @@ pub struct Pool {
 
 /// Jobs that have not ended and do not wait, by state.
 fn active_sql(dialect: Dialect) -> String {
-    let index = dialect.by_index("job_active");
+    let index = dialect.by_partial_index("job_active", "job_state");
     let states = list(&ACTIVE);
     format!("SELECT state, COUNT(*) FROM job {index} WHERE state IN {states} GROUP BY state")
 }
@@ -93,7 +93,7 @@ fn oldest_sql(dialect: Dialect) -> String {
 
 /// Actions that are not done, and when the first is due.
 fn outbox_sql(dialect: Dialect) -> String {
-    let index = dialect.by_index("action_due");
+    let index = dialect.by_partial_index("action_due", "action_state");
     format!("SELECT COUNT(*), MIN(due) FROM action {index} WHERE state IN ('pending', 'running')")
 }
 
@@ -160,8 +160,9 @@ impl Store {
 
     /// The connections that read.
     pub fn pool(&self) -> Pool {
-        let idle = u32::try_from(self.readers.num_idle()).unwrap_or(u32::MAX);
-        Pool { open: self.readers.size(), idle, most: self.dialect.readers() }
+        let (open, idle) = self.readers.open_and_idle();
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+        Pool { open, idle, most: self.dialect.readers() }
     }
 
     /// The variables that a job was given.

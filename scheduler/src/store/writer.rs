@@ -14,7 +14,9 @@ use tokio::{
 };
 
 use super::{
-    Dialect, StoreError, dialect,
+    Dialect, StoreError,
+    connection::Connection,
+    dialect,
     documents::Known,
     transitions::ends::{self, End},
 };
@@ -50,7 +52,7 @@ pub trait Change: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Tx<'c> {
     /// The connection.
-    pub(super) conn: &'c mut AnyConnection,
+    pub(super) conn: &'c mut Connection<'c>,
     /// Which database it is.
     pub(super) dialect: Dialect,
     /// Definitions that were read before.
@@ -286,9 +288,10 @@ async fn apply_within(
     batch: &mut Vec<Box<dyn Pending>>,
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> Result<bool, StoreError> {
-    let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut *connection).await?;
+    let mut connection = Connection::new(connection, dialect);
+    let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut connection).await?;
     let (vault, ends) = (&known.vault, Vec::new());
-    let mut tx = Tx { conn: connection, dialect, known, vault, now, ends };
+    let mut tx = Tx { conn: &mut connection, dialect, known, vault, now, ends };
     let mut next = 0;
     loop {
         while let Some(change) = batch.get_mut(next) {

@@ -1,5 +1,5 @@
 //! The store's conformance suite: what every database must do. It runs on SQLite
-//! everywhere, and on a PostgreSQL server of its own where one is installed.
+//! everywhere, and on a PostgreSQL and a MariaDB server of its own where these are installed.
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
@@ -151,13 +151,9 @@ fn every_earlier_schema_is_brought_up_to_date_with_its_data() {
     ));
 }
 
-#[test]
-#[ignore = "needs PostgreSQL: apt-get install postgresql"]
-fn on_postgresql() {
-    let mut server = multiflexi_fixture::postgres::Postgres::start();
-    let mut database =
-        || Box::new(databases::Server::new(server.database().url)) as Box<dyn Database>;
-    let mut run = run_all(&mut database);
+/// Every case, and those of several schedulers.
+fn run_all_shared(database: &mut dyn FnMut() -> Box<dyn Database>) -> u32 {
+    let run = run_all(database);
     use cases::schedulers;
     databases::block_on(
         schedulers::what_a_scheduler_has_is_worth_nothing_once_the_agent_is_elsewhere(database()),
@@ -172,10 +168,32 @@ fn on_postgresql() {
     databases::block_on(schedulers::a_job_that_ends_meanwhile_takes_no_place_under_a_limit(
         database(),
     ));
+    databases::block_on(schedulers::those_that_start_at_once_make_the_schema_once(database()));
     databases::block_on(cases::schema::every_earlier_schema_is_brought_up_to_date_with_its_data(
-        &mut database,
+        &mut *database,
     ));
     databases::block_on(cases::events::what_commits_late_is_not_passed_over(database()));
-    run += 7;
+    run + 8
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn on_postgresql() {
+    let mut server = multiflexi_fixture::postgres::Postgres::start();
+    let run = run_all_shared(&mut || Box::new(databases::Server::new(server.database().url)));
     println!("{run} cases passed on PostgreSQL");
+}
+
+#[test]
+#[ignore = "needs MariaDB: apt-get install mariadb-server"]
+fn on_mariadb() {
+    let mut server = multiflexi_fixture::mariadb::MariaDb::start();
+    let run = run_all_shared(&mut || Box::new(databases::Server::new(server.empty().url)));
+    println!("{run} cases passed on MariaDB");
+}
+
+#[test]
+#[ignore = "needs MariaDB: apt-get install mariadb-server"]
+fn on_mariadb_what_is_done_often_looks_at_few_rows() {
+    cases::reads::what_is_done_often_looks_at_few_rows();
 }

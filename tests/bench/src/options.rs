@@ -71,7 +71,7 @@ pub enum Part {
     Artifact,
     /// Connected and without work
     Idle,
-    /// The batch on SQLite and on PostgreSQL, in turns; needs PostgreSQL's programs
+    /// The batch on SQLite, PostgreSQL and MariaDB, in turns; needs the programs of both servers
     Databases,
     /// Many run templates whose schedules are due at one instant
     Schedules,

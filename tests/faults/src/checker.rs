@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
-use sqlx::{AnyConnection, Connection as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 
 use crate::workload::{Size, Workload};
 
@@ -106,6 +106,14 @@ pub async fn check(found: &Found<'_>, workload: &Workload) -> anyhow::Result<Fin
     Ok(findings)
 }
 
+/// A statement whose parameters stand in their order, as the database names these.
+fn said(db: &AnyConnection, sql: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(match db.backend_name() {
+        "MySQL" => sql.replace("$1", "?").replace("$2", "?"),
+        _ => sql.to_owned(),
+    })
+}
+
 /// Every job is there and has succeeded. Those that are there.
 async fn jobs(
     db: &mut AnyConnection,
@@ -136,10 +144,8 @@ async fn attempts(
     found: &Found<'_>,
     findings: &mut Findings,
 ) -> anyhow::Result<i64> {
-    let rows = sqlx::query("SELECT number, state FROM attempt WHERE job_id = $1 ORDER BY number")
-        .bind(job)
-        .fetch_all(&mut *db)
-        .await?;
+    let sql = said(db, "SELECT number, state FROM attempt WHERE job_id = $1 ORDER BY number");
+    let rows = sqlx::query(sql).bind(job).fetch_all(&mut *db).await?;
     for (row, expected) in rows.iter().zip(1..) {
         let (number, state) = (i64::from(row.get::<i32, _>(0)), row.get::<String, _>(1));
         let name = || format!("job {job} attempt {number} is {state}");
@@ -160,10 +166,11 @@ async fn output(
     size: Size,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let chunks = sqlx::query(
+    let chunks = sqlx::query(said(
+        db,
         "SELECT start, length, encoding, content, object FROM log_chunk \
          WHERE job_id = $1 AND attempt = $2 ORDER BY start",
-    )
+    ))
     .bind(job)
     .bind(attempt)
     .fetch_all(&mut *db)
@@ -202,10 +209,11 @@ async fn output(
         let disorder = missing == 0 && twice == 0 && lines != expected;
         findings.add("streams in disorder", disorder.into(), || format!("job {job}, std{name}"));
     }
-    let row = sqlx::query(
+    let row = sqlx::query(said(
+        db,
         "SELECT stdout_sha256, stderr_sha256, log_length, trouble FROM attempt \
          WHERE job_id = $1 AND number = $2",
-    )
+    ))
     .bind(job)
     .bind(attempt)
     .fetch_optional(&mut *db)
@@ -246,10 +254,11 @@ async fn artifacts(
     size: Size,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(said(
+        db,
         "SELECT id, filename, content, size, sha256, state FROM artifacts \
          WHERE job_id = $1 AND attempt = $2 ORDER BY filename",
-    )
+    ))
     .bind(job)
     .bind(attempt)
     .fetch_all(&mut *db)
@@ -285,11 +294,8 @@ async fn artifacts(
 }
 
 async fn parts(db: &mut AnyConnection, data: &Path, id: i64) -> anyhow::Result<Vec<u8>> {
-    let rows =
-        sqlx::query("SELECT object FROM artifact_part WHERE artifact_id = $1 ORDER BY start")
-            .bind(id)
-            .fetch_all(&mut *db)
-            .await?;
+    let sql = said(db, "SELECT object FROM artifact_part WHERE artifact_id = $1 ORDER BY start");
+    let rows = sqlx::query(sql).bind(id).fetch_all(&mut *db).await?;
     let mut content = Vec::new();
     for row in rows {
         content.extend(fs::read(data.join("objects").join(row.get::<String, _>(0)))?);

@@ -7,7 +7,8 @@ use std::{
 
 use clap::Args;
 use multiflexi_fixture::{
-    Agent, AgentOptions, Cli, Clock, Scheduler, SchedulerOptions, postgres::Postgres, proxy::Proxy,
+    Agent, AgentOptions, Cli, Clock, Scheduler, SchedulerOptions, database::Server,
+    mariadb::MariaDb, postgres::Postgres, proxy::Proxy,
 };
 
 use crate::{
@@ -38,6 +39,9 @@ pub struct Schedule {
     /// Keeps the database on a PostgreSQL server of its own instead of SQLite
     #[arg(long)]
     postgres: bool,
+    /// Keeps the database on a MariaDB server of its own instead of SQLite
+    #[arg(long, conflicts_with = "postgres")]
+    mariadb: bool,
     /// Jobs submitted for each fault
     #[arg(long, default_value_t = 3)]
     jobs: usize,
@@ -49,8 +53,12 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     println!("seed {seed}");
     let folder = tempfile::Builder::new().prefix("mf-faults-").tempdir()?;
     let (data, agent_folder) = (folder.path().join("data"), folder.path().join("agent"));
-    let mut postgres = arguments.postgres.then(Postgres::start);
-    let database = postgres.as_mut().map(Postgres::database);
+    let mut server = match (arguments.postgres, arguments.mariadb) {
+        (true, _) => Some(Server::Postgres(Postgres::start())),
+        (false, true) => Some(Server::MariaDb(MariaDb::start_durable())),
+        (false, false) => None,
+    };
+    let database = server.as_mut().map(Server::database);
     let environment = database.as_ref().map(|database| database.environment.clone());
     let clocks =
         ["scheduler.clock", "agent.clock"].map(|name| Clock::new(&folder.path().join(name)));

@@ -8,7 +8,8 @@ use std::{
 
 use clap::Args;
 use multiflexi_fixture::{
-    Agent, AgentOptions, Cli, Scheduler, SchedulerOptions, postgres::Postgres,
+    Agent, AgentOptions, Cli, Scheduler, SchedulerOptions, database::Server, mariadb::MariaDb,
+    postgres::Postgres,
 };
 
 use crate::{
@@ -28,6 +29,9 @@ const BATCH: usize = 500;
 /// How many there are of everything, and how often one is killed.
 #[derive(Debug, Args)]
 pub struct Schedulers {
+    /// Shares a MariaDB instead of a PostgreSQL
+    #[arg(long)]
+    mariadb: bool,
     /// How many schedulers
     #[arg(long, default_value_t = 3)]
     schedulers: usize,
@@ -51,8 +55,11 @@ pub fn run(arguments: &Schedulers) -> anyhow::Result<()> {
     println!("seed {seed}");
     let folder = tempfile::Builder::new().prefix("mf-faults-").tempdir()?;
     let data = folder.path().join("data");
-    let mut postgres = Postgres::start();
-    let database = postgres.database();
+    let mut server = match arguments.mariadb {
+        true => Server::MariaDb(MariaDb::start_durable()),
+        false => Server::Postgres(Postgres::start()),
+    };
+    let database = server.database();
     let options =
         SchedulerOptions { environment: database.environment, ..SchedulerOptions::default() };
     let mut schedulers: Vec<Scheduler> =

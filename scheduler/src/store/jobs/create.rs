@@ -70,6 +70,10 @@ impl Change for CreateJobs {
                 return Ok(known.into_iter().map(JobId).collect());
             }
         }
+        for lock in tx.dialect.lock_parents() {
+            let lock = sqlx::query(*lock).bind(new.run_template.0);
+            lock.fetch_optional(&mut *tx.conn).await?;
+        }
         let environment = environment(tx, new).await?;
         let state = if new.queue { State::Queued } else { State::Loaded };
         let sql = format!(
@@ -81,7 +85,7 @@ impl Change for CreateJobs {
              COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held}, $12 \
              FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
              WHERE t.id = $7 AND t.active = 1 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
-            turn = admission::turn("o.company_id", "COALESCE($10, o.priority)"),
+            turn = admission::turn(tx.dialect, "o.company_id", "COALESCE($10, o.priority)"),
             limited = admission::limited("$6"),
             held = admission::held("$6", "$11", "$5"),
         );

@@ -133,8 +133,8 @@ impl JobFilter {
             Some((_, id)) if self.order == JobOrder::Id => add(&format!("{column} {beyond} ?"), id),
             Some((key, id)) => {
                 values.extend([key, id]);
-                let (key, id) = (values.len() - 1, values.len());
-                conditions.push(format!("({column}, j.id) {beyond} (${key}, ${id})"));
+                let [key, id] = [values.len() - 1, values.len()].map(|at| format!("${at}"));
+                conditions.push(dialect.beyond(&[column, "j.id"], beyond, &[&key, &id]));
             }
             None => {}
         }
@@ -160,7 +160,7 @@ impl JobFilter {
         };
         let conditions = conditions.join(" AND ");
         let sql = format!("{COLUMNS} {from} {JOINED} WHERE {conditions} ORDER BY {order} LIMIT $1");
-        (sql, values)
+        (dialect.first_table_first(sql), values)
     }
 }
 

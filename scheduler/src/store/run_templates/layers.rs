@@ -12,7 +12,9 @@ use crate::{
         ids::{CredentialTypeId, RunTemplateId},
         job::Credential,
     },
-    store::{Dialect, StoreError, dialect::Kind, documents::Known, variables},
+    store::{
+        Dialect, StoreError, connection::Connection, dialect::Kind, documents::Known, variables,
+    },
 };
 
 /// What a row is: a variable, or a credential whose variables follow.
@@ -43,7 +45,7 @@ fn select(chosen: &str) -> String {
 
 /// Fills in what gives variables to these run templates.
 pub(super) async fn read(
-    conn: &mut sqlx::AnyConnection,
+    conn: &mut Connection<'_>,
     dialect: Dialect,
     known: &Known,
     templates: &mut HashMap<RunTemplateId, RunTemplateRow>,

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    connection::Connection,
     dialect::Kind,
     documents::{ById, Known},
     jobs,
@@ -120,7 +121,7 @@ fn template(row: &AnyRow, definitions: &ById<Definition>) -> Result<RunTemplateR
 /// The run templates with these ids (a JSON array of one-element arrays), with
 /// their variables.
 pub(super) async fn by_ids(
-    conn: &mut sqlx::AnyConnection,
+    conn: &mut Connection<'_>,
     dialect: super::Dialect,
     known: &Known,
     ids: &[i64],

@@ -7,9 +7,9 @@ mod fire;
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
+use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Dialect, Page, Store, StoreError, dialect::Kind, jobs};
+use super::{Dialect, Page, Store, StoreError, connection::Connection, dialect::Kind, jobs};
 use crate::domain::{
     ids::{JobId, RunTemplateId},
     schedule::{self, Rhythm, Schedule},
@@ -78,7 +78,7 @@ fn read(row: &AnyRow) -> Result<ScheduleRow, StoreError> {
 }
 
 /// The schedule of a run template.
-async fn one(conn: &mut AnyConnection, id: RunTemplateId) -> Result<ScheduleRow, StoreError> {
+async fn one(conn: &mut Connection<'_>, id: RunTemplateId) -> Result<ScheduleRow, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM runtemplate t WHERE t.id = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(conn).await?;
     read(&row.ok_or(StoreError::NotFound { what: "run template", id: id.0 })?)

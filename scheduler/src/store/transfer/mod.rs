@@ -7,7 +7,10 @@ use std::path::Path;
 use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions};
 
-use super::{Dialect, Exclusive, Location, StoreError, dialect, schedulers::LEASE, schema};
+use super::{
+    Dialect, Exclusive, Location, StoreError, connection::Connection, dialect, schedulers::LEASE,
+    schema,
+};
 
 /// All tables but `scheduler`, which says who is there now; each after those it refers to.
 const TABLES: [&str; 22] = [
@@ -72,30 +75,31 @@ pub async fn transfer(
 
     let mut reading = source.connection.begin_with(source.dialect.begin_snapshot()).await?;
     let mut writing = target.connection.begin_with(target.dialect.begin()).await?;
-    refuse_schedulers(&mut reading, source.dialect, from).await?;
-    refuse_schedulers(&mut writing, target.dialect, to).await?;
-    refuse_rows(&mut writing, to).await?;
+    let mut here = Connection::new(&mut reading, source.dialect);
+    let mut there = Connection::new(&mut writing, target.dialect);
+    refuse_schedulers(&mut here, source.dialect, from).await?;
+    refuse_schedulers(&mut there, target.dialect, to).await?;
+    refuse_rows(&mut there, to).await?;
 
     let mut done = Vec::new();
     for table in TABLES {
-        let columns = rows::columns(&mut reading, source.dialect, table).await?;
+        let columns = rows::columns(&mut here, source.dialect, table).await?;
         if table == "event" {
             // The jobs that were just written have left some.
-            sqlx::query("DELETE FROM event").execute(&mut *writing).await?;
+            sqlx::query("DELETE FROM event").execute(&mut there).await?;
         }
-        let copied = rows::copy(&mut reading, &mut writing, table, &columns)
+        let copied = rows::copy(&mut here, &mut there, table, &columns)
             .await
             .map_err(|error| failed(table, to, &error))?;
         if columns.iter().any(|(name, _)| name == "id") {
-            ids_go_on((&mut reading, source.dialect), (&mut writing, target.dialect), table)
-                .await?;
+            ids_go_on((&mut here, source.dialect), (&mut there, target.dialect), table).await?;
         }
-        let there = rows::read(&mut writing, table, &columns).await?;
-        if copied != there {
+        let read = rows::read(&mut there, table, &columns).await?;
+        if copied != read {
             return Err(StoreError::Refused(format!(
                 "the table {table} is not the same in {}: {} rows were written and {} are read; \
                  nothing was kept",
-                to.name, copied.rows, there.rows
+                to.name, copied.rows, read.rows
             )));
         }
         let fingerprint = format!("{:032x}", copied.sum);
@@ -104,7 +108,7 @@ pub async fn transfer(
         done.push(transferred);
     }
     // Agents name the scheduler that they were connected to: no new one may have its id.
-    ids_go_on((&mut reading, source.dialect), (&mut writing, target.dialect), "scheduler").await?;
+    ids_go_on((&mut here, source.dialect), (&mut there, target.dialect), "scheduler").await?;
     writing.commit().await?;
     reading.rollback().await?;
     source.connection.close().await?;
@@ -138,7 +142,7 @@ fn failed(table: &str, to: &Location, error: &sqlx::Error) -> StoreError {
 
 /// Who still says that it is there would go on writing.
 async fn refuse_schedulers(
-    conn: &mut AnyConnection,
+    conn: &mut Connection<'_>,
     dialect: Dialect,
     location: &Location,
 ) -> Result<(), StoreError> {
@@ -158,7 +162,7 @@ async fn refuse_schedulers(
     }
 }
 
-async fn refuse_rows(conn: &mut AnyConnection, location: &Location) -> Result<(), StoreError> {
+async fn refuse_rows(conn: &mut Connection<'_>, location: &Location) -> Result<(), StoreError> {
     for table in TABLES {
         let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
         let count: i64 = sqlx::query_scalar(count).fetch_one(&mut *conn).await?;
@@ -174,8 +178,8 @@ async fn refuse_rows(conn: &mut AnyConnection, location: &Location) -> Result<()
 
 /// Makes the ids of a table go on where they are there.
 async fn ids_go_on(
-    (from, theirs): (&mut AnyConnection, Dialect),
-    (to, ours): (&mut AnyConnection, Dialect),
+    (from, theirs): (&mut Connection<'_>, Dialect),
+    (to, ours): (&mut Connection<'_>, Dialect),
     table: &'static str,
 ) -> Result<(), sqlx::Error> {
     let last = dialect::last_id(from, theirs, table).await?;

@@ -2,13 +2,13 @@
 
 use sha2::{Digest as _, Sha256};
 use sqlx::{
-    AnyConnection, AssertSqlSafe, Row as _,
+    AssertSqlSafe, Row as _,
     any::{AnyArguments, AnyRow},
     query::Query,
 };
 use tokio_stream::StreamExt as _;
 
-use crate::store::{Dialect, StoreError};
+use crate::store::{Dialect, StoreError, connection::Connection};
 
 /// Most parameters of a statement: SQLite takes 32,766 and PostgreSQL 65,535.
 const PARAMETERS: usize = 10_000;
@@ -51,7 +51,7 @@ type Columns = [(String, Type)];
 
 /// Names and types of a table's columns.
 pub(super) async fn columns(
-    conn: &mut AnyConnection,
+    conn: &mut Connection<'_>,
     dialect: Dialect,
     table: &str,
 ) -> Result<Vec<(String, Type)>, StoreError> {
@@ -60,8 +60,8 @@ pub(super) async fn columns(
         let (name, said): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let kind = match said.to_ascii_lowercase().as_str() {
             "integer" | "bigint" => Type::Int,
-            "text" => Type::Text,
-            "blob" | "bytea" => Type::Bytes,
+            "text" | "varchar" | "longtext" => Type::Text,
+            "blob" | "bytea" | "longblob" => Type::Bytes,
             _ => {
                 let reason = format!("the column {name} of {table} has the unknown type {said}");
                 return Err(StoreError::Invalid(reason));
@@ -137,7 +137,7 @@ fn values(row: &AnyRow, columns: &Columns) -> Result<Vec<Value>, sqlx::Error> {
 
 /// Reads a table.
 pub(super) async fn read(
-    conn: &mut AnyConnection,
+    conn: &mut Connection<'_>,
     table: &str,
     columns: &Columns,
 ) -> Result<Sum, sqlx::Error> {
@@ -151,8 +151,8 @@ pub(super) async fn read(
 
 /// Copies a table; what was read.
 pub(super) async fn copy(
-    from: &mut AnyConnection,
-    to: &mut AnyConnection,
+    from: &mut Connection<'_>,
+    to: &mut Connection<'_>,
     table: &str,
     columns: &Columns,
 ) -> Result<Sum, sqlx::Error> {
@@ -177,7 +177,7 @@ pub(super) async fn copy(
 }
 
 async fn insert(
-    to: &mut AnyConnection,
+    to: &mut Connection<'_>,
     table: &str,
     columns: &Columns,
     rows: Vec<Vec<Value>>,

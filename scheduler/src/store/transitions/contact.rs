@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
+use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
 use super::{CancelJob, Ended, Finished, claim::take_back, finish::end, key, list, transition};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         ids::{AgentId, AttemptKey, JobId},
         job::{State, Transition},
     },
-    store::{Change, Store, StoreError, Tx, decisions, jobs},
+    store::{Change, Store, StoreError, Tx, connection::Connection, decisions, jobs},
 };
 
 /// Takes back what agents were offered and marks what they run as unreachable.
@@ -202,7 +202,7 @@ pub struct Overdue {
     pub next: Option<Duration>,
 }
 
-async fn overdue(conn: &mut AnyConnection, now: i64) -> Result<Overdue, StoreError> {
+async fn overdue(conn: &mut Connection<'_>, now: i64) -> Result<Overdue, StoreError> {
     // The second condition is the index's own.
     let sql = format!(
         "SELECT n.job_id, n.number, n.fence, n.unreachable + t.lost_after_ms * 1000 \

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use multiflexi_scheduler::{
     domain::{ids::JobId, job::State},
-    store::{Change, CreateJobs, DeleteJob, EventRow, Store, StoreError, TrimEvents, Tx},
+    store::{Change, CreateJobs, DeleteJob, EventRow, NewJobs, Store, StoreError, TrimEvents, Tx},
 };
 use tokio::sync::Notify;
 
 use crate::{
     databases::{Database, open},
-    world::{World, cancel, exited, queue},
+    world::{World, cancel, exited, queue, template},
 };
 
 async fn after(store: &Store, cursor: i64) -> Vec<EventRow> {
@@ -99,7 +99,10 @@ pub async fn what_commits_late_is_not_passed_over(database: Box<dyn Database>) {
     let slow = Slow(CreateJobs(world.new_jobs(1)), Arc::clone(&made), Arc::clone(&may_commit));
     let slow = world.store.begin_change(slow).await.unwrap();
     made.notified().await;
-    let quick = other.change(CreateJobs(world.new_jobs(1))).await.unwrap()[0];
+    // Of another company: those of one may have to wait for each other.
+    let run_template = template(&other, "another", "", Duration::from_secs(600)).await;
+    let new = NewJobs { run_template, ..world.new_jobs(1) };
+    let quick = other.change(CreateJobs(new)).await.unwrap()[0];
 
     let read = async |store: &Store| {
         let page = store.events(0, 100).await.unwrap();

@@ -245,11 +245,11 @@ pub async fn what_is_rare_is_found_in_pages_that_end(database: Box<dyn Database>
     let key = world.running().await;
     assert!(world.end(exited(key, 0), None).await);
     // More than is looked at for a page; what is looked for is the oldest.
-    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20001) \
-                SELECT i FROM n";
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 142) \
+                SELECT a.i * 1000 + b.i AS i FROM n a, n b";
     let sql = format!(
         "INSERT INTO artifacts (job_id, attempt, source, filename, content_type, size, note, \
-         state, created) SELECT {}, 1, 'file', 'f' || CAST(i AS TEXT), 'text/csv', 0, '', \
+         state, created) SELECT {}, 1, 'file', 'f' || i, 'text/csv', 0, '', \
          'stored', 1 FROM ({rows}) AS numbers",
         key.job
     );

@@ -10,6 +10,7 @@ pub mod ends;
 pub mod events;
 pub mod lists;
 pub mod queue;
+pub mod reads;
 pub mod schedulers;
 pub mod schedules;
 pub mod schema;

@@ -87,9 +87,9 @@ pub async fn vitals_say_what_waits_for_what_and_how_long(database: Box<dyn Datab
     assert_eq!(vitals.waiting, [2, 1, 0]);
     let counts = [State::Loaded, State::Queued, State::Offered, State::Running];
     assert_eq!(counts.map(|state| count(&vitals, state)), [3, 3, 0, 1]);
-    assert!(vitals.paused && vitals.oldest > Duration::ZERO, "{vitals:?}");
-    let older = world.store.vitals().await.unwrap();
-    assert!(older.oldest > vitals.oldest, "{older:?} after {vitals:?}");
+    assert!(vitals.paused, "{vitals:?}");
+    // Its clock may show the same for a millisecond.
+    while world.store.vitals().await.unwrap().oldest <= vitals.oldest {}
     let catalogue = world.store.catalogue().await.unwrap();
     let all = [catalogue.applications, catalogue.companies, catalogue.run_templates];
     assert_eq!(all, [1, 1, 1]);

@@ -3,12 +3,14 @@
 use std::{future::Future, time::Duration};
 
 use multiflexi_scheduler::{
-    domain::{ids::JobId, job::State},
+    domain::job::State,
     store::{
-        Accept, AddPart, BeginUpload, Change, Finish, KeepAlive, Leave, LoseContact, Lost, Part,
-        PutChunk, RegisterAgent, ReleaseDue, Store, StoreError, UpdateRunTemplate, Upload,
+        Accept, AddPart, BeginUpload, Change, Dialect, Finish, KeepAlive, Leave, LoseContact, Lost,
+        Part, PutChunk, RegisterAgent, ReleaseDue, Store, StoreError, UpdateRunTemplate, Upload,
     },
 };
+
+use sqlx::AssertSqlSafe;
 
 use crate::{
     cases::contents::chunk,
@@ -100,6 +102,16 @@ pub async fn what_a_scheduler_leaves_is_looked_after_by_the_others(database: Box
     again.close().await;
 }
 
+pub async fn those_that_start_at_once_make_the_schema_once(database: Box<dyn Database>) {
+    let database = database.as_ref();
+    let (one, other, third) = tokio::join!(open(database), open(database), open(database));
+    agent(&one, "agent").await;
+    for store in [one, other, third] {
+        assert!(store.agent_id("agent").await.unwrap().is_some());
+        store.close().await;
+    }
+}
+
 pub async fn an_agent_whose_name_is_taken_elsewhere_is_refused(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let other = open(world.database.as_ref()).await;
@@ -123,13 +135,20 @@ pub async fn an_agent_whose_name_is_taken_elsewhere_is_refused(database: Box<dyn
 async fn meanwhile<C: Change>(
     world: &World,
     (other, change): (&Store, C),
-    (sql, job): (&'static str, JobId),
+    sql: String,
 ) -> C::Output {
-    let pool = sqlx::AnyPool::connect(&world.database.location().url).await.unwrap();
+    let url = world.database.location().url;
+    let pool = sqlx::AnyPool::connect(&url).await.unwrap();
     let mut first = pool.begin().await.unwrap();
-    sqlx::query(sql).bind(job.0).execute(&mut *first).await.unwrap();
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut *first).await.unwrap();
     let committed = async {
-        let waits = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted";
+        let waits = match Dialect::of(&url).unwrap() {
+            Dialect::Mysql => {
+                "SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status \
+                 WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'"
+            }
+            _ => "SELECT COUNT(*) FROM pg_locks WHERE NOT granted",
+        };
         while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
             tokio::task::yield_now().await;
         }
@@ -149,12 +168,14 @@ pub async fn what_another_has_claimed_meanwhile_is_not_queued_again(database: Bo
     let world = World::new(database).await;
     let job = world.queued(1).await[0];
     let pool = sqlx::AnyPool::connect(&world.database.location().url).await.unwrap();
-    let due = "UPDATE job SET held = 'due', due = 1 WHERE id = $1";
-    sqlx::query(due).bind(job.0).execute(&pool).await.unwrap();
+    let due = format!("UPDATE job SET held = 'due', due = 1 WHERE id = {job}");
+    sqlx::query(AssertSqlSafe(due)).execute(&pool).await.unwrap();
     let other = open(world.database.as_ref()).await;
-    let claim = "UPDATE job SET state = 'offered', held = NULL, due = NULL, \
-                 attempt = attempt + 1, fence = fence + 1 WHERE id = $1";
-    let released = meanwhile(&world, (&other, ReleaseDue), (claim, job)).await;
+    let claim = format!(
+        "UPDATE job SET state = 'offered', held = NULL, due = NULL, attempt = attempt + 1, \
+         fence = fence + 1 WHERE id = {job}"
+    );
+    let released = meanwhile(&world, (&other, ReleaseDue), claim).await;
     assert_eq!((released, world.state(job).await), (0, State::Offered));
     pool.close().await;
     other.close().await;
@@ -164,10 +185,10 @@ pub async fn a_job_that_ends_meanwhile_takes_no_place_under_a_limit(database: Bo
     let world = World::new(database).await;
     let key = world.running().await;
     let other = open(world.database.as_ref()).await;
-    let end = "UPDATE job SET state = 'succeeded' WHERE id = $1";
+    let end = format!("UPDATE job SET state = 'succeeded' WHERE id = {}", key.job);
     let limit =
         UpdateRunTemplate { max_running: Some(Some(1)), ..UpdateRunTemplate::of(world.template) };
-    meanwhile(&world, (&other, limit), (end, key.job)).await;
+    meanwhile(&world, (&other, limit), end).await;
     world.queued(1).await;
     assert_eq!(world.claim(1).await.launches.len(), 1, "the place is free");
     other.close().await;

@@ -45,7 +45,11 @@ pub async fn refused_changes_do_not_spoil_their_neighbours(database: Box<dyn Dat
 
 /// The steps of a database's schema, the files of its folder in order.
 fn steps(url: &str) -> Vec<Migration> {
-    let name = if url.starts_with("sqlite") { "sqlite" } else { "postgres" };
+    let name = match url.split_once(':').unwrap().0 {
+        "sqlite" => "sqlite",
+        "mysql" | "mariadb" => "mysql",
+        _ => "postgres",
+    };
     let folder = format!("{}/../migrations/{name}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
