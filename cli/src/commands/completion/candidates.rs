@@ -74,7 +74,7 @@ impl Kind {
         Some(match resource {
             "job" if command == "job:cancel" => Self::UnendedJob,
             "job" => Self::Job,
-            "runtemplate" | "template" => Self::RunTemplate,
+            "runtemplate" | "template" | "schedule" => Self::RunTemplate,
             "artifact" => Self::Artifact,
             "company" => Self::Company,
             "application" | "app" => Self::Application,
