@@ -29,6 +29,10 @@ use crate::{
     spool::{self, MARKER},
 };
 
+/// What has closed its pipes and is about to end is there for a moment longer: it is no
+/// leftover.
+const LEAVING: Duration = Duration::from_millis(20);
+
 /// How long killed processes may take to be gone; only one that hangs in the
 /// kernel takes longer.
 const GONE: Duration = Duration::from_secs(5);
@@ -109,6 +113,7 @@ impl Tree<'_> {
     /// Kills everything but the main process, until nothing is left.
     pub(super) fn kill_others(&self) -> Killed {
         let deadline = Instant::now() + GONE;
+        wait_for_all(&self.watch_others(), Instant::now() + LEAVING);
         let mut leftovers = BTreeSet::new();
         loop {
             // First their names: what is dead has none.
