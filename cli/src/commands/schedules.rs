@@ -6,69 +6,21 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use multiflexi_proto::v1::{
     self, Downtime, GetRunTemplateRequest, ListRunTemplatesRequest, ListSlotsRequest,
-    PreviewScheduleRequest, Schedule, ScheduleOverlap, ScheduleSettings, SetScheduleRequest, Slot,
+    PreviewScheduleRequest, ScheduleOverlap, ScheduleSettings, SetScheduleRequest, Slot,
 };
 use serde_json::{Value, json};
 
-use super::{pages, resource::given, run_templates};
+use super::{
+    pages,
+    resource::given,
+    run_templates::{self, schedule},
+};
 use crate::{
     arguments::{self, ById, Paging, Sorted},
     connect::Server,
     failure::Failure,
     output::{self, Output, json},
 };
-
-/// A schedule, for machines.
-pub fn value(schedule: &Schedule) -> Value {
-    json!({
-        "interval": schedule.interval,
-        "cron": json::text(&schedule.cron),
-        "description": json::text(&schedule.description),
-        "time_zone": schedule.time_zone,
-        "not_before": json::time(schedule.not_before.as_ref()),
-        "not_after": json::time(schedule.not_after.as_ref()),
-        "delay_seconds": json::seconds(schedule.delay.as_ref()),
-        "jitter_seconds": json::seconds(schedule.jitter.as_ref()),
-        "overlap": schedule.overlap().name(),
-        "catch_up": schedule.catch_up,
-        "next": json::time(schedule.next.as_ref()),
-        "last": json::time(schedule.last.as_ref()),
-    })
-}
-
-/// A schedule, for people.
-pub fn text(schedule: Option<&Schedule>) -> String {
-    let Some(schedule) = schedule.filter(|schedule| schedule.interval != "n") else {
-        return "none".to_owned();
-    };
-    let rhythm = if schedule.cron.is_empty() { &schedule.interval } else { &schedule.cron };
-    let mut text = format!("{rhythm} ({}), {}", schedule.description, schedule.time_zone);
-    let mut add = |what: &str, value: String| text.push_str(&format!(", {what} {value}"));
-    if let Some(from) = &schedule.not_before {
-        add("not before", json::local(Some(from)));
-    }
-    if let Some(until) = &schedule.not_after {
-        add("not after", json::local(Some(until)));
-    }
-    for (what, shift) in [("delay", &schedule.delay), ("jitter up to", &schedule.jitter)] {
-        if let Some(shift) = shift.as_ref().filter(|shift| shift.seconds > 0 || shift.nanos > 0) {
-            add(what, format!("{} s", json::as_seconds(shift)));
-        }
-    }
-    add("overlap", schedule.overlap().name().to_owned());
-    add("catch-up", schedule.catch_up.to_string());
-    text
-}
-
-/// When the next job starts, for people.
-pub fn next(schedule: Option<&Schedule>) -> String {
-    json::local(schedule.and_then(|schedule| schedule.next.as_ref()))
-}
-
-/// When the last job started, for people.
-pub fn last(schedule: Option<&Schedule>) -> String {
-    json::local(schedule.and_then(|schedule| schedule.last.as_ref()))
-}
 
 /// Reads how many missed slots are caught up.
 fn catch_up(text: &str) -> Result<i32, String> {
@@ -188,7 +140,7 @@ impl Set {
             SetScheduleRequest { run_template_id, settings: Some(self.settings.request()) };
         let answer = server.schedules().set_schedule(request).await?.into_inner();
         let template = given(answer.run_template)?;
-        let next = next(template.schedule.as_ref());
+        let next = schedule::next(template.schedule.as_ref());
         let sentence = match (next.as_str(), template.active) {
             ("", false) => "it is inactive: runtemplate:enable lets it start".to_owned(),
             ("", true) => "no job starts by itself".to_owned(),
@@ -220,7 +172,7 @@ fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure
         ("next", time(schedule.next.as_ref())),
         ("last", time(schedule.last.as_ref())),
     ];
-    let mut value = value(&schedule);
+    let mut value = schedule::value(&schedule);
     value["id"] = template.id.into();
     output.one(&value, &fields)
 }
@@ -251,7 +203,7 @@ impl List {
             let answer = client.list_run_templates(request).await?.into_inner();
             for template in &answer.run_templates {
                 let schedule = template.schedule.clone().unwrap_or_default();
-                let mut value = value(&schedule);
+                let mut value = schedule::value(&schedule);
                 value["id"] = template.id.into();
                 value["name"] = template.name.clone().into();
                 value["company_name"] = template.company_name.clone().into();
@@ -265,8 +217,8 @@ impl List {
                     template.company_name.clone(),
                     rhythm,
                     schedule.time_zone,
-                    next(template.schedule.as_ref()),
-                    last(template.schedule.as_ref()),
+                    schedule::next(template.schedule.as_ref()),
+                    schedule::last(template.schedule.as_ref()),
                 ]);
             }
             list.next_page_token = answer.next_page_token;

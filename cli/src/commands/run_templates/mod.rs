@@ -2,6 +2,7 @@
 //! `runtemplate:delete`, `runtemplate:enable`, `runtemplate:disable`.
 
 mod runs;
+pub mod schedule;
 mod settings;
 mod stats;
 
@@ -19,7 +20,7 @@ pub use stats::Stats;
 use super::{
     limit, pages,
     resource::{Delete, given},
-    schedules, variables,
+    variables,
 };
 use crate::{
     arguments::{self, ById, Given, Sorted},
@@ -61,7 +62,7 @@ pub fn value(template: &RunTemplate) -> Value {
         })),
         "active": template.active,
         "runs": runs::value(template),
-        "schedule": template.schedule.as_ref().map(schedules::value),
+        "schedule": template.schedule.as_ref().map(schedule::value),
         "created": json::time(template.created.as_ref()),
     })
 }
@@ -164,7 +165,7 @@ impl List {
                     yes_or_no(template.active).to_owned(),
                     well.to_string(),
                     not.to_string(),
-                    schedules::next(template.schedule.as_ref()),
+                    schedule::next(template.schedule.as_ref()),
                     json::local(template.created.as_ref()),
                 ]);
             }
@@ -203,9 +204,9 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("jobs at once", limit(template.max_running)),
         ("kept", kept(template.keep.as_ref())),
         ("active", yes_or_no(template.active).to_owned()),
-        ("schedule", schedules::text(template.schedule.as_ref())),
-        ("next start", schedules::next(template.schedule.as_ref())),
-        ("last start", schedules::last(template.schedule.as_ref())),
+        ("schedule", schedule::text(template.schedule.as_ref())),
+        ("next start", schedule::next(template.schedule.as_ref())),
+        ("last start", schedule::last(template.schedule.as_ref())),
         ("runs", runs::text(&template)),
         ("last ended", json::local(template.runs.unwrap_or_default().last_ended.as_ref())),
         ("created", json::local(template.created.as_ref())),

@@ -1,11 +1,16 @@
 //! Everything in which the databases differ. A new one is a new arm of each
 //! `match` here, a folder under `migrations/`, and a green conformance suite.
 
-use sqlx::{
-    AnyConnection, AssertSqlSafe, ConnectOptions as _, Executor as _, any::AnyConnectOptions,
-};
+mod connect;
+mod erase;
+mod ids;
 
-use super::{Location, StoreError, connection::Connection, schema::Migrations};
+use super::{StoreError, schema::Migrations};
+
+pub(super) use connect::{connect, prepare, require_version};
+pub use erase::Erased;
+pub(super) use erase::erase;
+pub(super) use ids::{last_id, prefer_id, set_last_id, take_id};
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +19,7 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL 15 or newer.
     Postgres,
-    /// MariaDB 10.11 or newer, or MySQL 8 or newer.
+    /// MariaDB 10.11 or newer.
     Mysql,
 }
 
@@ -45,25 +50,25 @@ impl Dialect {
     pub(super) fn migrations(self) -> Migrations {
         match self {
             Self::Sqlite => &[
-                ("initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
-                ("events", include_str!("../../../migrations/sqlite/0002_events.sql")),
-                ("schedules", include_str!("../../../migrations/sqlite/0003_schedules.sql")),
-                ("actions", include_str!("../../../migrations/sqlite/0004_actions.sql")),
-                ("zabbix", include_str!("../../../migrations/sqlite/0005_zabbix.sql")),
+                ("initial", include_str!("../../../../migrations/sqlite/0001_initial.sql")),
+                ("events", include_str!("../../../../migrations/sqlite/0002_events.sql")),
+                ("schedules", include_str!("../../../../migrations/sqlite/0003_schedules.sql")),
+                ("actions", include_str!("../../../../migrations/sqlite/0004_actions.sql")),
+                ("zabbix", include_str!("../../../../migrations/sqlite/0005_zabbix.sql")),
             ],
             Self::Postgres => &[
-                ("initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
-                ("events", include_str!("../../../migrations/postgres/0002_events.sql")),
-                ("schedules", include_str!("../../../migrations/postgres/0003_schedules.sql")),
-                ("actions", include_str!("../../../migrations/postgres/0004_actions.sql")),
-                ("zabbix", include_str!("../../../migrations/postgres/0005_zabbix.sql")),
+                ("initial", include_str!("../../../../migrations/postgres/0001_initial.sql")),
+                ("events", include_str!("../../../../migrations/postgres/0002_events.sql")),
+                ("schedules", include_str!("../../../../migrations/postgres/0003_schedules.sql")),
+                ("actions", include_str!("../../../../migrations/postgres/0004_actions.sql")),
+                ("zabbix", include_str!("../../../../migrations/postgres/0005_zabbix.sql")),
             ],
             Self::Mysql => &[
-                ("initial", include_str!("../../../migrations/mysql/0001_initial.sql")),
-                ("events", include_str!("../../../migrations/mysql/0002_events.sql")),
-                ("schedules", include_str!("../../../migrations/mysql/0003_schedules.sql")),
-                ("actions", include_str!("../../../migrations/mysql/0004_actions.sql")),
-                ("zabbix", include_str!("../../../migrations/mysql/0005_zabbix.sql")),
+                ("initial", include_str!("../../../../migrations/mysql/0001_initial.sql")),
+                ("events", include_str!("../../../../migrations/mysql/0002_events.sql")),
+                ("schedules", include_str!("../../../../migrations/mysql/0003_schedules.sql")),
+                ("actions", include_str!("../../../../migrations/mysql/0004_actions.sql")),
+                ("zabbix", include_str!("../../../../migrations/mysql/0005_zabbix.sql")),
             ],
         }
     }
@@ -371,220 +376,6 @@ impl Dialect {
     }
 }
 
-/// The largest SQLite file, in bytes, that is written anew while others wait: it takes about
-/// a second.
-const SMALL: i64 = 128 * 1024 * 1024;
-
-/// How much of what was deleted or overwritten has left the database's files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Erased {
-    /// All of it.
-    Whole,
-    /// Some may still be there, until the database's own upkeep or somebody's.
-    Partly,
-    /// Somebody reads what was there before: it has to be tried again.
-    Busy,
-}
-
-/// Takes what was deleted or overwritten out of the database's files.
-pub(super) async fn erase(
-    connection: &mut Connection<'_>,
-    dialect: Dialect,
-) -> Result<Erased, sqlx::Error> {
-    match dialect {
-        Dialect::Sqlite => {
-            // What moved from one page to another leaves traces that only a new file is
-            // without.
-            let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-            let small =
-                sqlx::query_scalar::<_, i64>(size).fetch_one(&mut *connection).await? <= SMALL;
-            if small {
-                // In a file, not in our memory.
-                let vacuum = "PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY;";
-                connection.execute(vacuum).await?;
-            }
-            // Its log of changes has the pages of before until it is begun anew.
-            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let busy: i64 = sqlx::query_scalar(truncate).fetch_one(connection).await?;
-            Ok(match (busy, small) {
-                (0, true) => Erased::Whole,
-                (0, false) => Erased::Partly,
-                _ => Erased::Busy,
-            })
-        }
-        // Its own upkeep does.
-        Dialect::Postgres | Dialect::Mysql => Ok(Erased::Partly),
-    }
-}
-
-/// The oldest PostgreSQL that this program is tested with.
-const OLDEST_POSTGRES: i64 = 15;
-
-/// The oldest MariaDB that this program is tested with.
-const OLDEST_MARIADB: (i64, i64) = (10, 11);
-
-/// Refuses a server that is too old.
-pub(super) async fn require_version(
-    connection: &mut AnyConnection,
-    dialect: Dialect,
-    location: &Location,
-) -> Result<(), StoreError> {
-    let too_old = match dialect {
-        Dialect::Sqlite => return Ok(()),
-        Dialect::Postgres => {
-            let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT) / 10000";
-            postgres_too_old(sqlx::query_scalar(version).fetch_one(connection).await?)
-        }
-        Dialect::Mysql => {
-            let version: String =
-                sqlx::query_scalar("SELECT VERSION()").fetch_one(connection).await?;
-            mysql_too_old(&version)
-        }
-    };
-    match too_old {
-        None => Ok(()),
-        Some(reason) => Err(StoreError::Open { name: location.name.clone(), reason }),
-    }
-}
-
-fn postgres_too_old(version: i64) -> Option<String> {
-    (version < OLDEST_POSTGRES).then(|| {
-        format!("its server is PostgreSQL {version}: {OLDEST_POSTGRES} or newer is needed")
-    })
-}
-
-/// `version` is the server's own word, such as 10.11.6-MariaDB-1 or 8.0.36. MySQL cannot say
-/// what it has just written.
-fn mysql_too_old(version: &str) -> Option<String> {
-    let (major, minor) = OLDEST_MARIADB;
-    let needed = format!("MariaDB {major}.{minor} or newer is needed");
-    if !version.contains("MariaDB") {
-        return Some(format!("its server is MySQL {version}: {needed}"));
-    }
-    let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
-    let is_old = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST_MARIADB;
-    is_old.then(|| format!("its server is {version}: {needed}"))
-}
-
-/// A connection with its settings.
-pub(super) async fn connect(
-    options: &AnyConnectOptions,
-    dialect: Dialect,
-) -> Result<AnyConnection, sqlx::Error> {
-    let mut connection = options.connect().await?;
-    prepare(&mut connection, dialect).await?;
-    Ok(connection)
-}
-
-/// Tells a new connection its settings.
-pub(super) async fn prepare(
-    connection: &mut AnyConnection,
-    dialect: Dialect,
-) -> Result<(), sqlx::Error> {
-    connection.execute(dialect.settings()).await.map(|_| ())
-}
-
-/// The highest id that was ever given out in a table; 0 if none was.
-pub(super) async fn last_id(
-    connection: &mut Connection<'_>,
-    dialect: Dialect,
-    table: &'static str,
-) -> Result<i64, sqlx::Error> {
-    let query = match dialect {
-        Dialect::Sqlite => {
-            sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = $1")
-                .bind(table)
-        }
-        Dialect::Postgres => sqlx::query_scalar(AssertSqlSafe(format!(
-            "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table}_id_seq"
-        ))),
-        Dialect::Mysql => sqlx::query_scalar(
-            "SELECT CAST(COALESCE(auto_increment, 1) - 1 AS BIGINT) \
-             FROM information_schema.tables \
-             WHERE table_schema = DATABASE() AND table_name = $1",
-        )
-        .bind(table),
-    };
-    query.fetch_one(connection).await
-}
-
-/// Makes the next row of a table get this id, if all that were given out are lower.
-pub(super) async fn prefer_id(
-    connection: &mut Connection<'_>,
-    dialect: Dialect,
-    table: &'static str,
-    id: i64,
-) -> Result<(), sqlx::Error> {
-    if last_id(connection, dialect, table).await? < id {
-        set_last_id(connection, dialect, table, id - 1).await?;
-    }
-    Ok(())
-}
-
-/// Gives out an id of a table for a row to come: this one if all that were given out are
-/// lower, else the next.
-pub(super) async fn take_id(
-    connection: &mut Connection<'_>,
-    dialect: Dialect,
-    table: &'static str,
-    wanted: i64,
-) -> Result<i64, sqlx::Error> {
-    match dialect {
-        Dialect::Sqlite => {
-            let id = wanted.max(last_id(connection, dialect, table).await? + 1);
-            set_last_id(connection, dialect, table, id).await?;
-            Ok(id)
-        }
-        Dialect::Postgres => {
-            prefer_id(connection, dialect, table, wanted).await?;
-            let next = format!("SELECT nextval('{table}_id_seq')");
-            sqlx::query_scalar(AssertSqlSafe(next)).fetch_one(connection).await
-        }
-        Dialect::Mysql => {
-            let id = wanted.max(last_id(connection, dialect, table).await? + 1);
-            set_last_id(connection, dialect, table, id).await?;
-            Ok(id)
-        }
-    }
-}
-
-/// Makes the next row of a table get the id after this one.
-pub(super) async fn set_last_id(
-    connection: &mut Connection<'_>,
-    dialect: Dialect,
-    table: &'static str,
-    last: i64,
-) -> Result<(), sqlx::Error> {
-    match dialect {
-        Dialect::Sqlite => {
-            let update = "UPDATE sqlite_sequence SET seq = $2 WHERE name = $1";
-            let update = sqlx::query(update).bind(table).bind(last);
-            if update.execute(&mut *connection).await?.rows_affected() == 0 {
-                let insert = "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)";
-                sqlx::query(insert).bind(table).bind(last).execute(connection).await?;
-            }
-        }
-        Dialect::Postgres => {
-            let set = format!("SELECT setval('{table}_id_seq', $1, false)");
-            sqlx::query(AssertSqlSafe(set)).bind(last + 1).execute(connection).await?;
-        }
-        // It can be told by ALTER TABLE, which commits, or by a row that has the id for a
-        // moment; what a row must have is not asked of that one.
-        Dialect::Mysql if last > last_id(connection, dialect, table).await? => {
-            let insert = format!(
-                "/*M! SET STATEMENT sql_mode = '', foreign_key_checks = 0 FOR */ \
-                 INSERT /*+ SET_VAR(sql_mode = '') SET_VAR(foreign_key_checks = OFF) */ \
-                 INTO {table} (id) VALUES ({last})"
-            );
-            connection.execute(AssertSqlSafe(insert)).await?;
-            let delete = format!("DELETE FROM {table} WHERE id = {last}");
-            connection.execute(AssertSqlSafe(delete)).await?;
-        }
-        Dialect::Mysql => {}
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -623,17 +414,5 @@ mod tests {
             columns.retain(|column| column != "filename_hash");
         }
         assert_eq!(tables(Dialect::Sqlite), mysql);
-    }
-
-    #[test]
-    fn a_server_that_is_too_old_is_said() {
-        assert_eq!(
-            [14, 15, 18].map(postgres_too_old),
-            [Some("its server is PostgreSQL 14: 15 or newer is needed".to_owned()), None, None]
-        );
-        let versions = ["10.6.3-MariaDB-log", "10.11.6-MariaDB-1", "11.4.2-MariaDB"];
-        assert_eq!(versions.map(|version| mysql_too_old(version).is_some()), [true, false, false]);
-        let mysql = mysql_too_old("8.0.36").unwrap();
-        assert_eq!(mysql, "its server is MySQL 8.0.36: MariaDB 10.11 or newer is needed");
     }
 }

@@ -1,0 +1,58 @@
+//! How the schedule of a run template looks.
+
+use multiflexi_proto::v1::Schedule;
+use serde_json::{Value, json};
+
+use crate::output::json;
+
+/// A schedule, for machines.
+pub fn value(schedule: &Schedule) -> Value {
+    json!({
+        "interval": schedule.interval,
+        "cron": json::text(&schedule.cron),
+        "description": json::text(&schedule.description),
+        "time_zone": schedule.time_zone,
+        "not_before": json::time(schedule.not_before.as_ref()),
+        "not_after": json::time(schedule.not_after.as_ref()),
+        "delay_seconds": json::seconds(schedule.delay.as_ref()),
+        "jitter_seconds": json::seconds(schedule.jitter.as_ref()),
+        "overlap": schedule.overlap().name(),
+        "catch_up": schedule.catch_up,
+        "next": json::time(schedule.next.as_ref()),
+        "last": json::time(schedule.last.as_ref()),
+    })
+}
+
+/// A schedule, for people.
+pub fn text(schedule: Option<&Schedule>) -> String {
+    let Some(schedule) = schedule.filter(|schedule| schedule.interval != "n") else {
+        return "none".to_owned();
+    };
+    let rhythm = if schedule.cron.is_empty() { &schedule.interval } else { &schedule.cron };
+    let mut text = format!("{rhythm} ({}), {}", schedule.description, schedule.time_zone);
+    let mut add = |what: &str, value: String| text.push_str(&format!(", {what} {value}"));
+    if let Some(from) = &schedule.not_before {
+        add("not before", json::local(Some(from)));
+    }
+    if let Some(until) = &schedule.not_after {
+        add("not after", json::local(Some(until)));
+    }
+    for (what, shift) in [("delay", &schedule.delay), ("jitter up to", &schedule.jitter)] {
+        if let Some(shift) = shift.as_ref().filter(|shift| shift.seconds > 0 || shift.nanos > 0) {
+            add(what, format!("{} s", json::as_seconds(shift)));
+        }
+    }
+    add("overlap", schedule.overlap().name().to_owned());
+    add("catch-up", schedule.catch_up.to_string());
+    text
+}
+
+/// When the next job starts, for people.
+pub fn next(schedule: Option<&Schedule>) -> String {
+    json::local(schedule.and_then(|schedule| schedule.next.as_ref()))
+}
+
+/// When the last job started, for people.
+pub fn last(schedule: Option<&Schedule>) -> String {
+    json::local(schedule.and_then(|schedule| schedule.last.as_ref()))
+}

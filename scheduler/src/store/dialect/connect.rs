@@ -1,0 +1,90 @@
+//! Connections: told their settings, and refused where the server is too old.
+
+use sqlx::{AnyConnection, ConnectOptions as _, Executor as _, any::AnyConnectOptions};
+
+use super::Dialect;
+use crate::store::{Location, StoreError};
+
+/// The oldest PostgreSQL that this program is tested with.
+const OLDEST_POSTGRES: i64 = 15;
+
+/// The oldest MariaDB that this program is tested with.
+const OLDEST_MARIADB: (i64, i64) = (10, 11);
+
+/// Refuses a server that is too old.
+pub(in crate::store) async fn require_version(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    location: &Location,
+) -> Result<(), StoreError> {
+    let too_old = match dialect {
+        Dialect::Sqlite => return Ok(()),
+        Dialect::Postgres => {
+            let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT) / 10000";
+            postgres_too_old(sqlx::query_scalar(version).fetch_one(connection).await?)
+        }
+        Dialect::Mysql => {
+            let version: String =
+                sqlx::query_scalar("SELECT VERSION()").fetch_one(connection).await?;
+            mysql_too_old(&version)
+        }
+    };
+    match too_old {
+        None => Ok(()),
+        Some(reason) => Err(StoreError::Open { name: location.name.clone(), reason }),
+    }
+}
+
+fn postgres_too_old(version: i64) -> Option<String> {
+    (version < OLDEST_POSTGRES).then(|| {
+        format!("its server is PostgreSQL {version}: {OLDEST_POSTGRES} or newer is needed")
+    })
+}
+
+/// `version` is the server's own word, such as 10.11.6-MariaDB-1 or 8.0.36. MySQL cannot say
+/// what it has just written.
+fn mysql_too_old(version: &str) -> Option<String> {
+    let (major, minor) = OLDEST_MARIADB;
+    let needed = format!("MariaDB {major}.{minor} or newer is needed");
+    if !version.contains("MariaDB") {
+        return Some(format!("its server is MySQL {version}: {needed}"));
+    }
+    let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    let is_old = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST_MARIADB;
+    is_old.then(|| format!("its server is {version}: {needed}"))
+}
+
+/// A connection with its settings.
+pub(in crate::store) async fn connect(
+    options: &AnyConnectOptions,
+    dialect: Dialect,
+) -> Result<AnyConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    prepare(&mut connection, dialect).await?;
+    Ok(connection)
+}
+
+/// Tells a new connection its settings.
+pub(in crate::store) async fn prepare(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), sqlx::Error> {
+    connection.execute(dialect.settings()).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_said() {
+        assert_eq!(
+            [14, 15, 18].map(postgres_too_old),
+            [Some("its server is PostgreSQL 14: 15 or newer is needed".to_owned()), None, None]
+        );
+        let versions = ["10.6.3-MariaDB-log", "10.11.6-MariaDB-1", "11.4.2-MariaDB"];
+        assert_eq!(versions.map(|version| mysql_too_old(version).is_some()), [true, false, false]);
+        let mysql = mysql_too_old("8.0.36").unwrap();
+        assert_eq!(mysql, "its server is MySQL 8.0.36: MariaDB 10.11 or newer is needed");
+    }
+}
