@@ -80,8 +80,8 @@ fn a_run_before_that_has_not_ended_is_met_as_told() {
     assert!(jobs(&stack, replacing).iter().filter(running).count() <= 1);
 }
 
-/// Needs libfaketime.
 #[test]
+#[ignore = "needs libfaketime: apt-get install faketime"]
 fn what_was_missed_while_no_scheduler_ran_is_caught_up_and_a_clock_put_back_fires_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::new(&folder.path().join("clock"));
