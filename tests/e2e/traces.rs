@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use multiflexi_fixture::{
     AgentOptions, Answer, Collector, SchedulerOptions, Span, Stack, eventually, http,
+    receiver::Receiver,
 };
 use serde_json::Value;
 
@@ -45,6 +46,24 @@ const ALL: [&str; 9] = [
     "run_end",
     "action",
 ];
+
+#[test]
+fn a_web_hook_is_sent_the_trace_of_its_job() {
+    let collector = Collector::start();
+    let allowed = ("MULTIFLEXI_ALLOW_PRIVATE_REQUESTS".to_owned(), "127.0.0.0/8".to_owned());
+    let stack = stack(collector.environment().into_iter().chain([allowed]).collect());
+    let receiver = Receiver::start().unwrap();
+    let template = stack.script("true", &[]);
+    let (id, uri) = (template.to_string(), format!("uri={}/told", receiver.url()));
+    let words = ["action:create", "--template", &id, "--kind", "WebHook", "--on", "always"];
+    let created = stack.cli.run(words.into_iter().chain(["--set", &uri]));
+    assert_eq!(created.code, 0, "{}", created.stderr);
+    let job = stack.queued(template);
+    let told = eventually("it was told", || receiver.told().into_iter().next());
+    let spans = spans(&collector, job, &["action"]);
+    let action = one(&spans, "action");
+    assert_eq!(told.headers["traceparent"], format!("00-{}-{}-01", action.trace, action.id));
+}
 
 #[test]
 fn a_job_is_one_trace_of_scheduler_and_agent_and_its_process_is_in_it() {
