@@ -232,7 +232,7 @@ impl Session<'_> {
             }
             match holding.phase {
                 Phase::Ended(completion) => self.end(key, &completion),
-                Phase::Completed(completion) => self.outbox.completed.push(*completion),
+                Phase::Completed(completion) => self.outbox.complete(*completion),
                 Phase::Accepted(_) | Phase::Launched => {}
             }
         }
@@ -475,7 +475,7 @@ impl Session<'_> {
     fn complete(&mut self, key: AttemptKey, completion: v1::Completion) {
         telemetry::completed(key);
         self.holdings.set(key, Phase::Completed(Box::new(completion.clone())));
-        self.outbox.completed.push(completion);
+        self.outbox.complete(completion);
     }
 
     /// Does what the agent was told about stopping.

@@ -27,6 +27,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// A final record, which tells also what was not said yet of how the attempt came there.
+    pub(super) fn complete(&mut self, completion: Completion) {
+        self.started.retain(|started| started.key != completion.key);
+        self.finishing.retain(|key| completion.key.as_ref() != Some(key));
+        self.completed.push(completion);
+    }
+
     /// The next message, if there is something to say.
     pub(super) fn next(&mut self) -> Option<ConnectRequest> {
         let message = if self.going_away {
@@ -65,5 +72,36 @@ impl Outbox {
             && self.completed.is_empty()
             && !self.heartbeat
             && !self.going_away
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(job_id: i64) -> AttemptKey {
+        AttemptKey { job_id, attempt: 1, fence: 1 }
+    }
+
+    fn said(outbox: &mut Outbox) -> Vec<Message> {
+        std::iter::from_fn(|| outbox.next()?.message).collect()
+    }
+
+    #[test]
+    fn an_end_says_also_what_was_not_said_of_its_beginning() {
+        let mut outbox = Outbox::default();
+        let started =
+            [1, 2].map(|job| StartedAttempt { key: Some(key(job)), pid: 7, started: None });
+        outbox.started.extend(started.clone());
+        outbox.finishing.push(key(1));
+        let end = Completion { key: Some(key(1)), pid: 7, ..Completion::default() };
+        outbox.complete(end.clone());
+        let [_, second] = started;
+        let expected = [
+            Message::Started(Started { attempts: vec![second] }),
+            Message::Completed(Completed { completions: vec![end] }),
+        ];
+        assert_eq!(said(&mut outbox), expected);
+        assert!(outbox.is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! From the queue to an agent: claim, accept, withdraw.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -8,7 +8,7 @@ use super::{
     ATTEMPT_IS_KEY, JOB_IS_KEY, KEY,
     admission::{self, LEAVES_LIMITS, QUEUE_PAUSED},
     ends::End,
-    key, keys_json, list, transition,
+    key, keys_json, list, shares, transition, united,
 };
 use crate::{
     domain::{
@@ -185,10 +185,21 @@ pub struct Accept(pub Vec<AttemptKey>);
 impl Change for Accept {
     /// Those that it may start.
     type Output = Vec<AttemptKey>;
+    const TOGETHER: bool = true;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
-        let keys = held_here(tx, &self.0).await?;
-        transition(tx, Transition::Start, &keys, "", ", started = $2").await
+        let accepted = Self::apply_all(&[self], tx).await?;
+        Ok(accepted.into_iter().flatten().collect())
+    }
+
+    async fn apply_all(
+        changes: &[&Self],
+        tx: &mut Tx<'_>,
+    ) -> Result<Vec<Vec<AttemptKey>>, StoreError> {
+        let parts = || changes.iter().map(|change| change.0.as_slice());
+        let keys = held_here(tx, &united(parts())).await?;
+        let started = transition(tx, Transition::Start, &keys, "", ", started = $2").await?;
+        Ok(shares(parts(), started))
     }
 }
 
@@ -256,24 +267,34 @@ pub struct Started(pub Vec<StartedRow>);
 
 impl Change for Started {
     type Output = ();
+    const TOGETHER: bool = true;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        Self::apply_all(&[self], tx).await.map(|_| ())
+    }
+
+    async fn apply_all(changes: &[&Self], tx: &mut Tx<'_>) -> Result<Vec<()>, StoreError> {
         let [job, number, fence] = KEY;
         let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_pid", Kind::Int)]);
         let sql = format!(
             "UPDATE attempt SET pid = r.k_pid FROM {rows} \
              WHERE {ATTEMPT_IS_KEY} AND attempt.state = 'running'"
         );
-        let started: Vec<_> = self
-            .0
+        // A process has one id, however often it is said.
+        let started: BTreeMap<_, _> = changes
             .iter()
-            .map(|row| (row.key.job.0, row.key.number, row.key.fence.0, row.pid))
+            .flat_map(|change| &change.0)
+            .map(|row| ((row.key.job.0, row.key.number, row.key.fence.0), row.pid))
+            .collect();
+        let started: Vec<_> = started
+            .into_iter()
+            .map(|((job, number, fence), pid)| (job, number, fence, pid))
             .collect();
         sqlx::query(AssertSqlSafe(sql))
             .bind(serde_json::json!(started).to_string())
             .execute(&mut *tx.conn)
             .await?;
-        Ok(())
+        Ok(vec![(); changes.len()])
     }
 }
 

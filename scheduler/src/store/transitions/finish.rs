@@ -13,7 +13,7 @@ use super::{
     ATTEMPT_IS_KEY, JOB_IS_KEY, KEY,
     admission::{self, DUE},
     ends::End,
-    key, list, transition,
+    key, list, shares, transition, united,
 };
 use crate::{
     domain::{
@@ -63,17 +63,44 @@ pub struct Finished {
 #[derive(Clone, Debug)]
 pub struct Finish(pub Vec<Ended>);
 
+impl Finish {
+    fn keys(&self) -> Vec<AttemptKey> {
+        self.0.iter().map(|ended| ended.completion.key).collect()
+    }
+}
+
 impl Change for Finish {
     type Output = Finished;
+    const TOGETHER: bool = true;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Finished, StoreError> {
-        let keys: Vec<AttemptKey> = self.0.iter().map(|ended| ended.completion.key).collect();
+        let finished = Self::apply_all(&[self], tx).await?;
+        Ok(finished.into_iter().next().unwrap_or_default())
+    }
+
+    async fn apply_all(
+        changes: &[&Self],
+        tx: &mut Tx<'_>,
+    ) -> Result<Vec<Finished>, StoreError> {
+        let parts: Vec<Vec<AttemptKey>> = changes.iter().map(|change| change.keys()).collect();
+        let keys = united(parts.iter().map(Vec::as_slice));
         let here: HashSet<AttemptKey> = held_here(tx, &keys).await?.into_iter().collect();
-        let ended: Vec<&Ended> =
-            self.0.iter().filter(|ended| here.contains(&ended.completion.key)).collect();
-        let finished = end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await?;
-        let elsewhere = keys.into_iter().filter(|key| !here.contains(key)).collect();
-        Ok(Finished { elsewhere, ..finished })
+        // One that is said twice ends as it is said first.
+        let mut left = here.clone();
+        let ended: Vec<&Ended> = changes
+            .iter()
+            .flat_map(|change| &change.0)
+            .filter(|ended| left.remove(&ended.completion.key))
+            .collect();
+        let mut all = end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await?;
+        let ended = shares(parts.iter().map(Vec::as_slice), std::mem::take(&mut all.ended));
+        let finished = parts.into_iter().zip(ended).map(|(part, ended)| Finished {
+            ended,
+            elsewhere: part.into_iter().filter(|key| !here.contains(key)).collect(),
+            // Told once: somebody looks at the queue then.
+            admitted: std::mem::take(&mut all.admitted),
+        });
+        Ok(finished.collect())
     }
 }
 
@@ -318,8 +345,18 @@ pub struct FinishingAttempts(pub Vec<AttemptKey>);
 
 impl Change for FinishingAttempts {
     type Output = Vec<AttemptKey>;
+    const TOGETHER: bool = true;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<AttemptKey>, StoreError> {
         transition(tx, Transition::Finish, &self.0, "", "").await
+    }
+
+    async fn apply_all(
+        changes: &[&Self],
+        tx: &mut Tx<'_>,
+    ) -> Result<Vec<Vec<AttemptKey>>, StoreError> {
+        let parts = || changes.iter().map(|change| change.0.as_slice());
+        let finishing = transition(tx, Transition::Finish, &united(parts()), "", "").await?;
+        Ok(shares(parts(), finishing))
     }
 }

@@ -10,6 +10,8 @@ pub(super) mod ends;
 mod finish;
 mod queue;
 
+use std::collections::HashSet;
+
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Dialect, StoreError, Tx, dialect::Kind};
@@ -46,6 +48,22 @@ pub(super) fn list(states: &[State]) -> String {
 pub(super) fn keys_json(keys: &[AttemptKey]) -> String {
     let keys: Vec<_> = keys.iter().map(|key| (key.job.0, key.number, key.fence.0)).collect();
     serde_json::json!(keys).to_string()
+}
+
+/// The keys of several changes, each once.
+fn united<'k>(parts: impl IntoIterator<Item = &'k [AttemptKey]>) -> Vec<AttemptKey> {
+    let mut known = HashSet::new();
+    parts.into_iter().flatten().copied().filter(|key| known.insert(*key)).collect()
+}
+
+/// Of the keys that were won, those of each change: what two ask for, the first has.
+fn shares<'k>(
+    parts: impl IntoIterator<Item = &'k [AttemptKey]>,
+    won: Vec<AttemptKey>,
+) -> Vec<Vec<AttemptKey>> {
+    let mut won: HashSet<AttemptKey> = won.into_iter().collect();
+    let share = |part: &[AttemptKey]| part.iter().copied().filter(|key| won.remove(key)).collect();
+    parts.into_iter().map(share).collect()
 }
 
 /// Reads keys from the first three columns.

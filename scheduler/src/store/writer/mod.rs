@@ -2,8 +2,14 @@
 //! in one transaction, commits, and only then tells the callers. While it
 //! commits, the next ones gather: the busier it is, the more share a commit.
 //!
+//! Those of one kind are made at once where they can be ([`Change::TOGETHER`]): a hundred
+//! cost a few statements.
+//!
 //! A change that the database refuses never spoils its neighbours: the
 //! transaction is rolled back and each of its changes is applied by itself.
+
+mod change;
+mod pending;
 
 use std::sync::Arc;
 
@@ -18,12 +24,12 @@ use super::{
     connection::Connection,
     dialect,
     documents::Known,
-    transitions::ends::{self, End},
+    transitions::ends,
 };
-use crate::{
-    telemetry::{self, Transaction},
-    vault::Vault,
-};
+use crate::telemetry::{self, Transaction};
+use pending::{Pending, Submitted};
+
+pub use change::{Change, Tx};
 
 /// Changes that may wait for the writer; a caller beyond that waits for a place.
 const QUEUE: usize = 1024;
@@ -33,75 +39,6 @@ const BATCH: usize = 512;
 
 /// How often a change is made that collides with others.
 const TRIES: u32 = 5;
-
-/// A change to the database. It may be applied more than once (after a rollback),
-/// and returns an error for which [`StoreError::is_answer`] holds only if it has
-/// written nothing.
-pub trait Change: Send + Sync + 'static {
-    /// What the caller learns.
-    type Output: Send + 'static;
-
-    /// Makes the change within a transaction.
-    fn apply(
-        &self,
-        tx: &mut Tx<'_>,
-    ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
-}
-
-/// The transaction that a change is made in.
-#[derive(Debug)]
-pub struct Tx<'c> {
-    /// The connection.
-    pub(super) conn: &'c mut Connection<'c>,
-    /// Which database it is.
-    pub(super) dialect: Dialect,
-    /// Definitions that were read before.
-    pub(super) known: &'c Known,
-    /// Seals and opens secrets.
-    pub(super) vault: &'c Vault,
-    /// The database's time when the transaction began, in microseconds since the
-    /// Unix epoch.
-    pub(super) now: i64,
-    /// Jobs that have ended for good in it.
-    pub(super) ends: Vec<End>,
-}
-
-type Applied<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
-
-/// A change of any kind, with the caller that waits for it.
-trait Pending: Send {
-    fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> Applied<'a>;
-    fn settle(self: Box<Self>, failure: Option<StoreError>);
-}
-
-struct Submitted<C: Change> {
-    change: C,
-    result: Option<Result<C::Output, StoreError>>,
-    reply: oneshot::Sender<Result<C::Output, StoreError>>,
-}
-
-impl<C: Change> Pending for Submitted<C> {
-    fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> Applied<'a> {
-        Box::pin(async move {
-            match self.change.apply(tx).await {
-                Err(error) if !error.is_answer() => Err(error),
-                result => {
-                    self.result = Some(result);
-                    Ok(())
-                }
-            }
-        })
-    }
-
-    fn settle(self: Box<Self>, failure: Option<StoreError>) {
-        let result = match failure {
-            Some(error) => Err(error),
-            None => self.result.unwrap_or(Err(StoreError::Closed)),
-        };
-        // The caller may have gone; the change stands all the same.
-        let _ = self.reply.send(result);
-    }
-}
 
 /// What is rung after a commit.
 #[derive(Clone, Debug)]
@@ -119,12 +56,6 @@ type Queue = mpsc::Sender<Box<dyn Pending>>;
 pub(super) struct Writer {
     queue: Arc<std::sync::Mutex<Option<Queue>>>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
-}
-
-impl std::fmt::Debug for dyn Pending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pending")
-    }
 }
 
 impl Writer {
@@ -151,8 +82,7 @@ impl Writer {
     {
         let (reply, result) = oneshot::channel();
         let queue = self.sender().ok_or(StoreError::Closed)?;
-        let pending = Submitted { change, result: None, reply };
-        queue.send(Box::new(pending)).await.map_err(|_| StoreError::Closed)?;
+        queue.send(Submitted::new(change, reply)).await.map_err(|_| StoreError::Closed)?;
         Ok(async move { result.await.unwrap_or(Err(StoreError::Closed)) })
     }
 
@@ -294,13 +224,20 @@ async fn apply_within(
     let mut tx = Tx { conn: &mut connection, dialect, known, vault, now, ends };
     let mut next = 0;
     loop {
-        while let Some(change) = batch.get_mut(next) {
-            change.apply(&mut tx).await?;
-            next += 1;
+        while let Some(waiting) = waiting.as_mut().filter(|_| batch.len() < BATCH)
+            && let Ok(change) = waiting.try_recv()
+        {
+            batch.push(change);
         }
-        let Some(waiting) = waiting.as_mut().filter(|_| batch.len() < BATCH) else { break };
-        let Ok(change) = waiting.try_recv() else { break };
-        batch.push(change);
+        let turns = pending::turns(&mut batch[next..]);
+        if turns.is_empty() {
+            break;
+        }
+        for mut turn in turns {
+            let first = turn.remove(0);
+            first.apply(turn, &mut tx).await?;
+        }
+        next = batch.len();
     }
     ends::settle(&mut tx).await
 }
@@ -312,110 +249,4 @@ fn settle_all(batch: Vec<Box<dyn Pending>>, error: &StoreError) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        borrow::Cow,
-        path::Path,
-        sync::atomic::{AtomicU32, Ordering},
-    };
-
-    use sqlx::{
-        Executor as _,
-        error::{DatabaseError, ErrorKind},
-    };
-
-    use super::*;
-    use crate::store::{Location, Store};
-
-    /// Fails as a full disk makes it fail: SQLite has rolled back before it is told to.
-    struct FullDisk;
-
-    impl Change for FullDisk {
-        type Output = ();
-
-        async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-            tx.conn.execute("ROLLBACK").await?;
-            Err(StoreError::Full)
-        }
-    }
-
-    /// Collides with another transaction so often.
-    struct Collides(AtomicU32);
-
-    impl Change for Collides {
-        type Output = ();
-
-        async fn apply(&self, _: &mut Tx<'_>) -> Result<(), StoreError> {
-            let left = self.0.load(Ordering::Relaxed);
-            self.0.store(left.saturating_sub(1), Ordering::Relaxed);
-            match left {
-                0 => Ok(()),
-                _ => Err(sqlx::Error::Database(Box::new(Deadlock)).into()),
-            }
-        }
-    }
-
-    /// What PostgreSQL says to one of two transactions that wait for each other.
-    #[derive(Debug, thiserror::Error)]
-    #[error("deadlock detected")]
-    struct Deadlock;
-
-    impl DatabaseError for Deadlock {
-        fn message(&self) -> &'static str {
-            "deadlock detected"
-        }
-        fn code(&self) -> Option<Cow<'_, str>> {
-            Some("40P01".into())
-        }
-        fn kind(&self) -> ErrorKind {
-            ErrorKind::Other
-        }
-        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
-            self
-        }
-        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
-            self
-        }
-        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
-            self
-        }
-    }
-
-    struct Nothing;
-
-    impl Change for Nothing {
-        type Output = ();
-
-        async fn apply(&self, _: &mut Tx<'_>) -> Result<(), StoreError> {
-            Ok(())
-        }
-    }
-
-    async fn store(folder: &Path) -> Store {
-        let name = folder.join("db").display().to_string();
-        let location = Location { url: format!("sqlite://{name}?mode=rwc"), name };
-        Store::open(&location, Vault::open(&folder.join("keys")).unwrap()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_change_that_collides_is_made_again_and_not_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path()).await;
-        // Once with others, then by itself.
-        store.change(Collides(AtomicU32::new(TRIES))).await.unwrap();
-        let failed = store.change(Collides(AtomicU32::new(TRIES + 1))).await.unwrap_err();
-        assert!(failed.is_collision(), "{failed}");
-        store.change(Nothing).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_transaction_that_sqlite_rolled_back_does_not_spoil_the_next() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path()).await;
-        for _ in 0..3 {
-            let failed = store.change(FullDisk).await;
-            assert!(matches!(failed, Err(StoreError::Full)), "{failed:?}");
-            store.change(Nothing).await.unwrap();
-        }
-    }
-}
+mod tests;
