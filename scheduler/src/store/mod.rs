@@ -224,7 +224,8 @@ impl Store {
 
     /// Hands a change to the writer and returns at once; the future that comes
     /// back resolves when it is committed. Changes handed in one after the other
-    /// are applied in that order, in one transaction if they are quick enough.
+    /// are applied in that order, in one transaction if they are quick enough; those that
+    /// are made together ([`Change::TOGETHER`]) with the first of them.
     pub async fn begin_change<C: Change>(
         &self,
         change: C,

@@ -102,6 +102,7 @@ suite! {
     }
     ends::{
         every_end_for_good_is_counted_by_how_it_was,
+        what_is_said_at_once_by_several_is_done_once,
         an_attempt_that_is_retried_is_not_counted,
         schedulers_that_share_a_database_count_together,
     }

@@ -78,10 +78,7 @@ impl Change for Finish {
         Ok(finished.into_iter().next().unwrap_or_default())
     }
 
-    async fn apply_all(
-        changes: &[&Self],
-        tx: &mut Tx<'_>,
-    ) -> Result<Vec<Finished>, StoreError> {
+    async fn apply_all(changes: &[&Self], tx: &mut Tx<'_>) -> Result<Vec<Finished>, StoreError> {
         let parts: Vec<Vec<AttemptKey>> = changes.iter().map(|change| change.keys()).collect();
         let keys = united(parts.iter().map(Vec::as_slice));
         let here: HashSet<AttemptKey> = held_here(tx, &keys).await?.into_iter().collect();

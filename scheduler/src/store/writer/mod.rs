@@ -20,11 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Dialect, StoreError,
-    connection::Connection,
-    dialect,
-    documents::Known,
-    transitions::ends,
+    Dialect, StoreError, connection::Connection, dialect, documents::Known, transitions::ends,
 };
 use crate::telemetry::{self, Transaction};
 use pending::{Pending, Submitted};

@@ -10,6 +10,7 @@ use sqlx::{
 };
 
 use super::*;
+use crate::Vault;
 use crate::store::{Location, Store};
 
 /// Fails as a full disk makes it fail: SQLite has rolled back before it is told to.
@@ -66,6 +67,31 @@ impl DatabaseError for Deadlock {
     }
 }
 
+/// Writes down that it was made, with others of its kind if it may be.
+struct Noted<const TOGETHER: bool>(&'static str, Arc<std::sync::Mutex<Vec<String>>>);
+
+impl<const TOGETHER: bool> Change for Noted<TOGETHER> {
+    type Output = &'static str;
+    const TOGETHER: bool = TOGETHER;
+
+    async fn apply(&self, _: &mut Tx<'_>) -> Result<&'static str, StoreError> {
+        self.1.lock().unwrap().push(self.0.to_owned());
+        match self.0 {
+            "wrong" => Err(StoreError::Invalid("wrong".to_owned())),
+            right => Ok(right),
+        }
+    }
+
+    async fn apply_all(changes: &[&Self], _: &mut Tx<'_>) -> Result<Vec<&'static str>, StoreError> {
+        let names: Vec<&str> = changes.iter().map(|change| change.0).collect();
+        changes[0].1.lock().unwrap().push(names.join("+"));
+        match names.contains(&"wrong") {
+            true => Err(StoreError::Invalid("wrong".to_owned())),
+            false => Ok(names),
+        }
+    }
+}
+
 struct Nothing;
 
 impl Change for Nothing {
@@ -102,4 +128,29 @@ async fn a_transaction_that_sqlite_rolled_back_does_not_spoil_the_next() {
         assert!(matches!(failed, Err(StoreError::Full)), "{failed:?}");
         store.change(Nothing).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_can_be_made_together_is_made_with_the_first_of_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, made) = (store(folder.path()).await, Arc::default());
+    let together = |name| store.begin_change(Noted::<true>(name, Arc::clone(&made)));
+    let alone = |name| store.begin_change(Noted::<false>(name, Arc::clone(&made)));
+    // Handed in without a pause: the writer has not begun.
+    let (first, a) = (together("1").await.unwrap(), alone("a").await.unwrap());
+    let (second, b) = (together("2").await.unwrap(), alone("b").await.unwrap());
+    let all = [first.await, a.await, second.await, b.await].map(Result::unwrap);
+    assert_eq!(all, ["1", "a", "2", "b"]);
+    assert_eq!(*made.lock().unwrap(), ["1+2", "a", "b"]);
+}
+
+#[tokio::test]
+async fn one_that_is_refused_does_not_spoil_those_that_it_is_made_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, made) = (store(folder.path()).await, Arc::default());
+    let together = |name| store.begin_change(Noted::<true>(name, Arc::clone(&made)));
+    let (right, wrong) = (together("right").await.unwrap(), together("wrong").await.unwrap());
+    assert_eq!(right.await.unwrap(), "right");
+    assert!(matches!(wrong.await, Err(StoreError::Invalid(_))));
+    assert_eq!(*made.lock().unwrap(), ["right+wrong", "right", "wrong"]);
 }

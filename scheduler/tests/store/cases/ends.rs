@@ -64,6 +64,33 @@ pub async fn every_end_for_good_is_counted_by_how_it_was(database: Box<dyn Datab
     assert_eq!((counted.lost, counted.failed, counted.succeeded), (1, 1, 0));
 }
 
+/// Handed in before any is answered, they are made together.
+pub async fn what_is_said_at_once_by_several_is_done_once(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let [one, two] = [world.offered().await, world.offered().await];
+    let accepts = [vec![one], vec![two, one]].map(|keys| store.begin_change(Accept(keys)));
+    let [first, second] = accepts.map(|accept| async { accept.await.unwrap().await.unwrap() });
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first, second), (vec![one], vec![two]));
+
+    let finish = |ends: &[(AttemptKey, i32)]| {
+        let ends = ends.iter().map(|(key, code)| ended(exited(*key, *code), None)).collect();
+        store.begin_change(Finish(ends))
+    };
+    let finishes = [finish(&[(one, 0)]), finish(&[(two, 1), (one, 5)]), finish(&[(two, 0)])];
+    let [first, second, third] =
+        finishes.map(|finish| async { finish.await.unwrap().await.unwrap().ended });
+    let ended = tokio::join!(first, second, third);
+    assert_eq!(ended, (vec![one], vec![two], vec![]));
+    for (key, code) in [(one, 0), (two, 1)] {
+        let attempt = store.attempts(key.job).await.unwrap().remove(0);
+        assert_eq!(attempt.exit_code, Some(code));
+    }
+    let counted = runs(store, world.template).await;
+    assert_eq!((counted.succeeded, counted.failed), (1, 1));
+}
+
 pub async fn an_attempt_that_is_retried_is_not_counted(database: Box<dyn Database>) {
     let mut world = World::new(database).await;
     let policy = RetryPolicy { max_attempts: 2, backoff: Backoff::None, ..RetryPolicy::default() };
