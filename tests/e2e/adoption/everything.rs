@@ -15,8 +15,8 @@ fn what_can_be_read_comes_and_the_rest_is_named() {
 #[ignore = "needs MariaDB and PostgreSQL: apt-get install mariadb-server postgresql"]
 fn what_can_be_read_comes_into_postgresql_too() {
     let mut server = Postgres::start();
-    let database = server.database().environment;
-    everything_comes(&Adoption { database, ..Adoption::new(HOSTILE) });
+    let environment = server.database().environment;
+    everything_comes(&Adoption { environment, ..Adoption::new(HOSTILE) });
 }
 
 fn everything_comes(adoption: &Adoption) {
@@ -79,7 +79,8 @@ fn everything_comes(adoption: &Adoption) {
     );
     let left = &report["not_brought"];
     let first = |what: &str| left[what]["items"][0].as_str().unwrap().to_owned();
-    assert!(first("schedules").contains("31") && first("schedules").contains("0 2 * * *"));
+    assert!(first("schedules").contains("run template 31 \"Nightly"), "{left:#}");
+    assert!(left["schedules"]["hint"].as_str().unwrap().contains("--with-schedules"));
     assert!(first("actions").contains("WebHook") && !first("actions").contains("Sleep"));
     assert!(first("executors").contains("Docker") && left["users"]["count"] == 1);
     let source = report["of_the_source"].to_string();
@@ -124,6 +125,8 @@ fn it_is_here(cli: &Cli) {
     assert_eq!(template["environment"]["GREETING"], "template");
     assert_eq!(template["environment"]["BANK_TOKEN"], "***", "its credential has it too");
     assert_eq!(template["environment"]["APP_PASSWORD"], "***");
+    assert_eq!(template["active"], false, "as it is there");
+    assert_eq!(template["schedule"]["interval"], "n");
     assert!(template["files"].to_string().contains("a b.pem"), "{template:#}");
     let actions = cli.json(["action:list", "--template", "32"]);
     let [hook, issue] = &actions["actions"].as_array().unwrap()[..] else { panic!("{actions}") };

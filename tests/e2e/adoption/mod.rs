@@ -4,6 +4,7 @@ mod again;
 mod beside;
 mod everything;
 mod refused;
+mod schedules;
 mod upstream;
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
@@ -22,7 +23,7 @@ const SECRET: &str = "hunter2";
 struct Adoption {
     folder: TempDir,
     source: MariaDb,
-    database: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Adoption {
@@ -32,7 +33,7 @@ impl Adoption {
         source.run("CREATE USER reader@localhost IDENTIFIED BY 'pass word/:@'");
         source.run("GRANT SELECT ON flexi.* TO reader@localhost");
         let folder = tempfile::Builder::new().prefix("mf-adopt-").tempdir().unwrap();
-        Self { folder, source, database: Vec::new() }
+        Self { folder, source, environment: Vec::new() }
     }
 
     fn data(&self) -> PathBuf {
@@ -52,7 +53,7 @@ impl Adoption {
             .args(["import-multiflexi", "--format", "json", "--source", "old"])
             .args(more)
             .env("MULTIFLEXI_IMPORT_FROM", url)
-            .envs(self.database.iter().map(|(name, value)| (name, value)));
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -68,7 +69,7 @@ impl Adoption {
     }
 
     fn scheduler(&self) -> (Scheduler, Cli) {
-        let environment = self.database.clone();
+        let environment = self.environment.clone();
         let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
         let scheduler = Scheduler::start(&self.data(), options);
         let cli = Cli::new(&scheduler.url());

@@ -121,9 +121,17 @@ fn an_installation_is_here_as_its_own_command_line_lists_it() {
     }
     assert_eq!(job["attempts"][0]["command"][2], first[0]["command"]);
 
-    let again = adoption.import(&[]);
+    let again = adoption.import(&["--with-schedules"]);
     for kind in ["company", "application", "run_template", "job"] {
         let [read, created, unchanged, changed, skipped] = counts(&again, kind);
         assert_eq!((created, changed, skipped, unchanged), (0, 0, 0, read), "{kind}");
+    }
+    let scheduled = again["schedules"].as_array().unwrap();
+    assert_eq!(scheduled.len(), listed.iter().filter(|row| row["interv"] != "n").count());
+    for one in scheduled {
+        let id = one["run_template"].to_string();
+        let here = cli.json(["runtemplate:show", &id]);
+        let there = listed.iter().find(|row| row["id"] == one["run_template"]).unwrap();
+        assert_eq!(here["schedule"]["interval"], there["interv"]);
     }
 }
