@@ -186,7 +186,7 @@ impl Scheduler {
         });
         let zabbix = Zabbix::start(config.zabbix, &store, &events).await?;
         let registry = Registry::new(Means {
-            requests: Requests::new(config.private_requests),
+            requests: Requests::new(config.private_requests, config.authorities),
             mailer: config.mail,
             jobs: Some((store.clone(), artifacts.clone())),
             zabbix: Some(zabbix.clone()),

@@ -10,6 +10,7 @@ mod applications;
 mod artifacts;
 mod backup;
 mod bad_input;
+mod certificates;
 mod commands;
 mod completion;
 mod contexts;

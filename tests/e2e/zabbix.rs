@@ -1,14 +1,22 @@
 //! What a real Zabbix server shows of the jobs, and that it misses nothing.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use multiflexi_fixture::{
-    Agent, AgentOptions, SchedulerOptions, Stack, eventually, zabbix::Zabbix,
+    Agent, AgentOptions, Collector, SchedulerOptions, Stack, eventually, zabbix::Zabbix,
 };
 use serde_json::{Value, json};
 
 const JOBS: &str = "MultiFlexi jobs by trapper";
 const SCHEDULER: &str = "MultiFlexi scheduler by trapper";
+
+/// How long the server is away while jobs run.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// The item that hears of each job when it is created.
 const CREATED: &str = "multiflexi.job.lld";
@@ -89,7 +97,10 @@ fn wait_for_problem(zabbix: &Zabbix, host: &str, name: &str) {
 fn zabbix_shows_each_phase_of_each_job_though_it_was_away_and_the_scheduler_killed() {
     let mut zabbix = with_templates();
     let host = zabbix.host("flexi", &[JOBS, SCHEDULER], &json!({}));
-    let mut stack = Stack::with(options(&zabbix, &[]), AgentOptions::default());
+    let collector = Collector::start();
+    let mut settings = options(&zabbix, &[]);
+    settings.environment.extend(collector.environment());
+    let mut stack = Stack::with(settings, AgentOptions::default());
     let company = stack.company.to_string();
     stack.cli.json(["company:update", &company, "--slug", "acme"]);
     let well = stack.script("true", &[]);
@@ -101,6 +112,19 @@ fn zabbix_shows_each_phase_of_each_job_though_it_was_away_and_the_scheduler_kill
     wait_for_phases(&zabbix, &host, &templates, &first);
     let done = read(zabbix.values(&host, &key(badly)).last().unwrap());
     assert_eq!((&done["exitcode"], &done["state"]), (&json!(3), &json!("failed")), "{done}");
+    // Each says which trace the job is.
+    let submit = eventually("the span of the job has come", || {
+        let id = first[1].to_string();
+        let mut spans = collector.spans().into_iter().filter(|span| span.name == "submit");
+        spans.find(|span| span.attributes.get("multiflexi.job.id") == Some(&id))
+    });
+    let told: BTreeSet<String> = zabbix
+        .values(&host, &key(badly))
+        .iter()
+        .map(|value| read(value)["traceparent"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, [format!("00-{}-{}-01", submit.trace, submit.id)].into());
+
     let number = |name: &str, template: i64| {
         let item = zabbix.item(&host, &format!("multiflexi.job.{name}[{template}]")).unwrap();
         item["lastvalue"].as_str().unwrap().parse::<f64>().unwrap()
@@ -117,9 +141,19 @@ fn zabbix_shows_each_phase_of_each_job_though_it_was_away_and_the_scheduler_kill
     stack.cli.create(again);
     eventually("the problem is over", || zabbix.problems(&host).is_empty().then_some(()));
 
-    // While the server is away jobs run, and the scheduler is killed.
+    // While the server is away, for a minute, jobs run one after the other, and in the middle of
+    // it the scheduler is killed.
     zabbix.stop();
-    let mut jobs: Vec<i64> = (0..20).map(|_| stack.queued(well)).collect();
+    let begun = Instant::now();
+    let mut jobs = Vec::new();
+    let mut run_until = |stack: &Stack, time: Duration| {
+        while begun.elapsed() < time {
+            let job = stack.queued(templates[jobs.len() % 2]);
+            stack.ended(job);
+            jobs.push(job);
+        }
+    };
+    run_until(&stack, AWAY / 2);
     let away = eventually("it is said that Zabbix is away", || {
         let status = stack.cli.json(["zabbix:status"]);
         (!status["away_since"].is_null() && status["behind"].as_i64() > Some(0)).then_some(status)
@@ -127,10 +161,10 @@ fn zabbix_shows_each_phase_of_each_job_though_it_was_away_and_the_scheduler_kill
     let reason = away["away_reason"].as_str().unwrap();
     assert!(reason.contains(&zabbix.address.to_string()), "{away}");
     stack.scheduler.restart();
-    jobs.extend((0..20).map(|_| stack.queued(badly)));
-    jobs.iter().for_each(|job| drop(stack.ended(*job)));
+    run_until(&stack, AWAY);
     assert_eq!(stack.cli.run(["zabbix:test"]).code, 69);
     zabbix.start_again();
+    println!("Zabbix was away for {:?}: {} jobs ran", begun.elapsed(), jobs.len());
     wait_for_phases(&zabbix, &host, &templates, &jobs);
     eventually("Zabbix knows everything", || {
         let status = stack.cli.json(["zabbix:status"]);

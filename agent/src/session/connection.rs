@@ -291,7 +291,7 @@ impl Session<'_> {
                 }
             }
             self.accept_offers();
-            telemetry::holds(self.holdings);
+            telemetry::holds(self.holdings.load());
             if !self.flush(&outgoing) {
                 return Over::Dropped("it takes no more messages".to_owned());
             }

@@ -8,7 +8,7 @@ use std::{
 
 use multiflexi_proto::v1;
 
-use super::telemetry;
+use super::telemetry::{self, Load};
 use crate::link::{AttemptKey, Completion, Event, Held, Launch, Started};
 
 /// How far an attempt is.
@@ -60,9 +60,9 @@ impl Holdings {
         self.busy
     }
 
-    /// Attempts that wait for their host.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
+    /// How much there is.
+    pub(super) fn load(&self) -> Load {
+        Load { busy: self.busy, offers: self.offers.len(), waiting: self.waiting }
     }
 
     /// Notes what an attempt waits for; nothing if that is empty.
@@ -232,9 +232,9 @@ mod tests {
         assert!(holdings.get(key(2)).is_none());
         holdings.note(&Event::Waits(key(1), "room".to_owned()));
         holdings.note(&Event::Waits(key(1), "more room".to_owned()));
-        assert_eq!(holdings.waiting(), 1);
+        assert_eq!(holdings.load().waiting, 1);
         holdings.note(&Event::Waits(key(1), String::new()));
-        assert_eq!(holdings.waiting(), 0);
+        assert_eq!(holdings.load().waiting, 0);
         let completed = v1::Completion::default();
         holdings.set(key(1), Phase::Completed(Box::new(completed)));
         assert_eq!(holdings.busy(), 0);

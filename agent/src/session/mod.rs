@@ -160,7 +160,7 @@ pub async fn run(config: Config, asked: watch::Receiver<Stop>) -> Result<(), Err
             connected.send_replace(false);
         }
         telemetry::connected(false);
-        telemetry::holds(&holdings);
+        telemetry::holds(holdings.load());
         match over {
             Over::Done => {
                 supervisor.close().await;

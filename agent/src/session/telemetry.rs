@@ -19,7 +19,7 @@ use multiflexi_telemetry::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, holdings::Holdings};
+use super::Config;
 use crate::link::{AttemptKey, Cause, Completion, Held, Launch};
 
 /// Upper bounds of what takes as long as a job wants.
@@ -172,12 +172,23 @@ pub(super) fn supervisor() {
     METRICS.supervisors.inc();
 }
 
-/// What it has now.
-pub(super) fn holds(holdings: &Holdings) {
+/// How much the agent has, in attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Those that take a slot.
+    pub(super) busy: usize,
+    /// Offers that wait for a slot.
+    pub(super) offers: usize,
+    /// Those that wait for their host.
+    pub(super) waiting: usize,
+}
+
+/// It has so much now.
+pub(super) fn holds(load: Load) {
     let small = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    METRICS.slots_busy.set(small(holdings.busy()));
-    METRICS.offers.set(small(holdings.offers.len()));
-    METRICS.waiting.set(small(holdings.waiting()));
+    METRICS.slots_busy.set(small(load.busy));
+    METRICS.offers.set(small(load.offers));
+    METRICS.waiting.set(small(load.waiting));
 }
 
 /// So much output waits for the scheduler.

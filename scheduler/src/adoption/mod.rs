@@ -35,14 +35,16 @@ pub struct Wish {
     pub source: Option<String>,
     /// The time zone that times without one are read in; the server's own if absent.
     pub time_zone: Option<String>,
+    /// Schedules are brought too.
+    pub with_schedules: bool,
     /// Nothing is written.
     pub dry_run: bool,
 }
 
 impl From<ImportMultiflexi> for Wish {
     fn from(said: ImportMultiflexi) -> Self {
-        let ImportMultiflexi { from, source, time_zone, dry_run, format: _ } = said;
-        Self { from, source, time_zone, dry_run }
+        let ImportMultiflexi { from, source, time_zone, with_schedules, dry_run, format: _ } = said;
+        Self { from, source, time_zone, with_schedules, dry_run }
     }
 }
 
@@ -58,7 +60,9 @@ pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     objects.attempt().await?;
     let store = Store::open_beside(&config.database, Vault::open(&config.keys)?).await?;
     objects::settle(&objects, &store).await?;
-    let imported = import(wish, source, store.clone(), objects).await;
+    let mut target = Target::new(store.clone(), objects, source.0, wish.dry_run);
+    target.schedules = wish.with_schedules.then_some(config.zone);
+    let imported = import(source.1, target).await;
     store.close().await;
     imported
 }
@@ -70,13 +74,7 @@ async fn open(wish: &Wish) -> Result<(String, Source), Error> {
 }
 
 /// Imports what is in a source; what a dry run says is what it would do.
-async fn import(
-    wish: &Wish,
-    (name, mut source): (String, Source),
-    store: Store,
-    objects: Objects,
-) -> Result<Report, Error> {
-    let mut target = Target::new(store, objects, name, wish.dry_run);
+async fn import(mut source: Source, mut target: Target) -> Result<Report, Error> {
     bring::all(&mut source, &mut target).await?;
     let mut report = target.report;
     report.server.clone_from(&source.server);

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono_tz::Tz;
+
 use super::{
     map::merge::{Fields, Merge},
     report::{Kind, Report},
@@ -20,6 +22,8 @@ pub struct Target {
     pub objects: Objects,
     /// What names the source here.
     pub source: String,
+    /// Where days and hours of schedules are, if schedules are brought.
+    pub schedules: Option<Tz>,
     /// Nothing is written.
     pub dry_run: bool,
     /// What happened.
@@ -35,7 +39,7 @@ impl Target {
     pub fn new(store: Store, objects: Objects, source: String, dry_run: bool) -> Self {
         let report = Report { source: source.clone(), dry_run, ..Report::default() };
         let (ids, last) = (HashMap::new(), HashMap::new());
-        Self { store, objects, source, dry_run, report, ids, last }
+        Self { store, objects, source, schedules: None, dry_run, report, ids, last }
     }
 
     /// What was imported of a kind before.

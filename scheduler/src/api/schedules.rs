@@ -1,6 +1,5 @@
 //! `ScheduleService`.
 
-use chrono::{SecondsFormat, TimeZone as _};
 use chrono_tz::Tz;
 use multiflexi_proto::{
     duration, timestamp,
@@ -18,7 +17,7 @@ use crate::{
         ids::RunTemplateId,
         schedule::{
             self, Downtime, Entry, Interval, Overlap, Preview, Rhythm, Schedule, ScheduleError,
-            What,
+            What, local,
         },
     },
     store::{Page, ScheduleChange, ScheduleRow, SetSchedule, SlotOutcome, SlotRow},
@@ -113,12 +112,6 @@ fn change(settings: &ScheduleSettings) -> Result<ScheduleChange, Status> {
         overlap,
         catch_up: catch_up.transpose()?,
     })
-}
-
-/// A time by the clock on the wall.
-fn local(time: i64, zone: Tz) -> String {
-    let time = zone.timestamp_micros(time).single();
-    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false)).unwrap_or_default()
 }
 
 fn previewed(entry: Entry, zone: Tz) -> v1::Slot {

@@ -57,6 +57,9 @@ pub struct ImportMultiflexi {
     /// The time zone that it means where its times name none, as +01:00 [default: its server's]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub time_zone: Option<String>,
+    /// Brings schedules too, and they start jobs here from then on: switch them off there
+    #[arg(long)]
+    pub with_schedules: bool,
     /// Says what would be imported, and writes nothing
     #[arg(long)]
     pub dry_run: bool,

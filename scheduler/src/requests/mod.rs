@@ -3,6 +3,7 @@
 //! elsewhere. What comes back is read as far as it may be of use, and never quoted with the
 //! URL that was asked: there may be secrets in it.
 
+mod authorities;
 mod networks;
 mod resolver;
 
@@ -19,9 +20,11 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect,
 };
+use rustls::CertificateError;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
+pub use authorities::Authorities;
 pub use networks::{Networks, NoNetwork, Private};
 use resolver::{Refused, Resolver};
 
@@ -46,6 +49,7 @@ const IDLE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
     allowed: Arc<Networks>,
+    authorities: Authorities,
     /// Made with the first request: it reads the host's certificates.
     client: Arc<OnceCell<Client>>,
 }
@@ -151,9 +155,10 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
 }
 
 impl Requests {
-    /// Sends requests to public addresses and to these networks.
-    pub fn new(allowed: Networks) -> Self {
-        Self { allowed: Arc::new(allowed), ..Self::default() }
+    /// Sends requests to public addresses and to these networks; trusts these authorities
+    /// besides the host's.
+    pub fn new(allowed: Networks, authorities: Authorities) -> Self {
+        Self { allowed: Arc::new(allowed), authorities, ..Self::default() }
     }
 
     /// Sends a request; an answer that says no is an error.
@@ -195,6 +200,7 @@ impl Requests {
         // Whoever was first has chosen the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Client::builder()
+            .tls_certs_merge(self.authorities.certificates())
             .dns_resolver(Arc::new(Resolver(Arc::clone(&self.allowed))))
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -279,6 +285,12 @@ fn explain(server: &str, timeout: Duration, error: &reqwest::Error) -> RequestEr
     if let Some(Refused(private)) = causes().find_map(|cause| cause.downcast_ref()) {
         return forbidden(server, private);
     }
+    if let Some(wrong) = causes().find_map(certificate) {
+        return RequestError::later(format!(
+            "{server} is told nothing, as its certificate is not trusted ({wrong}): if it is of an \
+             authority of your own, start the scheduler with --request-ca FILE"
+        ));
+    }
     if error.is_builder() {
         return RequestError::never(format!("{server} cannot be asked: {}", root(error)));
     }
@@ -289,6 +301,19 @@ fn explain(server: &str, timeout: Duration, error: &reqwest::Error) -> RequestEr
         (_, true) => format!("{server} cannot be reached: {}", root(error)),
         _ => format!("{server} broke off: {}", root(error)),
     })
+}
+
+/// What is wrong with a server's certificate, if that is the cause of an error.
+fn certificate<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e CertificateError> {
+    // What happens on a connection is within errors of input and output, which hide it from
+    // `source`.
+    if let Some(within) = cause.downcast_ref::<std::io::Error>() {
+        return certificate(within.get_ref()?);
+    }
+    match cause.downcast_ref()? {
+        rustls::Error::InvalidCertificate(wrong) => Some(wrong),
+        _ => None,
+    }
 }
 
 /// The first cause of an error: the others quote the URL.

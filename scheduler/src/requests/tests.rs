@@ -28,7 +28,7 @@ async fn ask(allowed: &str, url: &str) -> Result<Answer, RequestError> {
         timeout: Duration::from_secs(20),
     };
     let allowed = if allowed.is_empty() { Networks::default() } else { allowed.parse().unwrap() };
-    Requests::new(allowed).send(request).await
+    Requests::new(allowed, Authorities::default()).send(request).await
 }
 
 #[tokio::test]

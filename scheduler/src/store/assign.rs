@@ -71,6 +71,8 @@ pub struct CreateWithCredentials {
     pub create: CreateRunTemplate,
     /// The credentials that it uses.
     pub uses: BTreeSet<CredentialId>,
+    /// Whether jobs can be made of it.
+    pub active: bool,
 }
 
 impl Change for CreateWithCredentials {
@@ -83,6 +85,12 @@ impl Change for CreateWithCredentials {
         let run_template = self.create.apply(tx).await?;
         for id in &self.uses {
             write(tx, *id, run_template, true).await?;
+        }
+        if !self.active {
+            let id = run_template;
+            UpdateRunTemplate { active: Some(false), ..UpdateRunTemplate::of(id) }
+                .apply(tx)
+                .await?;
         }
         Ok(run_template)
     }

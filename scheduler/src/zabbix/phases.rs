@@ -52,8 +52,14 @@ pub fn data_item(template: &Watched) -> String {
 }
 
 /// The value that a phase is told as, of the time `stamp`. `main` is the host of companies
-/// that have none of their own.
-pub fn value(phase: Phase, told: &Told, template: &Watched, stamp: i64, main: &str) -> Value {
+/// that have none of their own, `traceparent` what the job's trace is if it has one.
+pub fn value(
+    phase: Phase,
+    (told, traceparent): (&Told, Option<&str>),
+    template: &Watched,
+    stamp: i64,
+    main: &str,
+) -> Value {
     let host = template.company.host.as_deref().unwrap_or(main);
     match phase {
         Phase::Created => {
@@ -62,7 +68,11 @@ pub fn value(phase: Phase, told: &Told, template: &Watched, stamp: i64, main: &s
         }
         Phase::Started | Phase::Done => {
             let key = format!("job-[{}]", data_item(template));
-            Value::new(host, key, Json::Object(fields(phase, told, template)).to_string(), stamp)
+            let mut fields = fields(phase, told, template);
+            let trace =
+                traceparent.map(|traceparent| ("traceparent".to_owned(), traceparent.into()));
+            fields.extend(trace);
+            Value::new(host, key, Json::Object(fields).to_string(), stamp)
         }
     }
 }
@@ -208,7 +218,11 @@ pub(super) mod tests {
     }
 
     fn said(told: &Told) -> (String, Json) {
-        let value = value(phase(told).unwrap(), told, &template(7, "PRB"), 1, "main");
+        said_within(told, None)
+    }
+
+    fn said_within(told: &Told, trace: Option<&str>) -> (String, Json) {
+        let value = value(phase(told).unwrap(), (told, trace), &template(7, "PRB"), 1, "main");
         (value.key, serde_json::from_str(&value.value).unwrap())
     }
 
@@ -243,6 +257,15 @@ pub(super) mod tests {
         assert_eq!((&value["failed"], &value["succeeded_at"]), (&json!(0), &json!(1_700_000_008)));
         let (_, value) = said(&told(State::Cancelled, 0));
         assert!(value.get("failed").is_none() && value.get("exitcode").is_none());
+    }
+
+    #[test]
+    fn start_and_end_say_which_trace_the_job_is() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for state in [State::Running, State::Failed] {
+            let of = |trace| said_within(&told(state, 1), trace).1.get("traceparent").cloned();
+            assert_eq!((of(Some(trace)), of(None)), (Some(trace.into()), None));
+        }
     }
 
     #[test]

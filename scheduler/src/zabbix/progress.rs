@@ -2,7 +2,7 @@
 //! which values wait, and where to go back to when the server goes away.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -90,8 +90,14 @@ impl Progress {
         told.run_template.as_ref().is_some_and(|template| !known(template.id))
     }
 
-    /// What events say, and how far they are.
-    pub fn values(&mut self, events: &[Told], host: &str) -> (Vec<Outgoing>, ZabbixCursor) {
+    /// What events say, and how far they are. `traces` has what each job's trace is, of those
+    /// that have one.
+    pub fn values(
+        &mut self,
+        events: &[Told],
+        host: &str,
+        traces: &HashMap<JobId, String>,
+    ) -> (Vec<Outgoing>, ZabbixCursor) {
         let (mut cursor, mut values) = (self.read, Vec::new());
         for told in events {
             let after = cursor;
@@ -102,6 +108,7 @@ impl Progress {
             }
             let Some(template) = &told.run_template else { continue };
             if let Some(phase) = phases::phase(told).filter(|phase| !self.is_back(told, *phase)) {
+                let told = (told, traces.get(&told.event.job).map(String::as_str));
                 let value = phases::value(phase, told, template, cursor.stamp, host);
                 values.push(Outgoing { value, after });
             }

@@ -6,6 +6,7 @@
 //! which it knows what it has.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,8 +25,10 @@ use super::{
     refused::{Group, item},
 };
 use crate::{
+    domain::ids::JobId,
     events::Events,
     store::{AdvanceZabbix, Store, StoreError, TakeZabbix, Told},
+    telemetry,
 };
 
 /// Most values of a request, and events that are read at once.
@@ -173,7 +176,8 @@ impl Sender {
         if events.iter().any(|told| progress.is_new(told)) {
             self.discover(progress).await?;
         }
-        let (values, read) = progress.values(&events, &self.settings.host);
+        let traces = self.traces(&events).await;
+        let (values, read) = progress.values(&events, &self.settings.host, &traces);
         let (ready, hopeless) = progress.refused.sort(values);
         self.deliver(progress, ready).await?;
         self.deliver(progress, hopeless).await?;
@@ -204,6 +208,17 @@ impl Sender {
             }
             events => events,
         }
+    }
+
+    /// What the traces of the jobs of some events are; empty unless spans are sent.
+    async fn traces(&self, events: &[Told]) -> HashMap<JobId, String> {
+        let mut traces = HashMap::new();
+        let jobs: BTreeSet<i64> = events.iter().map(|told| told.event.job.0).collect();
+        for job in jobs.into_iter().map(JobId) {
+            let traceparent = telemetry::traceparent_of(&self.store, job).await;
+            traces.extend(traceparent.map(|traceparent| (job, traceparent)));
+        }
+        traces
     }
 
     /// Sends values; how many were refused.

@@ -1,8 +1,9 @@
-//! What this version does not import: counted, and named where somebody would miss it.
+//! What is not imported: counted, and named where somebody would miss it.
 
 use crate::adoption::{
     Error,
-    report::Report,
+    map::schedule,
+    report::{Kind, Report},
     source::{COMPANY, RUNTEMPLATE, Row, Source},
     target::Target,
 };
@@ -36,9 +37,14 @@ pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), Error
             report.not_brought("fields of companies", item);
         }
     }
-    let templates = source.all(&RUNTEMPLATE).await?;
-    for row in &templates {
+    let brought = target.known(Kind::Schedule).await?;
+    let with_schedules = target.schedules.is_some();
+    let report = &mut target.report;
+    for row in &source.all(&RUNTEMPLATE).await? {
         of_run_template(row, report);
+        if !with_schedules && !brought.contains_key(&row.id()) {
+            schedule_of(row, report);
+        }
     }
     for (table, what) in COUNTED {
         let count = source.count(table).await?;
@@ -50,47 +56,38 @@ pub async fn count(source: &mut Source, target: &mut Target) -> Result<(), Error
     Ok(())
 }
 
+/// What a run template is called in the report.
+fn named(row: &Row) -> String {
+    format!("run template {} {:?}", row.id(), row.text("name").unwrap_or_default())
+}
+
+/// Names a schedule that was left there, whether it could be brought or not.
+fn schedule_of(row: &Row, report: &mut Report) {
+    let this = named(row);
+    let item = match schedule::schedule(row) {
+        Ok(None) => return,
+        Ok(Some(there)) => format!("{this}: {}", there.rhythm),
+        Err(reason) => format!("{this}: {reason}"),
+    };
+    report.not_brought("schedules", item);
+    report.hint("schedules", "--with-schedules brings them");
+}
+
 fn of_run_template(row: &Row, report: &mut Report) {
-    let name = row.text("name").unwrap_or_default();
-    let this = format!("run template {} {name:?}", row.id());
-    let mut schedule = Vec::new();
-    let interval = row.text("interv").unwrap_or_default();
-    if !matches!(interval.as_str(), "" | "n") {
-        schedule.push(format!("interval {}", words(&interval)));
-    }
-    schedule.extend(row.text("cron").map(|cron| format!("cron {cron}")));
-    for (column, what) in [("delay", "delay (s)"), ("allow_late", "late success")] {
-        schedule.extend(row.int(column).filter(|n| *n != 0).map(|n| format!("{what} {n}")));
-    }
-    schedule.extend(row.text("deadline_offset").map(|offset| format!("deadline {offset}")));
-    if !schedule.is_empty() {
-        report.not_brought("schedules", format!("{this}: {}", schedule.join(", ")));
+    let this = named(row);
+    let mut window = Vec::new();
+    window.extend(row.text("deadline_offset").map(|offset| format!("deadline {offset}")));
+    window.extend(row.flag("allow_late").then(|| "late success".to_owned()));
+    if !window.is_empty() {
+        report.not_brought("deadlines", format!("{this}: {}", window.join(", ")));
     }
     let executor = row.text("executor").unwrap_or_default();
     if !matches!(executor.as_str(), "" | "Native") {
         let item = format!("{this}: {executor}; here it runs on the agent's host");
         report.not_brought("executors", item);
     }
-    if row.int("active") == Some(0) {
-        let item = format!("{this}: it is inactive there, and can be run here");
-        report.not_brought("inactive run templates", item);
-    }
     if row.text("note").is_some() {
         report.not_brought("notes of run templates", this);
-    }
-}
-
-/// What an interval's letter stands for.
-fn words(interval: &str) -> &str {
-    match interval {
-        "i" => "minute",
-        "h" => "hour",
-        "d" => "day",
-        "w" => "week",
-        "m" => "month",
-        "y" => "year",
-        "c" => "custom",
-        other => other,
     }
 }
 
@@ -103,19 +100,25 @@ mod tests {
         let mut report = Report::default();
         let cells = [
             ("name", "Nightly"),
-            ("interv", "d"),
+            ("interv", "c"),
             ("cron", "0 2 * * *"),
-            ("executor", "Docker"),
-            ("active", "0"),
+            ("deadline_offset", "+2 hours"),
             ("note", "x"),
         ];
-        of_run_template(&Row::of(3, &cells), &mut report);
-        of_run_template(&Row::of(4, &[("interv", "n"), ("executor", "Native")]), &mut report);
-        assert_eq!(
-            report.not_brought["schedules"].items,
-            ["run template 3 \"Nightly\": interval day, cron 0 2 * * *"]
-        );
-        assert_eq!(report.not_brought["executors"].count, 1);
-        assert_eq!(report.not_brought.len(), 4);
+        let rows = [
+            Row::of(3, &cells),
+            Row::of(4, &[("name", "Odd"), ("interv", "q"), ("executor", "Docker")]),
+            Row::of(5, &[("interv", "n"), ("cron", "0 2 * * *"), ("executor", "Native")]),
+        ];
+        for row in &rows {
+            of_run_template(row, &mut report);
+            schedule_of(row, &mut report);
+        }
+        let left = &report.not_brought;
+        let [first, second] = &left["schedules"].items[..] else { panic!("{left:?}") };
+        assert_eq!(first, "run template 3 \"Nightly\": 0 2 * * *");
+        assert!(second.starts_with("run template 4 \"Odd\": \"q\" is no interval"), "{second}");
+        assert!(left["schedules"].hint.is_some_and(|hint| hint.contains("--with-schedules")));
+        assert_eq!((left["deadlines"].count, left["executors"].count, left.len()), (1, 1, 4));
     }
 }

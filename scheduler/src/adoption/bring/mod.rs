@@ -8,6 +8,7 @@ mod credentials;
 mod jobs;
 mod left;
 mod run_templates;
+mod schedules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,9 @@ pub async fn all(source: &mut Source, target: &mut Target) -> Result<(), Error> 
     let given = run_templates::Given { definitions, companies, credentials, hidden };
     run_templates::bring(source, target, &given).await?;
     actions::bring(source, target, &given.definitions).await?;
+    if let Some(zone) = target.schedules {
+        schedules::bring(source, target, zone).await?;
+    }
     jobs::bring(source, target).await?;
     left::count(source, target).await?;
     Ok(())

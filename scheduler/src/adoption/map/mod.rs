@@ -8,4 +8,5 @@ pub mod merge;
 pub mod names;
 pub mod precedence;
 mod repair;
+pub mod schedule;
 pub mod variables;

@@ -38,6 +38,8 @@ pub enum Kind {
     RunTemplate,
     /// What follows the ends of its jobs.
     Action,
+    /// When its jobs start by themselves; the ids are of the run template.
+    Schedule,
     /// A job.
     Job,
     /// A file of a job.
@@ -55,6 +57,7 @@ impl Kind {
             Self::Credential => "credential",
             Self::RunTemplate => "run template",
             Self::Action => "action",
+            Self::Schedule => "schedule",
             Self::Job => "job",
             Self::Artifact => "artifact",
         }
@@ -119,11 +122,31 @@ pub struct Differing {
     pub here_by: String,
 }
 
+/// A schedule that was brought, by this import or before, as it is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Scheduled {
+    /// The run template's id in the source.
+    pub run_template: i64,
+    /// Its name.
+    pub name: String,
+    /// An interval's code or a cron expression.
+    pub schedule: String,
+    /// Where its days and hours are.
+    pub time_zone: String,
+    /// When its next job starts, in that time zone; none if it starts none.
+    pub next: Option<String>,
+    /// It is on in the source too.
+    pub on_there: bool,
+}
+
 /// What is not imported of a sort of things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NotBrought {
     /// How many there are.
     pub count: u64,
+    /// How they are brought, if they can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'static str>,
     /// Each of them, where it matters.
     pub items: Vec<String>,
 }
@@ -153,7 +176,9 @@ pub struct Report {
     pub ids: Vec<Moved>,
     /// Variables that have another value here, as another of those who give them wins.
     pub differences: Vec<Differing>,
-    /// What this version does not import.
+    /// Schedules that were brought, as they are here now.
+    pub schedules: Vec<Scheduled>,
+    /// What is not imported.
     pub not_brought: BTreeMap<&'static str, NotBrought>,
     /// What of the source's tables is missing, or was converted.
     pub of_the_source: Vec<String>,
@@ -226,6 +251,11 @@ impl Report {
         of.count += 1;
         of.items.push(item);
     }
+
+    /// How what is not imported can be.
+    pub fn hint(&mut self, what: &'static str, hint: &'static str) {
+        self.not_brought.entry(what).or_default().hint = Some(hint);
+    }
 }
 
 fn add(to: &mut Vec<Remark>, kind: Kind, id: i64, text: String) {
@@ -261,10 +291,21 @@ mod tests {
         report.of(Kind::Company).read = 1;
         report.created(Kind::Company, 1, 9);
         report.remark(Kind::Company, 1, "a \u{1b}[31mtext");
-        report.not_brought("schedules", "run template 3 \"x\": interval d".into());
+        report.not_brought("schedules", "run template 3 \"x\": d".into());
+        report.hint("schedules", "bring them");
+        let (name, time_zone) = ("x".to_owned(), "UTC".to_owned());
+        let next = Some("2026-12-24T02:30:00+00:00".to_owned());
+        let schedule = "30 2 24 12 *".to_owned();
+        let one = Scheduled { run_template: 4, name, schedule, time_zone, next, on_there: true };
+        report.schedules.push(Scheduled { next: None, on_there: false, ..one.clone() });
+        report.schedules.push(one);
         let text = report.to_string();
         assert!(text.contains("30 × job (1, 2, ") && text.contains("and 10 more): it has not"));
-        assert!(text.contains("company 1 is 9 here") && text.contains("schedules: 1"), "{text}");
+        assert!(text.contains("company 1 is 9 here") && text.contains("schedules: 1 (bring them)"));
+        let schedule = "run template 4 \"x\": 30 2 24 12 * in UTC, ";
+        let next = "next 2026-12-24T02:30:00+00:00; on there too";
+        assert!(text.contains(&format!("{schedule}{next}")), "{text}");
+        assert!(text.contains(&format!("{schedule}starts nothing; off there")), "{text}");
         assert!(!text.contains('\u{1b}') && text.contains("Nothing was written"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["counts"]["job"]["skipped"], 30);

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Counts, Differing, NAMED, NotBrought, Remark, Report};
+use super::{Counts, Differing, NAMED, NotBrought, Remark, Report, Scheduled};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,12 +42,18 @@ impl fmt::Display for Report {
         if self.ids.len() > NAMED {
             writeln!(f, "  and {} more: --format json has all", self.ids.len() - NAMED)?;
         }
+        section(
+            f,
+            "Schedules, as they are here: what is on there too runs twice, so switch it off there",
+            self.schedules.iter().map(ToString::to_string),
+        )?;
         let mut lines = Vec::new();
-        for (what, NotBrought { count, items }) in &self.not_brought {
-            lines.push(format!("{what}: {count}"));
+        for (what, NotBrought { count, hint, items }) in &self.not_brought {
+            let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            lines.push(format!("{what}: {count}{hint}"));
             lines.extend(items.iter().map(|item| format!("  {item}")));
         }
-        section(f, "Not imported by this version", lines.into_iter())?;
+        section(f, "Not imported", lines.into_iter())?;
         section(f, "About the source", self.of_the_source.iter().cloned())?;
         if self.dry_run {
             f.write_str("\nNothing was written.\n")?;
@@ -96,6 +102,18 @@ impl fmt::Display for Remark {
                 write!(f, "{count} × {kind} ({ids} and {more} more): {}", self.text)
             }
         }
+    }
+}
+
+impl fmt::Display for Scheduled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run_template, name, schedule, time_zone, next, on_there } = self;
+        write!(f, "run template {run_template} {name:?}: {schedule} in {time_zone}, ")?;
+        match next {
+            Some(next) => write!(f, "next {next}")?,
+            None => f.write_str("starts nothing")?,
+        }
+        f.write_str(if *on_there { "; on there too" } else { "; off there" })
     }
 }
 

@@ -9,6 +9,7 @@ mod slots;
 
 use std::time::Duration;
 
+use chrono::{SecondsFormat, TimeZone as _};
 use chrono_tz::Tz;
 
 pub use policy::{Open, Overlap, Verdict};
@@ -76,6 +77,13 @@ pub enum ScheduleError {
 /// Reads the name of a time zone, in whatever case.
 pub fn zone(name: &str) -> Result<Tz, ScheduleError> {
     Tz::from_str_insensitive(name).map_err(|_| ScheduleError::Zone(name.chars().take(60).collect()))
+}
+
+/// A time by the clock on the wall, with its distance to UTC; `time` is in microseconds since
+/// the Unix epoch.
+pub fn local(time: i64, zone: Tz) -> String {
+    let time = zone.timestamp_micros(time).single();
+    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false)).unwrap_or_default()
 }
 
 impl Schedule {

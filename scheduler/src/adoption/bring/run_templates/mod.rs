@@ -4,6 +4,7 @@ mod read;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub(super) use read::is_active;
 use read::{describe, read_files, read_variables, retry};
 
 use super::{DELETED_HERE, applications::Definitions, by, credentials::Credentials, of, pages};
@@ -140,6 +141,7 @@ pub async fn bring(source: &mut Source, target: &mut Target, given: &Given) -> R
             let create = CreateWithCredentials {
                 create: CreateRunTemplate(new),
                 uses: uses.into_iter().map(CredentialId).collect(),
+                active: is_active(row),
             };
             target.create((KIND, id), "runtemplate", create, |id| id.0, there).await?;
             continue;
@@ -162,6 +164,15 @@ pub async fn bring(source: &mut Source, target: &mut Target, given: &Given) -> R
             }
             let stays = before.brought.fields.get(parent).cloned();
             there.extend(stays.map(|stays| (parent.to_owned(), stays)));
+        }
+        // One that was switched off there has moved here; one that was switched on there would
+        // run on both sides.
+        if own.active != is_active(row) {
+            let text = match own.active {
+                true => "it is inactive there, and stays active here",
+                false => "it is active there, and stays inactive here",
+            };
+            target.report.kept(KIND, id, text);
         }
         let update = |merge: &Merge| {
             let own = RunTemplateId(before.own);

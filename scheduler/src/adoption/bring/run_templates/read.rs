@@ -50,6 +50,11 @@ pub(super) async fn read_files(
     Ok(())
 }
 
+/// Whether its schedule starts jobs there.
+pub(in crate::adoption::bring) fn is_active(row: &Row) -> bool {
+    row.int("active") != Some(0)
+}
+
 /// When its jobs are tried again.
 pub(super) fn retry(row: &Row, said: &mut Vec<String>) -> RetryPolicy {
     let usual = RetryPolicy::default();
