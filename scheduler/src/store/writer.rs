@@ -70,6 +70,8 @@ type Applied<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>>
 
 /// A change of any kind, with the caller that waits for it.
 trait Pending: Send {
+    /// The name of the change's type.
+    fn name(&self) -> &'static str;
     fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> Applied<'a>;
     fn settle(self: Box<Self>, failure: Option<StoreError>);
 }
@@ -81,6 +83,10 @@ struct Submitted<C: Change> {
 }
 
 impl<C: Change> Pending for Submitted<C> {
+    fn name(&self) -> &'static str {
+        std::any::type_name::<C>()
+    }
+
     fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> Applied<'a> {
         Box::pin(async move {
             match self.change.apply(tx).await {
@@ -269,10 +275,12 @@ async fn apply_all(
         Ok(transaction) => transaction,
         Err(error) => return (Err(error.into()), true),
     };
+    watched.locked();
     match apply_within(&mut transaction, (dialect, known), batch, waiting).await {
         Ok(actions) => match watched.commit(transaction.commit()).await {
             Ok(()) => {
-                watched.done(batch.len());
+                let names: Vec<_> = batch.iter().map(|change| change.name()).collect();
+                watched.done(&names);
                 (Ok(actions), true)
             }
             // Dropped, it is rolled back; whether that works is not known.
