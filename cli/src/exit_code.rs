@@ -19,7 +19,7 @@ Exit codes:
   69   no scheduler answers
   70   something failed that should not
   73   a file cannot be written
-  74   what is stored is damaged
+  74   what is stored is damaged; for job:run, output of the job is lost
   75   not now, the scheduler has no room: try again later
   76   the job is lost: its agent did not come back
   77   it cannot be done in the present state, or the name is taken
@@ -107,6 +107,8 @@ pub fn of_job(attempt: &Attempt) -> u8 {
         JobState::Lost => Exit::Lost as u8,
         _ => match (attempt.exit_code, attempt.signal) {
             (_, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            // Its process has not failed: its output is not whole.
+            (Some(0), None) => Exit::Damaged as u8,
             (Some(code), None) => u8::try_from(code).unwrap_or(u8::MAX),
             (None, None) => Exit::Configuration as u8,
         },

@@ -188,10 +188,15 @@ fn an_executor_that_is_not_there_is_refused_by_name() {
     let stack = Stack::start();
     let template = stack.script("echo $MULTIFLEXI_EXECUTOR", &["--executor", "native"]);
     assert_eq!(stack.cli.json(["runtemplate:show", &template.to_string()])["executor"], "Native");
-    let update = ["runtemplate:update", &template.to_string(), "--executor", "Docker"];
-    let refused = stack.cli.run(update);
-    assert!(refused.code == 65, "{refused:?}");
-    assert!(refused.stderr.contains("there is no executor \"Docker\""), "{refused:?}");
+    let template_id = template.to_string();
+    let update = ["runtemplate:update", &template_id];
+    let create = ["runtemplate:create", "--name", "n", "--app", "1", "--company", "1"];
+    for words in [&update[..], &create[..]] {
+        let refused = stack.cli.run(words.iter().copied().chain(["--executor", "Docker"]));
+        assert!(refused.code == 65, "{refused:?}");
+        assert!(refused.stderr.contains("there is no executor \"Docker\""), "{refused:?}");
+        assert!(refused.stderr.contains("take Native or none"), "{refused:?}");
+    }
     let job = stack.job(template).to_string();
     assert_eq!(stack.cli.run(["job:run", &job]).text(), "Native\n");
 }

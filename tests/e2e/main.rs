@@ -22,6 +22,7 @@ mod files;
 mod followers;
 mod life;
 mod lists;
+mod lost_output;
 mod mail;
 mod monitoring;
 mod object_store;

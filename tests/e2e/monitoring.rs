@@ -1,10 +1,11 @@
 //! Metrics: what a scrape says, and what a real Prometheus makes of it with the rules and the
 //! dashboard that are delivered.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use multiflexi_fixture::{
-    AgentOptions, Lines, SchedulerOptions, Stack, eventually, http,
+    AgentOptions, SchedulerOptions, Stack, eventually, http,
+    metrics::{endpoint, scrape, value},
     postgres::Postgres,
     prometheus::{Prometheus, promtool},
 };
@@ -20,29 +21,6 @@ fn watched() -> (SchedulerOptions, AgentOptions) {
 fn stack() -> Stack {
     let (scheduler, agent) = watched();
     Stack::with(scheduler, agent)
-}
-
-/// Where a program serves its metrics, as it says.
-pub fn endpoint(log: &Lines) -> SocketAddr {
-    log.find("line that says where metrics are served", |line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let address = match line["message"].as_str()? {
-            "the scheduler is ready" => &line["metrics"],
-            "metrics are served" => &line["address"],
-            _ => return None,
-        };
-        address.as_str()?.parse().ok()
-    })
-}
-
-/// The value of a metric, named with its labels.
-pub fn value(scraped: &str, metric: &str) -> Option<f64> {
-    let rest = scraped.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-    rest?.parse().ok()
-}
-
-fn scrape(log: &Lines) -> String {
-    http::get(endpoint(log), "/metrics").expect("metrics are served")
 }
 
 /// A file that is delivered.

@@ -86,9 +86,13 @@ fn output_that_an_agent_cannot_read_is_said_and_holds_up_nobody_else() {
     stack.scheduler.restart();
     eventually("it is said", || {
         let why = stack.cli.run(["job:why", &damaged.to_string()]).text();
-        why.contains("keeps cannot be read").then_some(())
+        why.contains("the rest of its output is lost").then_some(())
     });
     stack.cli.wait_for_state(other, "succeeded");
     let (_, answer) = stack.run("echo three");
     assert_eq!((answer.code, answer.text().as_str()), (0, "three\n"), "{}", answer.stderr);
+    // Its process goes on until somebody ends it.
+    assert_eq!(stack.cli.run(["job:cancel", &damaged.to_string()]).code, 0);
+    let trouble = stack.cli.wait_for_state(damaged, "cancelled")["trouble"].to_string();
+    assert!(trouble.contains("its log is lost from byte 0"), "{trouble}");
 }

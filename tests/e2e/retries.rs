@@ -157,3 +157,39 @@ fn damage(folder: &std::path::Path) -> usize {
     }
     count
 }
+
+#[test]
+fn an_exit_code_that_the_application_calls_permanent_is_tried_again_only_by_its_number() {
+    let stack = Stack::start();
+    let document = serde_json::json!({
+        "name": "Import", "description": "Imports.", "executable": "sh",
+        "cmdparams": "-c 'exit {CODE}'",
+        "environment": {"CODE": {"type": "integer", "defval": "0"}},
+        "exitCodes": {
+            "2": {"description": "the account is closed", "severity": "error", "retry": false},
+            "3": {"description": "the bank is closed", "severity": "error"}
+        }
+    });
+    let file = stack.folder().join("definition.json");
+    fs::write(&file, document.to_string()).unwrap();
+    let imported = stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    let application = imported["applications"][0]["id"].to_string();
+    let exits = |code: &str, more: &[&str]| {
+        let (variable, company) = (format!("CODE={code}"), stack.company.to_string());
+        let words = ["runtemplate:create", "--name", "t", "--app", &application, "--company"];
+        let words = words.into_iter().chain([company.as_str(), "--env", variable.as_str()]);
+        let twice = ["--max-attempts", "2", "--retry-backoff", "none"];
+        let template = stack.cli.create(words.chain(twice).chain(more.iter().copied()));
+        let job = stack.job(template).to_string();
+        assert_eq!(stack.cli.run(["job:run", &job]).code.to_string(), code);
+        let attempts = stack.cli.json(["job:show", &job])["attempt"].as_i64().unwrap();
+        (attempts, stack.cli.run(["job:why", &job]).text())
+    };
+    let (attempts, why) = exits("2", &[]);
+    assert_eq!(attempts, 1, "{why}");
+    assert!(why.contains("not retried") && why.contains("--retry-on exit:2"), "{why}");
+    assert_eq!(exits("2", &["--retry-on", "failed", "--retry-on", "exit:2"]).0, 2);
+    let (attempts, why) = exits("3", &[]);
+    assert_eq!(attempts, 2, "nothing is said of it: {why}");
+    assert!(!why.contains("not retried"), "{why}");
+}

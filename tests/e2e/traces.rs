@@ -249,8 +249,9 @@ fn a_collector_that_is_away_holds_up_no_job_and_what_is_dropped_is_counted() {
         let listed = stack.cli.json(["job:list", "--state", "succeeded", "--all"]);
         (listed["jobs"].as_array()?.len() == 50).then_some(())
     });
-    let metrics = super::monitoring::endpoint(&stack.scheduler.log);
+    let metrics = multiflexi_fixture::metrics::endpoint(&stack.scheduler.log);
     let scraped = http::get(metrics, "/metrics").unwrap();
-    let dropped = super::monitoring::value(&scraped, "multiflexi_trace_spans_dropped_total");
+    let dropped =
+        multiflexi_fixture::metrics::value(&scraped, "multiflexi_trace_spans_dropped_total");
     assert!(dropped > Some(50.0), "{dropped:?}");
 }

@@ -27,9 +27,10 @@ use super::{
     holdings::{Holdings, Phase},
     identity::Identity,
     is_refusal,
-    log_pump::{self, Command, Commands, Unreadable},
+    log_pump::{self, Command, Commands},
     messages,
     outbox::Outbox,
+    outgoing_log::{News, Spool},
     stopping::Stopping,
     supervisor_link::SupervisorLink,
     telemetry,
@@ -88,7 +89,7 @@ struct Session<'a> {
     supervisor: &'a mut SupervisorLink,
     holdings: &'a mut Holdings,
     pump: Commands,
-    unreadable: mpsc::Receiver<Unreadable>,
+    news: mpsc::Receiver<News>,
     outbox: Outbox,
     uploads: JoinSet<Uploaded>,
     at_once: Arc<Semaphore>,
@@ -100,7 +101,7 @@ enum Input {
     Scheduler(Result<Option<ConnectResponse>, Status>),
     Supervisor(Option<Event>),
     Uploaded(Result<Uploaded, tokio::task::JoinError>),
-    Unreadable(Unreadable),
+    Spool(News),
     Room(bool),
     Pump(String),
     Beat,
@@ -160,8 +161,8 @@ impl<'a> Connection<'a> {
             Err(status) => return refused(status),
         };
         let folder = self.config.directory.clone();
-        let (found, unreadable) = mpsc::channel(log_pump::UNREADABLE);
-        let (pump, run) = log_pump::pump(self.client.clone(), folder, supervisor.requests(), found);
+        let (told, news) = mpsc::channel(log_pump::NEWS);
+        let (pump, run) = log_pump::pump(self.client.clone(), folder, supervisor.requests(), told);
         let mut session = Session {
             config: self.config,
             server: self.server,
@@ -169,7 +170,7 @@ impl<'a> Connection<'a> {
             supervisor,
             holdings,
             pump,
-            unreadable,
+            news,
             outbox: Outbox::default(),
             uploads: JoinSet::new(),
             at_once: Arc::new(Semaphore::new(create_job_artifacts::AT_ONCE)),
@@ -215,6 +216,8 @@ impl Session<'_> {
         telemetry::connected(true);
         for resumed in &welcome.resumed {
             let Some(key) = messages::key(resumed.key.as_ref()) else { continue };
+            // Whether it is lost is found out again: the scheduler may have what was sent last.
+            self.holdings.set_lost(key, None);
             let Some(holding) = self.holdings.get(key) else { continue };
             let holding = holding.clone();
             let durable = u64::try_from(resumed.durable_offset).unwrap_or(0);
@@ -256,7 +259,7 @@ impl Session<'_> {
                 message = incoming.message() => Input::Scheduler(message),
                 event = self.supervisor.next() => Input::Supervisor(event),
                 Some(uploaded) = self.uploads.join_next() => Input::Uploaded(uploaded),
-                Some(found) = self.unreadable.recv() => Input::Unreadable(found),
+                Some(news) = self.news.recv() => Input::Spool(news),
                 room = outgoing.reserve(), if !self.outbox.is_empty() => Input::Room(room.is_ok()),
                 why = &mut pump => Input::Pump(why.unwrap_or_else(|error| error.to_string())),
                 _ = beat.tick() => Input::Beat,
@@ -276,9 +279,7 @@ impl Session<'_> {
                     }
                 }
                 Input::Uploaded(Err(error)) => return Over::Dropped(error.to_string()),
-                Input::Unreadable((key, reason)) => {
-                    self.outbox.waiting.push_back(messages::waiting(key, &reason));
-                }
+                Input::Spool(news) => self.spool(news),
                 Input::Pump(why) => return Over::Dropped(why),
                 Input::Room(true) => {}
                 Input::Room(false) => return Over::Dropped("it takes no more messages".to_owned()),
@@ -472,10 +473,28 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn complete(&mut self, key: AttemptKey, completion: v1::Completion) {
+    fn complete(&mut self, key: AttemptKey, mut completion: v1::Completion) {
         telemetry::completed(key);
+        completion.lost_output = self.holdings.lost(key);
         self.holdings.set(key, Phase::Completed(Box::new(completion.clone())));
         self.outbox.complete(completion);
+    }
+
+    /// Deals with how a spool is. A final record that was sent before is sent again with what
+    /// is lost: the scheduler waits for output otherwise.
+    fn spool(&mut self, News { key, spool }: News) {
+        let waits = match spool {
+            Spool::Readable => String::new(),
+            Spool::Waits(reason) => reason,
+            Spool::Lost { from, reason } => {
+                let waits = format!("the rest of its output is lost: {reason}");
+                let from_offset = i64::try_from(from).unwrap_or(i64::MAX);
+                let lost = v1::LostOutput { from_offset, reason };
+                self.outbox.completed.extend(self.holdings.set_lost(key, Some(lost)));
+                waits
+            }
+        };
+        self.outbox.waiting.push_back(messages::waiting(key, &waits));
     }
 
     /// Does what the agent was told about stopping.

@@ -34,6 +34,8 @@ pub(super) struct Holding {
     pub(super) waits: String,
     /// Time between SIGTERM and SIGKILL.
     pub(super) grace: Duration,
+    /// What of its output is lost, as far as this connection knows.
+    lost: Option<v1::LostOutput>,
 }
 
 /// Everything that the agent has.
@@ -74,6 +76,25 @@ impl Holdings {
         }
     }
 
+    /// What of an attempt's output is lost.
+    pub(super) fn lost(&self, key: AttemptKey) -> Option<v1::LostOutput> {
+        self.held.get(&key)?.lost.clone()
+    }
+
+    /// Notes what of an attempt's output is lost, also in its final record: that, if it is
+    /// made.
+    pub(super) fn set_lost(
+        &mut self,
+        key: AttemptKey,
+        lost: Option<v1::LostOutput>,
+    ) -> Option<v1::Completion> {
+        let holding = self.held.get_mut(&key)?;
+        holding.lost = lost;
+        let Phase::Completed(completion) = &mut holding.phase else { return None };
+        completion.lost_output = holding.lost.clone();
+        Some((**completion).clone())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
@@ -111,7 +132,8 @@ impl Holdings {
                     _ => Duration::ZERO,
                 };
                 let (started, log_length, waits) = (None, 0, String::new());
-                self.held.insert(key, Holding { phase, started, log_length, waits, grace });
+                let lost = None;
+                self.held.insert(key, Holding { phase, started, log_length, waits, grace, lost });
                 false
             }
         };

@@ -4,58 +4,45 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
+    time::Duration,
 };
 
-use bytes::Bytes;
-use multiflexi_proto::{
-    frame,
-    v1::{AppendLogRequest, AppendLogResponse, agent_service_client::AgentServiceClient},
+use multiflexi_proto::v1::{
+    AppendLogRequest, AppendLogResponse, agent_service_client::AgentServiceClient,
 };
-use rustix::fs::{FallocateFlags, fallocate};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{messages, telemetry};
+use super::{
+    messages,
+    outgoing_log::{News, OutgoingLog},
+    telemetry,
+};
 use crate::{
     link::{AttemptKey, Request},
     spool,
 };
 
-/// Most bytes of one piece. A record fits: reads of a pipe are half of that at most.
-const PIECE: u64 = 512 * 1024;
-
 /// Pieces that may wait for the network.
 const OUTGOING: usize = 4;
 
-/// Attempts that cannot be read and that the session was not told of yet.
-pub(super) const UNREADABLE: usize = 64;
+/// News of spools that the session has not read yet; more wait with the pump.
+pub(super) const NEWS: usize = 64;
+
+/// How often a spool is tried that cannot be read now.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Commands that may wait for the pump.
 const COMMANDS: usize = 1024;
 
-/// Bytes that may be on the way and not durable: of one attempt, and of all. It
-/// bounds what the scheduler holds in memory for this agent.
-const WINDOW: [u64; 2] = [8 * 1024 * 1024, 32 * 1024 * 1024];
+/// Bytes of all attempts that may be on the way and not durable. It bounds what the
+/// scheduler holds in memory for this agent.
+const WINDOW: u64 = 32 * 1024 * 1024;
 
 /// The disk gets back what is durable in steps of so many bytes; and while it is full.
 const GIVE_BACK: [u64; 2] = [8 * 1024 * 1024, 64 * 1024];
-
-/// A log of this many bytes will have something to give back: the note of it is made
-/// while there is room for it.
-const NOTE: u64 = 512 * 1024;
-
-/// The supervisor is told what is durable in steps of so many bytes.
-const TELL: u64 = 512 * 1024;
-
-/// A read of up to this many bytes is not worth another thread: they were written
-/// a moment ago and are in memory.
-const SMALL: u64 = 64 * 1024;
 
 /// What the pump is told.
 #[derive(Debug)]
@@ -70,24 +57,6 @@ pub(super) enum Command {
     Forget(AttemptKey),
 }
 
-#[derive(Debug)]
-struct Log {
-    path: PathBuf,
-    file: Option<Arc<File>>,
-    length: u64,
-    sent: u64,
-    durable: u64,
-    given_back: u64,
-    /// Says how much was given back, once the log is long.
-    note: Option<File>,
-    /// What the supervisor knows of it.
-    told: u64,
-    /// It is in the queue of those with something to send.
-    queued: bool,
-    /// Its spool cannot be read: nothing more of it is sent on this connection.
-    unreadable: bool,
-}
-
 /// The way to the pump. The pump ends when this is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Commands(mpsc::Sender<Command>);
@@ -99,19 +68,16 @@ impl Commands {
     }
 }
 
-/// An attempt whose spool cannot be read, and why: a sentence.
-pub(super) type Unreadable = (AttemptKey, String);
-
 /// Makes a pump; the future that comes back runs it until the stream breaks.
 pub(super) fn pump(
     client: AgentServiceClient<Channel>,
     folder: PathBuf,
     supervisor: mpsc::Sender<Request>,
-    unreadable: mpsc::Sender<Unreadable>,
+    news: mpsc::Sender<News>,
 ) -> (Commands, impl Future<Output = String> + Send) {
     let (commands, arriving) = mpsc::channel(COMMANDS);
     let run = async move {
-        match Pump::open(client, folder, (supervisor, unreadable), arriving).await {
+        match Pump::open(client, folder, (supervisor, news), arriving).await {
             Ok(pump) => pump.run().await,
             Err(status) => status.message().to_owned(),
         }
@@ -122,11 +88,13 @@ pub(super) fn pump(
 struct Pump {
     folder: PathBuf,
     supervisor: mpsc::Sender<Request>,
-    unreadable: mpsc::Sender<Unreadable>,
+    news: mpsc::Sender<News>,
+    /// What the session has no room for: it and the pump never wait for each other.
+    untold: VecDeque<News>,
     commands: mpsc::Receiver<Command>,
     pieces: mpsc::Sender<AppendLogRequest>,
     answers: Streaming<AppendLogResponse>,
-    logs: HashMap<AttemptKey, Log>,
+    logs: HashMap<AttemptKey, OutgoingLog>,
     /// Those with something to send, in turn.
     ready: VecDeque<AttemptKey>,
     /// Those that wait for room on the disk.
@@ -134,6 +102,8 @@ struct Pump {
 }
 
 enum Input {
+    Again,
+    Tell(bool),
     Command(Option<Command>),
     Answer(Result<Option<AppendLogResponse>, Status>),
     Room(bool),
@@ -143,28 +113,47 @@ impl Pump {
     async fn open(
         mut client: AgentServiceClient<Channel>,
         folder: PathBuf,
-        (supervisor, unreadable): (mpsc::Sender<Request>, mpsc::Sender<Unreadable>),
+        (supervisor, news): (mpsc::Sender<Request>, mpsc::Sender<News>),
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, Status> {
         let (pieces, outgoing) = mpsc::channel(OUTGOING);
         let answers = client.append_log(ReceiverStream::new(outgoing)).await?.into_inner();
-        let (logs, ready, waiting) = (HashMap::new(), VecDeque::new(), HashSet::new());
-        Ok(Self { folder, supervisor, unreadable, commands, pieces, answers, logs, ready, waiting })
+        Ok(Self {
+            folder,
+            supervisor,
+            news,
+            untold: VecDeque::new(),
+            commands,
+            pieces,
+            answers,
+            logs: HashMap::new(),
+            ready: VecDeque::new(),
+            waiting: HashSet::new(),
+        })
     }
 
     /// Runs until the stream breaks; says why.
     async fn run(mut self) -> String {
+        let mut again = tokio::time::interval(AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let sends = self.may_send();
-            let pieces = self.pieces.clone();
+            let troubled = self.logs.values().any(OutgoingLog::is_tried_again);
+            let (pieces, news) = (self.pieces.clone(), self.news.clone());
             let input = tokio::select! {
+                _ = again.tick(), if troubled => Input::Again,
+                room = news.reserve(), if !self.untold.is_empty() => Input::Tell(room.is_ok()),
                 command = self.commands.recv() => Input::Command(command),
                 answer = self.answers.message() => Input::Answer(answer),
                 room = pieces.reserve(), if sends => Input::Room(room.is_ok()),
             };
             match input {
+                Input::Again => self.try_again(),
+                Input::Tell(true) => self.tell(),
                 Input::Command(Some(command)) => self.obey(&command),
-                Input::Command(None) => return "the session is over".to_owned(),
+                Input::Tell(false) | Input::Command(None) => {
+                    return "the session is over".to_owned();
+                }
                 Input::Answer(Ok(Some(answer))) => self.answered(&answer).await,
                 Input::Answer(Ok(None)) | Input::Room(false) => {
                     return "the scheduler has ended the stream of output".to_owned();
@@ -179,14 +168,34 @@ impl Pump {
         }
     }
 
+    /// Tries what could not be read.
+    fn try_again(&mut self) {
+        for (key, log) in &mut self.logs {
+            if log.is_tried_again() && !log.queued {
+                log.queued = true;
+                self.ready.push_back(*key);
+            }
+        }
+    }
+
+    /// Tells the session the oldest news.
+    fn tell(&mut self) {
+        if let Some(news) = self.untold.pop_front()
+            && let Err(full) = self.news.try_send(news)
+        {
+            self.untold.push_front(full.into_inner());
+        }
+    }
+
     /// Whether something can be sent: there is something, and the window is open.
     /// Logs whose own window is full wait for their acknowledgement.
     fn may_send(&mut self) -> bool {
         let (in_flight, waits) = self.logs.values().fold((0, 0), |(in_flight, waits), log| {
-            (in_flight + log.sent - log.durable, waits + log.length - log.durable)
+            let [sent, all] = log.undurable();
+            (in_flight + sent, waits + all)
         });
         telemetry::output_waits(waits);
-        if in_flight >= WINDOW[1] {
+        if in_flight >= WINDOW {
             return false;
         }
         while let Some(key) = self.ready.front() {
@@ -204,6 +213,7 @@ impl Pump {
         if let Some(log) = self.logs.get_mut(&key)
             && !log.queued
             && log.can_send()
+            && !log.is_tried_again()
         {
             log.queued = true;
             self.ready.push_back(key);
@@ -214,27 +224,12 @@ impl Pump {
         match *command {
             Command::Begin { key, durable, length } => {
                 let path = spool::log(&spool::attempt(&self.folder, key));
-                self.logs.insert(
-                    key,
-                    Log {
-                        path,
-                        file: None,
-                        length,
-                        sent: durable,
-                        durable,
-                        given_back: durable,
-                        note: None,
-                        told: 0,
-                        queued: false,
-                        unreadable: false,
-                    },
-                );
+                self.logs.insert(key, OutgoingLog::new(path, durable, length));
                 self.queue(key);
             }
             Command::Grew(key, length) => {
                 if let Some(log) = self.logs.get_mut(&key) {
-                    log.length = log.length.max(length);
-                    log.make_note();
+                    log.grew(length);
                 }
                 self.queue(key);
             }
@@ -254,16 +249,10 @@ impl Pump {
         let Some(key) = messages::key(answer.key.as_ref()) else { return };
         let Some(log) = self.logs.get_mut(&key) else { return };
         let offset = |offset: i64| u64::try_from(offset).unwrap_or(0);
-        log.durable = log.durable.max(offset(answer.durable_offset)).min(log.length);
-        log.sent = log.sent.max(log.durable);
-        if let Some(from) = answer.resend_offset {
-            log.sent = offset(from).clamp(log.durable, log.length);
-        }
+        log.answered(offset(answer.durable_offset), answer.resend_offset.map(offset));
         log.give_back(key, GIVE_BACK[usize::from(!self.waiting.is_empty())]);
-        if log.durable - log.told >= TELL || (log.durable == log.length && log.told < log.durable) {
-            // It makes room for a job that waits in its writes.
-            log.told = log.durable;
-            let _ = self.supervisor.send(Request::Durable(key, log.durable)).await;
+        if let Some(durable) = log.tell_durable() {
+            let _ = self.supervisor.send(Request::Durable(key, durable)).await;
         }
         self.queue(key);
     }
@@ -273,27 +262,18 @@ impl Pump {
         let Some(key) = self.ready.pop_front() else { return Ok(()) };
         let Some(log) = self.logs.get_mut(&key) else { return Ok(()) };
         log.queued = false;
-        let offset = log.sent;
-        let frames = match log.read().await {
-            Ok(frames) => frames,
-            Err(error) => {
+        let (offset, frames) = match log.next(key).await {
+            Ok(piece) => piece,
+            Err(news) => {
                 // The other attempts go on.
-                log.unreadable = true;
-                let spool = log.path.display();
-                tracing::error!(%key, %spool, %error, "the spool of an attempt cannot be read");
-                let reason = format!(
-                    "the output that its agent keeps cannot be read, so no more of it comes: \
-                     {spool}: {error}"
-                );
-                // If many cannot be read, the log names them.
-                let _ = self.unreadable.try_send((key, reason));
+                self.untold.extend(news);
                 return Ok(());
             }
         };
-        log.sent += frames.len() as u64;
+        self.untold.extend(log.is_read(key));
         telemetry::output_sent(frames.len());
-        if log.sent == log.length {
-            let _ = self.supervisor.send(Request::Seen(key, log.length)).await;
+        if let Some(length) = log.all_sent() {
+            let _ = self.supervisor.send(Request::Seen(key, length)).await;
         }
         let piece = AppendLogRequest {
             key: Some(messages::to_key(key)),
@@ -305,84 +285,4 @@ impl Pump {
         let sent = self.pieces.send(piece).await;
         sent.map_err(|_| "the scheduler takes no more output".to_owned())
     }
-}
-
-impl Log {
-    fn can_send(&self) -> bool {
-        !self.unreadable && self.sent < self.length && self.sent - self.durable < WINDOW[0]
-    }
-
-    /// Whole records from `sent` on.
-    async fn read(&mut self) -> io::Result<Bytes> {
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = Arc::new(open(&self.path)?);
-                self.file = Some(Arc::clone(&file));
-                file
-            }
-        };
-        let size = (self.length - self.sent).min(PIECE);
-        let offset = self.sent;
-        let read = move || -> io::Result<Bytes> {
-            let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-            file.read_exact_at(&mut bytes, offset)?;
-            let whole = frame::whole_records(&bytes).map_err(io::Error::other)?;
-            bytes.truncate(whole);
-            Ok(Bytes::from(bytes))
-        };
-        let bytes = if size <= SMALL {
-            read()?
-        } else {
-            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??
-        };
-        if bytes.is_empty() {
-            return Err(io::Error::other(format!("no whole record at byte {offset}")));
-        }
-        Ok(bytes)
-    }
-
-    /// Makes the file that says how much was given back, before the disk is full.
-    fn make_note(&mut self) {
-        if self.note.is_some() || self.length < NOTE {
-            return;
-        }
-        let made = self.path.parent().map(spool::durable).map(|path| {
-            let note = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-            note.write_all_at(format!("{:020}", self.given_back).as_bytes(), 0)?;
-            Ok::<_, io::Error>(note)
-        });
-        match made {
-            Some(Ok(note)) => self.note = Some(note),
-            Some(Err(error)) => {
-                tracing::debug!(spool = %self.path.display(), %error, "no note of what is durable");
-            }
-            None => {}
-        }
-    }
-
-    /// Frees the disk of what is durable elsewhere, if it is a `step` at least.
-    fn give_back(&mut self, key: AttemptKey, step: u64) {
-        if self.durable - self.given_back < step {
-            return;
-        }
-        self.make_note();
-        let (Some(file), Some(note)) = (&self.file, &self.note) else { return };
-        // First it is written down: who reads the spool later must not take the hole
-        // for records. In place, as there may be no room for another file.
-        if let Err(error) = note.write_all_at(format!("{:020}", self.durable).as_bytes(), 0) {
-            tracing::debug!(%key, %error, "the spool stays whole until its end");
-            return;
-        }
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        if let Err(error) = fallocate(file, hole, self.given_back, self.durable - self.given_back) {
-            tracing::debug!(%key, %error, "this filesystem keeps spools whole until their end");
-        }
-        self.given_back = self.durable;
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    // For writing too: without it no space can be given back.
-    OpenOptions::new().read(true).write(true).open(path)
 }

@@ -107,6 +107,7 @@ pub(super) fn completion(
             .collect(),
         failed_artifacts,
         trouble: said.trouble.clone(),
+        lost_output: None,
     }
 }
 

@@ -17,6 +17,8 @@ mod identity;
 mod log_pump;
 mod messages;
 mod outbox;
+mod outgoing_log;
+mod spool_reader;
 mod stopping;
 mod supervisor_link;
 mod telemetry;

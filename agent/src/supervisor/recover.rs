@@ -63,30 +63,53 @@ fn completion(attempt: &Attempt) -> io::Result<Completion> {
     if let Some(known) = ended.and_then(|json| serde_json::from_slice(&json).ok()) {
         return Ok(known);
     }
+    let mut trouble =
+        "the agent's supervisor was killed, and the job's processes with it".to_owned();
+    // One that cannot be read must not keep the others from being brought.
+    let log_length = match whole_log(&attempt.folder) {
+        Ok(Whole { length, cut: 0 }) => length,
+        Ok(Whole { length, cut }) => {
+            trouble = format!("{trouble}; the last {cut} bytes of its log were no whole record");
+            length
+        }
+        Err(error) => {
+            trouble = format!("{trouble}; the output that was left cannot be read: {error}");
+            given_back(&attempt.folder)
+        }
+    };
     Ok(Completion {
         cause: Cause::Lost,
         streams: None,
-        log_length: whole_log(&attempt.folder)?,
-        trouble: "the agent's supervisor was killed, and the job's processes with it".to_owned(),
+        log_length,
+        trouble,
         has_files: attempt.has_files(),
         ..Completion::default()
     })
 }
 
-/// Cuts a record that was not written to its end; the length of the rest.
-fn whole_log(attempt: &Path) -> io::Result<u64> {
+/// What is whole of a log.
+struct Whole {
+    length: u64,
+    /// Bytes behind that, which were cut off.
+    cut: u64,
+}
+
+/// Cuts a record that was not written to its end, and what is behind it.
+fn whole_log(attempt: &Path) -> io::Result<Whole> {
     let file = match OpenOptions::new().read(true).write(true).open(spool::log(attempt)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Whole { length: given_back(attempt), cut: 0 });
+        }
         Err(error) => return Err(error),
     };
     let size = file.metadata()?.len();
-    let mut end = given_back(attempt);
-    while let Some(record) = record_at(&file, end, size)? {
-        end += record;
+    let mut length = given_back(attempt);
+    while let Some(record) = record_at(&file, length, size)? {
+        length += record;
     }
-    file.set_len(end)?;
-    Ok(end)
+    file.set_len(length)?;
+    Ok(Whole { length, cut: size.saturating_sub(length) })
 }
 
 /// How much of the log's beginning is no longer there.

@@ -181,3 +181,36 @@ fn an_attempt_of_the_same_name_of_another_agent_is_left_alone() {
     session.send(&Request::Cancel(key));
     assert_eq!(session.end(key).cause, Cause::Cancelled, "it ran until now");
 }
+
+#[test]
+fn a_log_that_cannot_be_read_is_said_and_keeps_no_other_attempt_from_being_brought() {
+    let mut supervisor = Supervisor::start();
+    let mut session = supervisor.connect();
+    let started = [(); 2].map(|()| {
+        let launch = shell("echo kept; exec sleep 600");
+        let key = launch.key;
+        session.send(&Request::Launch(vec![launch]));
+        session.grown(key);
+        key
+    });
+    supervisor.kill();
+    let [unreadable, damaged] = started.map(|key| supervisor.work(key).with_file_name("log"));
+    std::fs::remove_file(&unreadable).unwrap();
+    std::fs::create_dir(&unreadable).unwrap();
+    let whole = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, [whole.as_slice(), &[0xff; 50]].concat()).unwrap();
+
+    supervisor.start_again();
+    let session = supervisor.connect();
+    assert_eq!(session.hello.len(), 2);
+    for held in &session.hello {
+        let end = held.ended.as_deref().unwrap();
+        assert_eq!(end.cause, Cause::Lost);
+        let (length, said) = match held.key == started[0] {
+            true => (0, "the output that was left cannot be read"),
+            false => (whole.len() as u64, "the last 50 bytes of its log were no whole record"),
+        };
+        assert_eq!(end.log_length, length);
+        assert!(end.trouble.contains(said), "{}", end.trouble);
+    }
+}

@@ -145,9 +145,8 @@ fn take(
     }
     match logs.append(key, piece.offset, &piece.frames, durable) {
         // Unknown: the attempt is over, and the agent is told so on its session.
-        None | Some(Ok(Appended::Taken { .. })) => None,
-        Some(Ok(Appended::Gap(from))) => Some(Ok(again(from))),
-        Some(Err(error)) => Some(Err(invalid("frames", format!("{key}: {error}")))),
+        None | Some(Appended::Taken { .. }) => None,
+        Some(Appended::Gap(from)) => Some(Ok(again(from))),
     }
 }
 

@@ -10,7 +10,10 @@ use multiflexi_proto::{
 
 use crate::domain::{
     ids::{AttemptKey, Fence, JobId},
-    job::{Completion, EndCause, FailedArtifact, Launch, Leftover, Overflow, StreamSummary, Usage},
+    job::{
+        Completion, EndCause, FailedArtifact, Launch, Leftover, LostOutput, Overflow,
+        StreamSummary, Usage,
+    },
 };
 
 /// Most bytes of files and variables in one message of offers, if it holds more than one:
@@ -145,7 +148,17 @@ pub(super) fn completion(said: v1::Completion) -> Option<Completion> {
             .map(|failed| FailedArtifact { filename: failed.filename, reason: failed.reason })
             .collect(),
         trouble: said.trouble,
+        lost_output: said
+            .lost_output
+            .map(|lost| lost_from(lost, said.log_length))
+            .into_iter()
+            .collect(),
     })
+}
+
+/// What an agent has lost of a log that is `length` long.
+fn lost_from(said: v1::LostOutput, length: i64) -> LostOutput {
+    LostOutput { from: said.from_offset.clamp(0, length.max(0)), to: length, reason: said.reason }
 }
 
 fn stream(said: Option<v1::StreamSummary>) -> Option<StreamSummary> {

@@ -1,6 +1,9 @@
 //! `run_end`: an agent's final record becomes the end of the attempt, once its
 //! output is here whole. The agent keeps the record until it is acknowledged, and
 //! it is acknowledged only when it is committed.
+//!
+//! Output that is lost, on the agent or here, is not waited for: the attempt ends without it,
+//! and says so. Output that is only out of reach is waited for.
 
 use std::{
     sync::Arc,
@@ -11,9 +14,9 @@ use super::{Dispatch, agents::Connected, convert, repeated::Repeated};
 use crate::{
     domain::{
         ids::AttemptKey,
-        job::{self, Completion, StreamSummary},
+        job::{self, Completion, LostOutput, StreamSummary},
     },
-    logs::{LiveLog, Rest},
+    logs::{LiveLog, Progress, Rest},
     store::{Ended, Finish, FinishingAttempts, StoredChunk},
     telemetry,
 };
@@ -27,8 +30,10 @@ impl Dispatch {
     pub(super) async fn complete(&self, agent: &Arc<Connected>, completions: Vec<Completion>) {
         let mut ready = Vec::with_capacity(completions.len());
         for completion in completions {
-            agent.release(completion.key);
-            agent.ran_for(completion.elapsed);
+            // A record that comes again says what is lost besides.
+            if agent.release(completion.key) {
+                agent.ran_for(completion.elapsed);
+            }
             let completion = Arc::new(completion);
             match self.ended_if_whole(&completion) {
                 Some(ended) => ready.push(ended),
@@ -41,16 +46,18 @@ impl Dispatch {
     /// The end of an attempt whose whole output is here and small.
     fn ended_if_whole(&self, completion: &Arc<Completion>) -> Option<Ended> {
         match self.shared.logs.get(completion.key) {
-            None if completion.log_length == 0 => Some(ended(completion, NOTHING, None)),
+            None if completion.log_length == 0 => {
+                Some(ended(completion, (NOTHING, 0), Vec::new(), None))
+            }
             None => None,
-            Some(log) if log.received() < completion.log_length => None,
+            Some(log) if !log.is_whole(completion.comes()) => None,
             Some(log) => {
                 let chunk = match self.shared.logs.rest(&log) {
                     Rest::Nothing => None,
                     Rest::Small(chunk) => Some(chunk),
                     Rest::Large => return None,
                 };
-                Some(ended(completion, log.summary(), chunk))
+                Some(ended_with(completion, &log, chunk))
             }
         }
     }
@@ -72,24 +79,27 @@ impl Dispatch {
         let log = match self.shared.logs.resume_patiently(key).await {
             Ok(log) => log,
             Err(error) => {
-                // Its stored part is unreadable: the end is recorded all the same.
+                // The database does not let it be read: the end is recorded all the same.
                 tracing::error!(attempt = %key, %error, "stored output cannot be read");
-                let mut ended = ended(completion, NOTHING, None);
-                ended.trouble = error.to_string();
-                self.finish(agent, vec![ended]).await;
+                let (from, to, reason) = (0, completion.log_length, error.to_string());
+                let lost = vec![LostOutput { from, to, reason }];
+                self.finish(agent, vec![ended(completion, (NOTHING, 0), lost, None)]).await;
                 return;
             }
         };
-        if log.received() < completion.log_length {
+        let comes = completion.comes();
+        if !log.is_whole(comes) {
             self.finishing(&[key]).await;
             let mut progress = log.progress();
-            let whole = progress.wait_for(|now| now.received >= completion.log_length).await;
-            if whole.is_err() {
-                return;
+            let done = |now: &Progress| now.received >= comes || now.lost || now.ended;
+            match progress.wait_for(done).await {
+                Ok(now) if !now.ended => {}
+                // Another record of it was first.
+                _ => return,
             }
         }
         let chunk = self.store_rest(&log).await;
-        self.finish(agent, vec![ended(completion, log.summary(), chunk)]).await;
+        self.finish(agent, vec![ended_with(completion, &log, chunk)]).await;
     }
 
     /// Stores all of a log but a small rest, for as long as it takes.
@@ -173,16 +183,40 @@ impl Dispatch {
 /// The streams of an attempt without output.
 pub(super) const NOTHING: [StreamSummary; 2] = [StreamSummary::EMPTY, StreamSummary::EMPTY];
 
-/// What is to be stored of an end, with the `streams` that have arrived.
-pub(super) fn ended(
+/// What is to be stored of an end with what is here of its `log`, and the rest of that.
+pub(super) fn ended_with(
     completion: &Arc<Completion>,
-    streams: [StreamSummary; 2],
+    log: &LiveLog,
     chunk: Option<StoredChunk>,
 ) -> Ended {
-    let trouble = completion.difference(&streams);
+    let arrived = (log.summary(), log.received());
+    ended(completion, arrived, log.lost(completion.log_length), chunk)
+}
+
+/// What is to be stored of an end, with the `streams` that have arrived and what of them is
+/// `lost` of it here.
+pub(super) fn ended(
+    completion: &Arc<Completion>,
+    (streams, length): ([StreamSummary; 2], i64),
+    lost: Vec<LostOutput>,
+    chunk: Option<StoredChunk>,
+) -> Ended {
+    let mut completion = Arc::clone(completion);
+    let as_said = completion.lost_output.is_empty() && completion.agrees(&streams);
+    if !as_said || !lost.is_empty() {
+        let said = Arc::unwrap_or_clone(completion);
+        completion = Arc::new(said.arrived(&streams, length, lost));
+    }
+    let trouble = completion.fault(&streams);
     if !trouble.is_empty() {
         tracing::error!(attempt = %completion.key, trouble, "output is not whole");
     }
-    let outcome = job::run_end(completion);
-    Ended { completion: Arc::clone(completion), outcome, streams, chunk, trouble }
+    let outcome = job::run_end(&completion);
+    // What was written is on record, and not what is left of it: so whoever reads it sees
+    // that it is not whole.
+    let streams = match &completion.streams {
+        Some(written) if !completion.lost_output.is_empty() => written.clone(),
+        _ => streams,
+    };
+    Ended { completion, outcome, streams, chunk, trouble }
 }

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DATABASE_RETRY, Dispatch, agents::Connected, run_end::ended};
+use super::{
+    DATABASE_RETRY, Dispatch,
+    agents::Connected,
+    run_end::{NOTHING, ended, ended_with},
+};
 use crate::{
-    domain::{
-        ids::AttemptKey,
-        job::{Completion, StreamSummary},
-    },
-    logs::LogError,
-    store::{Ended, GiveUp, StoreError, StoredChunk},
+    domain::{ids::AttemptKey, job::Completion},
+    store::{Ended, GiveUp, StoreError},
     telemetry,
 };
 
@@ -82,26 +82,17 @@ impl Dispatch {
 
     /// The end of an attempt that is lost, with what is here of its output.
     async fn lost(&self, key: AttemptKey, trouble: &str) -> Ended {
-        match self.output(key).await {
-            Ok((length, streams, chunk)) => {
-                let completion = Completion::lost(key, length, trouble.to_owned());
-                ended(&Arc::new(completion), streams, chunk)
+        match self.shared.logs.resume_patiently(key).await {
+            Ok(log) => {
+                let chunk = self.store_rest(&log).await;
+                let completion = Completion::lost(key, log.received(), trouble.to_owned());
+                ended_with(&Arc::new(completion), &log, chunk)
             }
             Err(error) => {
                 let trouble = format!("{trouble}; its stored output cannot be read: {error}");
                 let completion = Completion::lost(key, 0, trouble);
-                ended(&Arc::new(completion), super::run_end::NOTHING, None)
+                ended(&Arc::new(completion), (NOTHING, 0), Vec::new(), None)
             }
         }
-    }
-
-    /// All that has arrived of an attempt's output.
-    async fn output(
-        &self,
-        key: AttemptKey,
-    ) -> Result<(i64, [StreamSummary; 2], Option<StoredChunk>), LogError> {
-        let log = self.shared.logs.resume_patiently(key).await?;
-        let chunk = self.store_rest(&log).await;
-        Ok((log.received(), log.summary(), chunk))
     }
 }

@@ -20,6 +20,9 @@ pub fn severity(
         _ if !state.is_terminal() => return None,
         _ => {}
     }
+    if is_not_whole(state, exit_code, signal) {
+        return Some(Severity::Error);
+    }
     let code = exit_code.filter(|_| signal.is_none());
     let declared = code.and_then(|code| application.exit_codes.get(&code));
     Some(match (declared, code) {
@@ -46,6 +49,7 @@ pub fn meaning(
         _ => {}
     }
     match (exit_code, signal) {
+        _ if is_not_whole(state, exit_code, signal) => "its output is not whole".to_owned(),
         (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
         (Some(code), None) => {
             let declared = application.exit_codes.get(&code);
@@ -55,6 +59,11 @@ pub fn meaning(
         }
         (None, None) => String::new(),
     }
+}
+
+/// Whether it is for want of its output that an attempt has failed: its process has not.
+fn is_not_whole(state: State, exit_code: Option<i32>, signal: Option<i32>) -> bool {
+    state == State::Failed && exit_code == Some(0) && signal.is_none()
 }
 
 fn ended_by(what: &str, exit_code: Option<i32>, signal: Option<i32>) -> String {
@@ -126,5 +135,7 @@ mod tests {
         assert_eq!(meaning(State::Cancelled, None, Some(15)), "cancelled, ended by SIGTERM (15)");
         assert_eq!(meaning(State::TimedOut, Some(3), None), "timed out, exited with 3");
         assert_eq!(meaning(State::Running, None, None), "");
+        assert_eq!(meaning(State::Failed, Some(0), None), "its output is not whole");
+        assert_eq!(severity(State::Failed, Some(0), None), Some(Severity::Error));
     }
 }

@@ -37,13 +37,15 @@ pub enum Cause {
     TimedOut,
     /// Its agent did not come back, or came back without it.
     Lost,
+    /// Its process exited with 0, and its output is not here whole.
+    OutputLost,
 }
 
 /// A text that is no cause of a retry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is nothing that can be retried: take failed, exit:CODE, signaled, launch_failed, \
-     timed_out or lost"
+     timed_out, lost or output_lost"
 )]
 pub struct NoCause(String);
 
@@ -61,6 +63,7 @@ impl fmt::Display for Cause {
             Self::LaunchFailed => f.write_str("launch_failed"),
             Self::TimedOut => f.write_str("timed_out"),
             Self::Lost => f.write_str("lost"),
+            Self::OutputLost => f.write_str("output_lost"),
         }
     }
 }
@@ -77,6 +80,7 @@ impl FromStr for Cause {
             ("launch_failed", _) => Ok(Self::LaunchFailed),
             ("timed_out", _) => Ok(Self::TimedOut),
             ("lost", _) => Ok(Self::Lost),
+            ("output_lost", _) => Ok(Self::OutputLost),
             _ => Err(NoCause(text.chars().take(40).collect())),
         }
     }
@@ -137,40 +141,63 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The decision to retry.
+/// The decision about another attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// How long from now.
-    pub pause: Duration,
-    /// Why, as a sentence.
-    pub why: String,
+pub enum Verdict {
+    /// There is another.
+    Retry {
+        /// How long from now.
+        pause: Duration,
+        /// Why, as a sentence.
+        why: String,
+    },
+    /// There would be another, but the application says that it does not help.
+    Forbidden {
+        /// Who says so, and what to do about it, as a sentence.
+        why: String,
+    },
+    /// Nobody asks for another, or those that were allowed are made.
+    Nothing,
 }
 
 impl RetryPolicy {
     /// Whether an attempt that ended so is followed by another, after `retries` that
-    /// were made before. Besides the causes of the policy, an exit code is one that the
-    /// application declares so. `random` spreads the pauses of jobs that fail together.
+    /// were made before. Who says it more exactly is heard first: the policy that names the exit
+    /// code, then the application that declares it, then the policy's other causes. `random`
+    /// spreads the pauses of jobs that fail together.
     pub fn decide(
         &self,
         end: &Completion,
         application: &Definition,
         retries: u32,
         random: u32,
-    ) -> Option<Retry> {
-        let declared = || {
-            let code = end.exit_code.filter(|_| matches!(end.cause, EndCause::Exited))?;
-            application.exit_codes.get(&code)?.retry.then_some(Cause::ExitCode(code))
+    ) -> Verdict {
+        let code = end.exit_code.filter(|code| end.cause == EndCause::Exited && *code != 0);
+        let declared = code.and_then(|code| application.exit_codes.get(&code)?.retry);
+        let named = |exactly: bool| {
+            let mut causes = self.on.iter().copied().filter(|cause| cause.covers(end));
+            causes.find(|cause| matches!(cause, Cause::ExitCode(_)) == exactly)
         };
-        let named = self.on.iter().find(|cause| cause.covers(end)).copied();
-        let cause = named.or_else(declared)?;
+        let declared_so = || code.filter(|_| declared == Some(true)).map(Cause::ExitCode);
+        let cause = named(true).or_else(declared_so).or_else(|| named(false));
+        let (Some(cause), Some(pause)) = (cause, self.again(retries.saturating_add(1), random))
+        else {
+            return Verdict::Nothing;
+        };
+        if let (Cause::Failed, Some(false), Some(code)) = (cause, declared, code) {
+            let why = format!(
+                "its application declares that exit code {code} is not to be retried; \
+                 --retry-on exit:{code} of the run template would"
+            );
+            return Verdict::Forbidden { why };
+        }
         let next = retries.saturating_add(2);
-        let pause = self.again(retries.saturating_add(1), random)?;
         let why = format!(
             "{cause} is retried: this will be try {next} of {}, after {:.1} s",
             self.max_attempts,
             pause.as_secs_f64()
         );
-        Some(Retry { pause, why })
+        Verdict::Retry { pause, why }
     }
 
     /// The pause before another try after `tries` were made; none if those were all.
@@ -202,116 +229,11 @@ impl Cause {
             Self::LaunchFailed => matches!(end.cause, EndCause::LaunchFailed),
             Self::TimedOut => matches!(end.cause, EndCause::TimedOut),
             Self::Lost => matches!(end.cause, EndCause::Lost),
+            // The work is done: it is not done again unless that is asked for.
+            Self::OutputLost => exited && end.exit_code == Some(0) && !end.lost_output.is_empty(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::{AttemptKey, Fence, JobId};
-    use proptest::prelude::*;
-
-    fn end(cause: EndCause, exit_code: Option<i32>) -> Completion {
-        let key = AttemptKey { job: JobId(1), number: 1, fence: Fence(1) };
-        Completion { cause, exit_code, ..Completion::lost(key, 0, String::new()) }
-    }
-
-    #[test]
-    fn tries_are_counted_and_the_pause_between_them_grows() {
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let max_gap = Duration::from_secs(30);
-        let policy = RetryPolicy { max_attempts: 5, max_gap, ..RetryPolicy::default() };
-        let pauses = [1, 2, 3, 4, 5, 6].map(|tries| policy.again(tries, 0));
-        assert_eq!(pauses, [seconds(10), seconds(20), seconds(30), seconds(30), None, None]);
-        assert_eq!(RetryPolicy::default().again(1, 0), None, "one try is all unless it says more");
-    }
-
-    fn policy(on: &[&str]) -> RetryPolicy {
-        let on = on.iter().map(|cause| cause.parse().unwrap()).collect();
-        RetryPolicy { max_attempts: 3, on, ..RetryPolicy::default() }
-    }
-
-    fn application() -> Definition {
-        Definition::new("a", "true", "").unwrap()
-    }
-
-    #[test]
-    fn an_exit_code_that_the_application_declares_so_is_retried() {
-        let application = crate::domain::application::parse(
-            r#"{"name": "a", "description": "", "executable": "a", "environment": {},
-                "exitCodes": {"75": {"description": "try later", "severity": "warning",
-                "retry": true}, "2": {"description": "no", "severity": "error"}}}"#,
-        );
-        let (application, policy) = (application.unwrap(), policy(&["lost"]));
-        let retried = |end: &Completion| policy.decide(end, &application, 0, 0).is_some();
-        assert!(retried(&end(EndCause::Exited, Some(75))));
-        assert!(!retried(&end(EndCause::Exited, Some(2))));
-        assert!(!retried(&end(EndCause::Cancelled, Some(75))), "it did not end by itself");
-        let once = RetryPolicy { max_attempts: 1, ..policy.clone() };
-        assert!(once.decide(&end(EndCause::Exited, Some(75)), &application, 0, 0).is_none());
-    }
-
-    #[test]
-    fn only_what_is_named_is_retried() {
-        let retried = |policy: &RetryPolicy, end: &Completion| {
-            policy.decide(end, &application(), 0, 0).is_some()
-        };
-        let exit = |code| end(EndCause::Exited, Some(code));
-        let on_75 = policy(&["exit:75", "lost"]);
-        assert!(retried(&on_75, &exit(75)) && retried(&on_75, &end(EndCause::Lost, None)));
-        assert!(!retried(&on_75, &exit(1)) && !retried(&on_75, &end(EndCause::TimedOut, None)));
-        let on_failed = policy(&["failed"]);
-        assert!(retried(&on_failed, &exit(1)));
-        assert!(retried(&on_failed, &end(EndCause::Signaled, None)));
-        for never in [exit(0), end(EndCause::Cancelled, Some(1)), end(EndCause::Cancelled, None)] {
-            let all = policy(&["failed", "signaled", "launch_failed", "timed_out", "lost"]);
-            assert!(!retried(&all, &never), "{never:?}");
-        }
-        assert!(!retried(&RetryPolicy::default(), &exit(1)), "without a wish there is no retry");
-    }
-
-    #[test]
-    fn the_number_of_attempts_is_bounded() {
-        let policy = policy(&["failed"]);
-        let failed = end(EndCause::Exited, Some(1));
-        assert!(policy.decide(&failed, &application(), 0, 0).is_some());
-        assert!(policy.decide(&failed, &application(), 1, 0).is_some());
-        assert!(policy.decide(&failed, &application(), 2, 0).is_none());
-    }
-
-    #[test]
-    fn pauses_grow_as_the_backoff_says() {
-        let pauses = |backoff| {
-            let policy = RetryPolicy { backoff, ..RetryPolicy::default() };
-            [0, 1, 2, 40].map(|retries| policy.pause(retries, 0).as_secs())
-        };
-        assert_eq!(pauses(Backoff::None), [0, 0, 0, 0]);
-        assert_eq!(pauses(Backoff::Fixed), [10, 10, 10, 10]);
-        assert_eq!(pauses(Backoff::Linear), [10, 20, 30, 410]);
-        assert_eq!(pauses(Backoff::Exponential), [10, 20, 40, 3600]);
-    }
-
-    proptest! {
-        #[test]
-        fn pauses_are_spread_within_a_quarter(retries in 0_u32..2000, random in any::<u32>()) {
-            let policy = RetryPolicy::default();
-            let (least, pause) = (policy.pause(retries, 0), policy.pause(retries, random));
-            prop_assert!(pause >= least && pause <= least.mul_f64(1.2500001));
-        }
-    }
-
-    #[test]
-    fn names_return_unchanged() {
-        for name in ["failed", "exit:75", "signaled", "launch_failed", "timed_out", "lost"] {
-            assert_eq!(name.parse::<Cause>().unwrap().to_string(), name);
-        }
-        for name in ["none", "fixed", "linear", "exponential"] {
-            assert_eq!(name.parse::<Backoff>().unwrap().to_string(), name);
-        }
-        for bad in ["", "exit:", "exit:0", "exit:256", "exit:x", "cancelled"] {
-            assert!(bad.parse::<Cause>().is_err(), "{bad:?}");
-        }
-        assert!("quadratic".parse::<Backoff>().is_err());
-    }
-}
+mod tests;

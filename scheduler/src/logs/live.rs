@@ -12,7 +12,13 @@ use multiflexi_proto::frame::{self, FrameError};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use crate::domain::{ids::AttemptKey, job::StreamSummary};
+use crate::{
+    domain::{
+        ids::AttemptKey,
+        job::{LostOutput, StreamSummary},
+    },
+    store::StoredChunk,
+};
 
 /// What became of a piece that an agent sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub enum Appended {
 pub struct Progress {
     /// Bytes taken in, with framing.
     pub received: i64,
+    /// No more is taken in: what comes is no log.
+    pub lost: bool,
     /// The attempt has ended and its log is stored whole.
     pub ended: bool,
 }
@@ -69,9 +77,42 @@ struct State {
     streams_at: [i64; 2],
     last_time: i64,
     flushing: bool,
+    /// What was stored and cannot be had any more.
+    holes: Vec<LostOutput>,
+    /// Why no more is taken in, if so.
+    broken: Option<String>,
     trouble: Option<String>,
     /// What the attempt waits for on its agent's host; empty if it does not.
     waits: String,
+}
+
+impl State {
+    /// Takes in records; nothing of them if they are none.
+    fn take_in(&mut self, new: Bytes) -> Result<Appended, FrameError> {
+        let first = self.durable == self.received;
+        let mut streams = self.streams.clone();
+        let mut last_time = self.last_time;
+        for record in frame::records(new.clone()) {
+            let record = record?;
+            let stream = &mut streams[record.stream.index()];
+            stream.bytes += record.data.len() as i64;
+            stream.hash.update(&record.data);
+            last_time = record.time;
+        }
+        self.streams = streams;
+        self.last_time = last_time;
+        let start = self.received;
+        self.received += new.len() as i64;
+        self.segments.push_back((start, new));
+        Ok(Appended::Taken { unsealed: self.received - self.sealed, first })
+    }
+
+    /// All of it is in sealed chunks, and leaves the memory.
+    fn seal(&mut self) {
+        self.segments.clear();
+        self.sealed = self.received;
+        self.streams_at = self.streams.each_ref().map(|stream| stream.bytes);
+    }
 }
 
 /// The log of an attempt that is not over.
@@ -99,52 +140,91 @@ impl LiveLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in the records `frames`, which begin at `offset`.
-    pub fn append(&self, offset: i64, frames: &Bytes) -> Result<Appended, FrameError> {
+    /// Takes in the records `frames`, which begin at `offset`. If they are no records, this and
+    /// what is behind it is lost: the agent has nothing else.
+    pub fn append(&self, offset: i64, frames: &Bytes) -> Appended {
         let mut state = self.lock();
         if offset > state.received {
-            return Ok(Appended::Gap(state.received));
+            return Appended::Gap(state.received);
         }
-        let first = state.durable == state.received;
         let known = usize::try_from(state.received - offset).unwrap_or(usize::MAX);
-        if known < frames.len() {
-            let new = frames.slice(known..);
-            let mut streams = state.streams.clone();
-            let mut last_time = state.last_time;
-            for record in frame::records(new.clone()) {
-                let record = record?;
-                let stream = &mut streams[record.stream.index()];
-                stream.bytes += record.data.len() as i64;
-                stream.hash.update(&record.data);
-                last_time = record.time;
-            }
-            state.streams = streams;
-            state.last_time = last_time;
-            let start = state.received;
-            state.received += new.len() as i64;
-            state.segments.push_back((start, new));
-            let received = state.received;
-            let unsealed = received - state.sealed;
-            drop(state);
-            self.progress.send_modify(|progress| progress.received = received);
-            return Ok(Appended::Taken { unsealed, first });
+        let nothing = Appended::Taken { unsealed: state.received - state.sealed, first: false };
+        if known >= frames.len() || state.broken.is_some() {
+            return nothing;
         }
-        Ok(Appended::Taken { unsealed: state.received - state.sealed, first: false })
+        match state.take_in(frames.slice(known..)) {
+            Ok(taken) => {
+                let received = state.received;
+                drop(state);
+                self.progress.send_modify(|progress| progress.received = received);
+                taken
+            }
+            Err(error) => {
+                let at = state.received;
+                state.broken = Some(format!("what its agent sends of it is no log: {error}"));
+                drop(state);
+                tracing::error!(attempt = %self.key, from = at, %error, "output of an attempt is lost");
+                self.progress.send_modify(|progress| progress.lost = true);
+                nothing
+            }
+        }
     }
 
     /// Puts back what was stored before this process began: called in order, for
     /// each stored chunk. A `sealed` one does not stay in memory.
-    pub(super) fn restore(&self, frames: &Bytes, sealed: bool) -> Result<(), FrameError> {
-        let at = self.lock().received;
-        self.append(at, frames)?;
+    pub(super) fn restore(
+        &self,
+        chunk: &StoredChunk,
+        frames: &Bytes,
+        sealed: bool,
+    ) -> Result<(), FrameError> {
         let mut state = self.lock();
+        if !state.holes.is_empty() {
+            // Only the chunk knows what was before it.
+            for (stream, at) in state.streams.iter_mut().zip(chunk.streams_at) {
+                stream.bytes = at;
+            }
+        }
+        state.take_in(frames.clone())?;
         state.durable = state.received;
         if sealed {
-            state.segments.clear();
-            state.sealed = state.received;
-            state.streams_at = state.streams.each_ref().map(|stream| stream.bytes);
+            state.seal();
         }
+        let received = state.received;
+        drop(state);
+        self.progress.send_modify(|progress| progress.received = received);
         Ok(())
+    }
+
+    /// Goes on behind a stored chunk that cannot be had any more.
+    pub(super) fn leave_out(&self, chunk: &StoredChunk, reason: String) {
+        let mut state = self.lock();
+        let (from, to) = (chunk.start, chunk.start + chunk.length);
+        state.holes.push(LostOutput { from, to, reason });
+        state.received = to;
+        state.durable = to;
+        state.last_time = chunk.last_time;
+        state.seal();
+        drop(state);
+        self.progress.send_modify(|progress| progress.received = to);
+    }
+
+    /// What is lost of it here, if it is `length` long.
+    pub fn lost(&self, length: i64) -> Vec<LostOutput> {
+        let state = self.lock();
+        let mut lost = state.holes.clone();
+        if let Some(reason) = state.broken.clone()
+            && state.received < length
+        {
+            lost.push(LostOutput { from: state.received, to: length, reason });
+        }
+        lost
+    }
+
+    /// Whether all that can come of a log is here, of which the agent has this much.
+    pub fn is_whole(&self, comes: i64) -> bool {
+        let state = self.lock();
+        state.received >= comes || state.broken.is_some()
     }
 
     /// What is in memory from `cursor` on, about `limit` bytes: none if the cursor
@@ -264,59 +344,4 @@ impl LiveLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::{Fence, JobId};
-    use multiflexi_proto::frame::Stream;
-
-    fn record(data: &str) -> Vec<u8> {
-        let mut bytes = frame::header(Stream::Stdout, 1, data.len()).to_vec();
-        bytes.extend_from_slice(data.as_bytes());
-        bytes
-    }
-
-    fn log() -> LiveLog {
-        LiveLog::new(AttemptKey { job: JobId(1), number: 1, fence: Fence(1) })
-    }
-
-    #[test]
-    fn each_byte_is_taken_once_and_in_order() {
-        let log = log();
-        let (one, two) = (record("one"), record("two"));
-        let at = one.len() as i64;
-        assert_eq!(log.append(at, &two.clone().into()), Ok(Appended::Gap(0)));
-        log.append(0, &one.clone().into()).unwrap();
-        log.append(0, &one.clone().into()).unwrap();
-        log.append(0, &[one.clone(), two.clone()].concat().into()).unwrap();
-        assert_eq!(log.read(0, 1000).unwrap().concat(), [one, two.clone()].concat());
-        assert_eq!(log.read(at, 1000).unwrap().concat(), two);
-        assert_eq!(log.received(), 2 * at);
-        assert_eq!(log.lock().streams[0].bytes, 6);
-    }
-
-    #[test]
-    fn damaged_frames_change_nothing() {
-        let log = log();
-        let mut frames = record("good");
-        frames.extend_from_slice(&[9; 20]);
-        assert!(log.append(0, &frames.into()).is_err());
-        assert_eq!(log.received(), 0);
-        assert_eq!(log.lock().streams[0].bytes, 0);
-    }
-
-    #[test]
-    fn sealed_bytes_leave_memory_and_open_ones_stay() {
-        let log = log();
-        log.append(0, &record("one").into()).unwrap();
-        let stored = log.unsealed().unwrap();
-        log.append(19, &record("two").into()).unwrap();
-        log.stored(&stored, true);
-        assert_eq!(log.read(0, 1000), None);
-        assert_eq!(log.read(19, 1000).unwrap().concat(), record("two"));
-        let next = log.unsealed().unwrap();
-        assert_eq!((next.start, next.length, next.streams_at), (19, 19, [3, 0]));
-        log.stored(&next, false);
-        assert_eq!(log.unsealed().map(|rest| rest.start), None);
-        assert_eq!(log.read(19, 1000).unwrap().concat(), record("two"));
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ mod registry;
 mod written;
 
 pub use flusher::Rest;
-pub use live::{Appended, LiveLog};
+pub use live::{Appended, LiveLog, Progress};
 pub use reader::LogReader;
 pub use registry::{DurableTo, LogSettings, Logs};
 pub use written::{LogWriter, Written};
@@ -39,10 +39,15 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Whether it passes: nothing is given up for such an error.
-    pub fn passes(&self) -> bool {
+    /// Whether what is stored is gone for good, and not only out of reach.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Objects(ObjectError::Missing { .. }) | Self::Damaged { .. })
+    }
+
+    /// Whether it may pass: nothing is given up for such an error.
+    pub fn may_pass(&self) -> bool {
         match self {
-            Self::Objects(error) => error.passes(),
+            Self::Objects(error) => !matches!(error, ObjectError::Missing { .. }),
             Self::Store(error) => {
                 matches!(error, StoreError::Database(_) | StoreError::Away(_) | StoreError::Full)
             }

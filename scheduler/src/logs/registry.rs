@@ -102,7 +102,8 @@ impl Logs {
     }
 
     /// The log of an attempt that goes on after a break: what was stored is
-    /// counted and hashed again.
+    /// counted and hashed again. A chunk that is gone for good is left out, and said in the
+    /// end; one that cannot be read now is an error.
     pub async fn resume(&self, key: AttemptKey) -> Result<Arc<LiveLog>, LogError> {
         if let Some(log) = self.get(key) {
             return Ok(log);
@@ -113,9 +114,19 @@ impl Logs {
                 break;
             }
             let sealed = matches!(chunk.content, ChunkContent::Object(_));
-            let frames = self.load(key.job, key.number, &chunk).await?;
-            log.restore(&frames, sealed)
-                .map_err(|error| damaged(key.job, key.number, &chunk, error))?;
+            let restored = match self.load(key.job, key.number, &chunk).await {
+                Ok(frames) => log
+                    .restore(&chunk, &frames, sealed)
+                    .map_err(|error| damaged(key.job, key.number, &chunk, error)),
+                Err(error) => Err(error),
+            };
+            match restored {
+                Err(error) if error.is_loss() => {
+                    tracing::error!(attempt = %key, from = chunk.start, %error, "stored output is lost");
+                    log.leave_out(&chunk, error.to_string());
+                }
+                restored => restored?,
+            }
         }
         let mut live = self.lock();
         let entry = live.entry(key).or_insert_with(|| Entry { log: Arc::new(log), durable: None });
@@ -126,7 +137,7 @@ impl Logs {
     /// cannot be read now is not lost.
     pub async fn resume_patiently(&self, key: AttemptKey) -> Result<Arc<LiveLog>, LogError> {
         let resume = || self.resume(key);
-        objects::patiently(resume, LogError::passes, |error| {
+        objects::patiently(resume, LogError::may_pass, |error| {
             tracing::error!(attempt = %key, %error, "stored output cannot be read; trying on");
         })
         .await
@@ -156,7 +167,7 @@ impl Logs {
         offset: i64,
         frames: &Bytes,
         durable: &mpsc::Sender<DurableTo>,
-    ) -> Option<Result<Appended, multiflexi_proto::frame::FrameError>> {
+    ) -> Option<Appended> {
         let log = {
             let mut live = self.lock();
             let entry = live.get_mut(&key)?;
@@ -167,7 +178,7 @@ impl Logs {
         };
         let appended = log.append(offset, frames);
         telemetry::output_received(frames.len());
-        if let Ok(Appended::Taken { unsealed, first }) = appended {
+        if let Appended::Taken { unsealed, first } = appended {
             if unsealed >= self.settings.chunk {
                 self.flush_soon(&log);
             } else if first && self.aging.try_send(Arc::downgrade(&log)).is_err() {
@@ -212,7 +223,7 @@ impl Logs {
     ) -> Result<Bytes, LogError> {
         let content = match &chunk.content {
             ChunkContent::Inline(content) => Bytes::from(content.clone()),
-            ChunkContent::Object(name) => self.objects.get(name).await?,
+            ChunkContent::Object(name) => self.objects.get_surely(name).await?,
         };
         let (encoding, length) = (chunk.encoding.clone(), chunk.length);
         let decode = move || chunk::decode(&encoding, content, length);

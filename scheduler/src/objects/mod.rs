@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt as _};
 
 use error::Told;
+use identity::MARKER;
 
 use crate::folders;
 
@@ -108,6 +109,21 @@ impl Objects {
     /// The whole content of an object.
     pub async fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
         self.get_from(name, 0).await
+    }
+
+    /// As [`get`](Self::get), but an object is missing only if the store is there: of one that
+    /// does not even hold whose it is, as of a folder that is not mounted, nothing is known.
+    pub async fn get_surely(&self, name: &str) -> Result<Bytes, ObjectError> {
+        match self.get(name).await {
+            Err(ObjectError::Missing { store, .. }) if self.marker().await?.is_none() => {
+                let reason = format!(
+                    "it does not hold the object {MARKER}, which says whose it is: mount it, or \
+                     bring back what it held"
+                );
+                Err(ObjectError::Away { store, reason })
+            }
+            result => result,
+        }
     }
 
     /// The content of an object from a byte on, and only that is fetched. It comes whole: an
@@ -205,6 +221,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::open(&Place::folder(&folder.path().join("new/objects"))).unwrap();
         (folder, objects)
+    }
+
+    #[tokio::test]
+    async fn an_object_is_missing_only_if_its_store_is_there() {
+        let (_folder, objects) = local();
+        let away = objects.get_surely("a/b").await.unwrap_err();
+        assert!(matches!(&away, ObjectError::Away { .. }), "{away}");
+        objects.put(MARKER, vec!["id".into()]).await.unwrap();
+        let gone = objects.get_surely("a/b").await.unwrap_err();
+        assert!(matches!(&gone, ObjectError::Missing { object, .. } if object == "a/b"), "{gone}");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ mod announcements;
 mod applications;
 mod artifacts;
 mod assign;
+mod checkpoints;
 mod companies;
 mod connection;
 mod credential_types;
@@ -198,6 +199,9 @@ impl Store {
         let committed = watch::Sender::new(());
         let bells = writer::Bells { actions: rung, committed: committed.clone() };
         let writer = writer::Writer::start(connection, options, dialect, known.clone(), bells);
+        if role == Role::Scheduler {
+            tokio::spawn(checkpoints::run(readers.clone(), dialect, committed.subscribe()));
+        }
         let gaps = events::Gaps::default();
         Ok(Self { readers, writer, dialect, known, actions, gaps, committed })
     }
@@ -254,5 +258,7 @@ impl Store {
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
+        // Who waits for a commit sees that none will come.
+        self.committed.send_replace(());
     }
 }

@@ -151,6 +151,9 @@ pub(super) fn output_durable(key: AttemptKey, [from, to]: [i64; 2]) {
 
 fn count(ended: &Ended, durable: i64) {
     metrics().attempt_ended(ended.outcome.state());
+    if !ended.completion.lost_output.is_empty() {
+        metrics().output_lost.inc();
+    }
     if ended.completion.elapsed > Duration::ZERO {
         metrics().run.observe(seconds(ended.completion.elapsed));
     }

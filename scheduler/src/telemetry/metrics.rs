@@ -1,7 +1,7 @@
 //! The numbers, and what they are called. Labels are of a small and known set: no job, no
 //! company and no run template is one.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use multiflexi_telemetry::{
     endpoint::Process,
@@ -28,6 +28,10 @@ const RUN: [f64; 14] =
 /// Upper bounds of what the database does.
 const STORE: [f64; 12] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
+
+/// Upper bounds of how long a transaction holds its locks: fine where others begin to notice.
+const LOCK: [f64; 14] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 2.0];
 
 /// Upper bounds of how many changes share a transaction.
 const CHANGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
@@ -59,10 +63,14 @@ pub struct Metrics {
     pub(super) run: Histogram,
     pub(super) log_received: Counter,
     pub(super) log_stored: Counter,
+    /// Attempts that ended without all of their output.
+    pub(super) output_lost: Counter,
     pub(super) artifacts: Counter,
     pub(super) artifact_bytes: Counter,
     pub(super) transaction: Histogram,
     pub(super) commit: Histogram,
+    lock: Histogram,
+    longest_lock: Gauge<f64, AtomicU64>,
     pub(super) changes: Histogram,
     pub(super) store_errors: Counter,
     actions: Family<Labels<2>, Counter>,
@@ -104,10 +112,13 @@ impl Default for Metrics {
             run: Histogram::new(RUN),
             log_received: counter(),
             log_stored: counter(),
+            output_lost: counter(),
             artifacts: counter(),
             artifact_bytes: counter(),
             transaction: Histogram::new(STORE),
             commit: Histogram::new(STORE),
+            lock: Histogram::new(LOCK),
+            longest_lock: Gauge::default(),
             changes: Histogram::new(CHANGES),
             store_errors: counter(),
             actions: Family::default(),
@@ -127,6 +138,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// A transaction has held its locks for so many seconds; whether for longer than any before.
+    pub(super) fn locked(&self, held: f64) -> bool {
+        self.lock.observe(held);
+        // There is one writer.
+        let longest = held > self.longest_lock.get();
+        if longest {
+            self.longest_lock.set(held);
+        }
+        longest
+    }
+
     /// Counts an attempt that has ended.
     pub(super) fn attempt_ended(&self, state: State) {
         self.ended.get_or_create(&[("state", state.name())]).inc();
@@ -197,6 +219,8 @@ impl Metrics {
         all.register_with_unit("log_received", about, Unit::Bytes, self.log_received.clone());
         let about = "Output that was made durable, with framing and before compression";
         all.register_with_unit("log_stored", about, Unit::Bytes, self.log_stored.clone());
+        let about = "Attempts that ended without all of their output: some of it is lost";
+        all.register("output_lost", about, self.output_lost.clone());
         all.register("artifacts", "Result files that were stored", self.artifacts.clone());
         let about = "Bytes of these files";
         all.register_with_unit("artifact", about, Unit::Bytes, self.artifact_bytes.clone());
@@ -212,6 +236,12 @@ impl Metrics {
         all.register_with_unit(name, about, unit, self.transaction.clone());
         let about = "Their commits alone";
         all.register_with_unit("store_commit", about, Unit::Seconds, self.commit.clone());
+        let about = "How long these transactions held their locks: from their begin to the end of \
+                     the commit";
+        all.register_with_unit("store_lock", about, Unit::Seconds, self.lock.clone());
+        let about = "The longest of these times since the scheduler was started";
+        let longest = self.longest_lock.clone();
+        all.register_with_unit("store_lock_longest", about, Unit::Seconds, longest);
         let about = "Changes that shared a transaction";
         all.register("store_transaction_changes", about, self.changes.clone());
         let about = "Transactions that the database refused or that did not reach it";

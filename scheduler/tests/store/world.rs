@@ -122,6 +122,7 @@ pub fn exited(key: AttemptKey, code: i32) -> Completion {
         leftovers: Vec::new(),
         failed_artifacts: Vec::new(),
         trouble: String::new(),
+        lost_output: Vec::new(),
     }
 }
 

@@ -23,6 +23,7 @@ mod single;
 mod stdout;
 mod system;
 mod usage;
+mod write_lock;
 
 use anyhow::Context as _;
 use clap::Parser as _;

@@ -93,6 +93,11 @@ impl System {
         self.folder.path()
     }
 
+    /// The scheduler.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
     /// The process ids, in the order of [`crate::usage::NAMES`].
     pub fn pids(&self) -> [i32; 3] {
         let supervisor = self.agent.supervisor().unwrap_or_default();

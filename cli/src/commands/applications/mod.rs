@@ -126,7 +126,11 @@ async fn get(server: &Server, application_id: i64) -> Result<Application, Failur
 pub async fn show(server: &Server, output: Output, application_id: i64) -> Result<(), Failure> {
     let application = get(server, application_id).await?;
     let exit_codes = application.exit_codes.iter().map(|meaning| {
-        let retry = if meaning.retry { ", retried if attempts are left" } else { "" };
+        let retry = match meaning.retry {
+            Some(true) => ", retried if attempts are left",
+            Some(false) => ", not retried",
+            None => "",
+        };
         format!("{}: {} ({}{retry})", meaning.code, meaning.description, meaning.severity)
     });
     let artifacts = application.artifacts.iter().map(|one| format!("{}: {}", one.name, one.path));

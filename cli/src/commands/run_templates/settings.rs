@@ -113,9 +113,10 @@ struct Retries {
     /// Most attempts each time that a job is run; more than 1 retries by itself [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
     max_attempts: Option<i32>,
-    /// What is retried: failed, exit:CODE, signaled, launch_failed, timed_out, lost; may be
-    /// given again [default: all of it]. An exit code that the application declares with
-    /// "retry": true is retried in any case; false forbids nothing
+    /// What is retried: failed, exit:CODE, signaled, launch_failed, timed_out, lost,
+    /// output_lost; may be given again [default: failed, launch_failed, timed_out, lost]. An exit
+    /// code that the application declares with "retry": true is retried besides; one with false
+    /// is not, unless exit:CODE names it
     #[arg(long, value_name = "CAUSE", requires = "max_attempts")]
     retry_on: Vec<String>,
     /// How the pause before a retry grows [default: exponential]

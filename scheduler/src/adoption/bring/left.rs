@@ -83,7 +83,10 @@ fn of_run_template(row: &Row, report: &mut Report) {
     }
     let executor = row.text("executor").unwrap_or_default();
     if !matches!(executor.as_str(), "" | "Native") {
-        let item = format!("{this}: {executor}; here it runs on the agent's host");
+        let item = format!(
+            "{this}: {executor}; here it is Native, a process on the agent's host, and its \
+             program has to be there"
+        );
         report.not_brought("executors", item);
     }
     if row.text("note").is_some() {

@@ -33,8 +33,8 @@ pub struct ExitCode {
     pub description: Localized,
     /// How bad it is.
     pub severity: Severity,
-    /// Whether another try may help.
-    pub retry: bool,
+    /// Whether another try may help; none if the definition does not say.
+    pub retry: Option<bool>,
 }
 
 /// Reads `exitCodes`.
@@ -74,7 +74,7 @@ fn read_code(
     if let Value::String(text) = value {
         report.note(&path, "a text is the older form: use an object with a description");
         let description = Localized::plain(text);
-        return Some(ExitCode { description, severity: usual, retry: false });
+        return Some(ExitCode { description, severity: usual, retry: None });
     }
     let mut section = Section::open(path, value, report)?;
     let description = section.localized("description", report);
@@ -82,7 +82,7 @@ fn read_code(
         report.note(&section.path("description"), "is missing: say what the code means");
     }
     let severity = section.named("severity", report).unwrap_or(usual);
-    let retry = section.flag("retry", report).unwrap_or(false);
+    let retry = section.flag("retry", report);
     section.finish(report);
     Some(ExitCode { description, severity, retry })
 }
@@ -104,12 +104,14 @@ mod tests {
             "0": {"description": "Done"},
             "75": {"description": {"cs": "Později"}, "severity": "warning", "retry": true},
             "1": "Failed",
+            "2": {"description": "Wrong account", "retry": false},
         }));
         assert_eq!(report.finish().unwrap().len(), 1);
         assert_eq!(codes[&0].severity, Severity::Success);
         assert_eq!(codes[&1].severity, Severity::Error);
         assert_eq!(codes[&75].description.get("en"), "Později");
-        assert!(codes[&75].retry && !codes[&0].retry);
+        let retry = [75, 0, 1, 2].map(|code| codes[&code].retry);
+        assert_eq!(retry, [Some(true), None, None, Some(false)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an agent says of an attempt that has ended.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::domain::ids::AttemptKey;
 
@@ -73,6 +73,23 @@ pub struct FailedArtifact {
     pub reason: String,
 }
 
+/// Output of an attempt that is nowhere any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostOutput {
+    /// Where it begins in the attempt's log, in bytes with framing.
+    pub from: i64,
+    /// Where it ends.
+    pub to: i64,
+    /// Why it is lost, as a sentence.
+    pub reason: String,
+}
+
+impl fmt::Display for LostOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "its log is lost from byte {} to byte {}: {}", self.from, self.to, self.reason)
+    }
+}
+
 /// The final record of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
@@ -100,6 +117,8 @@ pub struct Completion {
     pub failed_artifacts: Vec<FailedArtifact>,
     /// What went wrong on the agent; empty if nothing did.
     pub trouble: String,
+    /// What of its output is lost; nothing if all of it is here.
+    pub lost_output: Vec<LostOutput>,
 }
 
 impl Completion {
@@ -118,12 +137,63 @@ impl Completion {
             leftovers: Vec::new(),
             failed_artifacts: Vec::new(),
             trouble,
+            lost_output: Vec::new(),
         }
+    }
+
+    /// How much of its log comes from the agent, in bytes with framing: all of it, but for
+    /// what the agent has lost.
+    pub fn comes(&self) -> i64 {
+        let lost = self.lost_output.iter().map(|lost| lost.from).min();
+        lost.unwrap_or(self.log_length).min(self.log_length)
+    }
+
+    /// Whether what has `arrived` is what the agent counted, if it has.
+    pub fn agrees(&self, arrived: &[StreamSummary; 2]) -> bool {
+        self.streams.as_ref().is_none_or(|said| said == arrived)
+    }
+
+    /// The record of an attempt of which this has `arrived`, `length` bytes with framing, and
+    /// `lost` was lost here. What its agent has lost since it came is not lost. What differs
+    /// from what the agent counted is, wherever that is.
+    pub fn arrived(
+        mut self,
+        arrived: &[StreamSummary; 2],
+        length: i64,
+        lost: Vec<LostOutput>,
+    ) -> Self {
+        self.lost_output.retain_mut(|lost| {
+            lost.from = lost.from.max(length);
+            lost.from < lost.to
+        });
+        self.lost_output.extend(lost);
+        if self.lost_output.is_empty() {
+            let reason = self.difference(arrived);
+            if !reason.is_empty() {
+                let (from, to) = (0, self.log_length);
+                self.lost_output.push(LostOutput { from, to, reason });
+            }
+        }
+        self
+    }
+
+    /// What is wrong with its output of which this has `arrived`, as a sentence; empty if
+    /// nothing is.
+    pub fn fault(&self, arrived: &[StreamSummary; 2]) -> String {
+        if self.lost_output.is_empty() {
+            return String::new();
+        }
+        let mut faults: Vec<String> = self.lost_output.iter().map(ToString::to_string).collect();
+        let difference = self.difference(arrived);
+        if self.lost_output.iter().all(|lost| lost.reason != difference) {
+            faults.extend(Some(difference).filter(|difference| !difference.is_empty()));
+        }
+        format!("its output is not whole: {}", faults.join("; "))
     }
 
     /// Compares what the agent counted with what has arrived: empty if they agree
     /// or the agent does not know, else a sentence.
-    pub fn difference(&self, arrived: &[StreamSummary; 2]) -> String {
+    fn difference(&self, arrived: &[StreamSummary; 2]) -> String {
         let Some(said) = &self.streams else { return String::new() };
         let mut faults = Vec::new();
         for ((name, here), said) in ["stdout", "stderr"].into_iter().zip(arrived).zip(said) {
@@ -144,6 +214,40 @@ impl Completion {
 mod tests {
     use super::*;
     use crate::domain::ids::{Fence, JobId};
+
+    #[test]
+    fn what_is_lost_is_said_and_no_more_of_the_log_is_waited_for() {
+        let key = AttemptKey { job: JobId(1), number: 1, fence: Fence(1) };
+        let written = [StreamSummary { bytes: 30, sha256: [1; 32] }, StreamSummary::EMPTY];
+        let arrived = [StreamSummary { bytes: 10, sha256: [2; 32] }, StreamSummary::EMPTY];
+        let mut whole = Completion::lost(key, 100, String::new());
+        whole.streams = Some(written.clone());
+        assert_eq!((whole.comes(), whole.fault(&written)), (100, String::new()));
+        assert_eq!(whole.clone().arrived(&written, 100, Vec::new()), whole);
+
+        let reason = "gone".to_owned();
+        let lost = LostOutput { from: 40, to: 100, reason };
+        let told = Completion { lost_output: vec![lost.clone()], ..whole.clone() };
+        assert_eq!(told.comes(), 40);
+        let lost_with = |length| told.clone().arrived(&arrived, length, Vec::new()).lost_output;
+        assert_eq!(lost_with(40), std::slice::from_ref(&lost));
+        assert_eq!(lost_with(60), [LostOutput { from: 60, ..lost.clone() }]);
+        assert_eq!(told.clone().arrived(&written, 100, Vec::new()), whole, "it is all here");
+        assert_eq!(
+            told.fault(&arrived),
+            "its output is not whole: its log is lost from byte 40 to byte 100: gone; stdout has \
+             10 bytes here and had 30 on the agent"
+        );
+        let here = LostOutput { from: 0, to: 20, ..lost.clone() };
+        assert_eq!(told.arrived(&arrived, 40, vec![here.clone()]).lost_output, [lost, here]);
+
+        let other = whole.arrived(&arrived, 100, Vec::new());
+        assert_eq!(
+            other.fault(&arrived),
+            "its output is not whole: its log is lost from byte 0 to byte 100: stdout has 10 \
+             bytes here and had 30 on the agent"
+        );
+    }
 
     #[test]
     fn what_differs_is_named() {

@@ -10,7 +10,9 @@ mod state;
 mod template;
 mod variables;
 
-pub use completion::{Completion, EndCause, FailedArtifact, Leftover, StreamSummary, Usage};
+pub use completion::{
+    Completion, EndCause, FailedArtifact, Leftover, LostOutput, StreamSummary, Usage,
+};
 pub use run_begin::{Launch, RunBeginError, run_begin};
 pub use run_end::{Durations, Outcome, Times, run_end};
 pub use secrets::{MASK, Secrets};

@@ -9,7 +9,8 @@ use super::{Completion, EndCause, State};
 pub enum Outcome {
     /// With exit code 0.
     Succeeded,
-    /// With another exit code, by a signal, or it could not be launched.
+    /// With another exit code, by a signal, without all of its output, or it could not be
+    /// launched.
     Failed,
     /// It was cancelled.
     Cancelled,
@@ -33,10 +34,11 @@ impl Outcome {
 }
 
 /// The outcome of a completed attempt. Success is exit code 0 of a process that
-/// ended by itself, and nothing else.
+/// ended by itself and whose output is here whole, and nothing else.
 pub fn run_end(completion: &Completion) -> Outcome {
+    let whole = completion.lost_output.is_empty();
     match completion.cause {
-        EndCause::Exited if completion.exit_code == Some(0) => Outcome::Succeeded,
+        EndCause::Exited if completion.exit_code == Some(0) && whole => Outcome::Succeeded,
         EndCause::Exited | EndCause::Signaled | EndCause::LaunchFailed | EndCause::OutputLimit => {
             Outcome::Failed
         }
@@ -89,6 +91,33 @@ impl From<Times> for Durations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{
+        ids::{AttemptKey, Fence, JobId},
+        job::LostOutput,
+    };
+
+    #[test]
+    fn a_success_without_its_output_is_none_and_other_ends_stay_what_they_are() {
+        let key = AttemptKey { job: JobId(1), number: 1, fence: Fence(1) };
+        let outcomes = |cause, exit_code| {
+            let lost = Completion::lost(key, 9, String::new());
+            let whole = Completion { cause, exit_code, ..lost };
+            let reason = "gone".to_owned();
+            let lost_output = vec![LostOutput { from: 0, to: 9, reason }];
+            let lost = Completion { lost_output, ..whole.clone() };
+            [run_end(&whole), run_end(&lost)]
+        };
+        assert_eq!(outcomes(EndCause::Exited, Some(0)), [Outcome::Succeeded, Outcome::Failed]);
+        for (cause, exit_code, outcome) in [
+            (EndCause::Exited, Some(1), Outcome::Failed),
+            (EndCause::Signaled, None, Outcome::Failed),
+            (EndCause::TimedOut, Some(0), Outcome::TimedOut),
+            (EndCause::Cancelled, Some(0), Outcome::Cancelled),
+            (EndCause::Lost, None, Outcome::Lost),
+        ] {
+            assert_eq!(outcomes(cause, exit_code), [outcome; 2], "{cause:?}");
+        }
+    }
 
     #[test]
     fn each_part_of_a_life_has_its_length_once_it_is_over() {

@@ -109,7 +109,8 @@ impl FromStr for Executor {
         let name: String = name.chars().take(40).collect();
         Err(format!(
             "there is no executor {name:?}: this version runs jobs as processes on the agent's \
-             host, which is called Native"
+             host; take Native or none, and if a job is to run in a container, let its \
+             application's executable start one"
         ))
     }
 }

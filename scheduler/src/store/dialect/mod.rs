@@ -103,6 +103,16 @@ impl Dialect {
         }
     }
 
+    /// Takes what is committed over into the database's file and holds up nobody; answers how
+    /// many pages the log of changes has as its second column. None where the database does
+    /// it by itself.
+    pub(super) fn checkpoint(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some("PRAGMA wal_checkpoint(PASSIVE)"),
+            Self::Postgres | Self::Mysql => None,
+        }
+    }
+
     /// Begins a transaction that reads and sees one moment.
     pub(super) fn begin_snapshot(self) -> &'static str {
         match self {

@@ -107,18 +107,20 @@ impl Change for Claim {
 }
 
 /// A subquery in place of the `WITH` could be run again for each row of a join, on
-/// PostgreSQL, and skip what it has locked itself: it would claim more than asked for.
+/// PostgreSQL, and skip what it has locked itself: it would claim more than asked for. SQLite
+/// must not see the limit either: it would plan the statement anew for each other number.
 fn claim_sql(dialect: Dialect) -> String {
     format!(
         "WITH next AS (SELECT id FROM job {index} WHERE state = 'queued' AND held IS NULL \
          AND NOT EXISTS (SELECT 1 FROM setting WHERE name = '{QUEUE_PAUSED}') \
-         ORDER BY priority DESC, rank, id LIMIT $1 {skip}) \
+         ORDER BY priority DESC, rank, id LIMIT {limit} {skip}) \
          UPDATE job SET state = '{to}', attempt = attempt + 1, fence = fence + 1 FROM next \
          WHERE job.id = next.id AND {state} = 'queued' AND {held} IS NULL \
          RETURNING job.id, attempt, fence, runtemplate_id, env, job.queued, job.due",
         to = Transition::Offer.to(),
         state = dialect.unindexed("job.state"),
         held = dialect.unindexed("job.held"),
+        limit = dialect.unindexed("$1"),
         index = dialect.by_index("job_ready"),
         skip = dialect.skip_locked(),
     )

@@ -19,6 +19,7 @@ use crate::{
     domain::{
         ids::AttemptKey,
         job::{Completion, Outcome, State, StreamSummary, Template, Transition},
+        retry::Verdict,
     },
     store::{
         Change, PutChunk, StoreError, StoredChunk, Tx,
@@ -108,7 +109,7 @@ pub(super) async fn end(
     from: &[State],
 ) -> Result<Finished, StoreError> {
     let from = list(from);
-    let retries = retries(tx, all).await?;
+    let Retries { due: retries, forbidden } = retries(tx, all).await?;
     let [job, number, fence] = KEY;
     let columns = [job, number, fence, ("k_state", Kind::Text), ("k_due", Kind::Int)];
     let rows = tx.dialect.rows("$1", &columns);
@@ -161,11 +162,13 @@ pub(super) async fn end(
         return Ok(Finished::default());
     }
     end_attempts(tx, &ended, &from, &retries).await?;
-    let retried: Vec<Decision> = won
-        .iter()
-        .filter_map(|key| Some(Decision::about(*key, "retried", &retries.get(key)?.why)))
-        .collect();
-    decisions::record(tx, &retried).await?;
+    let decided = |key: &AttemptKey| {
+        let retried = retries.get(key).map(|retry| Decision::about(*key, "retried", &retry.why));
+        let forbidden = || Some(Decision::about(*key, "not retried", forbidden.get(key)?));
+        retried.or_else(forbidden)
+    };
+    let decided: Vec<Decision> = won.iter().filter_map(decided).collect();
+    decisions::record(tx, &decided).await?;
     for ended in &ended {
         if let Some(chunk) = &ended.chunk {
             PutChunk { key: ended.completion.key, chunk: chunk.clone() }.put(tx).await?;
@@ -212,13 +215,19 @@ struct Due {
     why: String,
 }
 
+/// What was decided about retries.
+#[derive(Default)]
+struct Retries {
+    /// Attempts that are followed by another.
+    due: HashMap<AttemptKey, Due>,
+    /// Attempts that would be, if their application did not forbid it: why.
+    forbidden: HashMap<AttemptKey, String>,
+}
+
 /// Which of these are followed by another attempt by themselves. Nearly always none
 /// has failed, and nothing is asked.
-async fn retries(
-    tx: &mut Tx<'_>,
-    ended: &[&Ended],
-) -> Result<HashMap<AttemptKey, Due>, StoreError> {
-    let mut retries = HashMap::new();
+async fn retries(tx: &mut Tx<'_>, ended: &[&Ended]) -> Result<Retries, StoreError> {
+    let mut retries = Retries::default();
     for ended in ended {
         if matches!(ended.outcome, Outcome::Succeeded | Outcome::Cancelled) {
             continue;
@@ -245,9 +254,13 @@ async fn retries(
         // It is applied again after a rollback: what is random must stay the same.
         let random =
             u32::from_le_bytes(Sha256::digest(key.to_string())[..4].try_into().unwrap_or_default());
-        if let Some(retry) = policy.decide(&ended.completion, definition, before, random) {
-            let pause = i64::try_from(retry.pause.as_micros()).unwrap_or(i64::MAX);
-            retries.insert(key, Due { due: tx.now.saturating_add(pause), why: retry.why });
+        match policy.decide(&ended.completion, definition, before, random) {
+            Verdict::Retry { pause, why } => {
+                let pause = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
+                retries.due.insert(key, Due { due: tx.now.saturating_add(pause), why });
+            }
+            Verdict::Forbidden { why } => _ = retries.forbidden.insert(key, why),
+            Verdict::Nothing => {}
         }
     }
     Ok(retries)

@@ -195,10 +195,12 @@ async fn apply_all(
         Ok(transaction) => transaction,
         Err(error) => return (Err(error.into()), true),
     };
+    watched.locked();
     match apply_within(&mut transaction, (dialect, known), batch, waiting).await {
         Ok(actions) => match watched.commit(transaction.commit()).await {
             Ok(()) => {
-                watched.done(batch.len());
+                let names: Vec<_> = batch.iter().map(|change| change.name()).collect();
+                watched.done(&names);
                 (Ok(actions), true)
             }
             // Dropped, it is rolled back; whether that works is not known.

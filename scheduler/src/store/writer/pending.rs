@@ -16,6 +16,9 @@ pub(super) type Applied<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>
 
 /// A change of any kind, with the caller that waits for it.
 pub(super) trait Pending: Any + Send {
+    /// The name of the change's type.
+    fn name(&self) -> &'static str;
+
     /// What it can be made together with: those that say the same.
     fn together(&self) -> Option<TypeId>;
 
@@ -94,6 +97,10 @@ impl<C: Change> Submitted<C> {
 }
 
 impl<C: Change> Pending for Submitted<C> {
+    fn name(&self) -> &'static str {
+        std::any::type_name::<C>()
+    }
+
     fn together(&self) -> Option<TypeId> {
         C::TOGETHER.then(TypeId::of::<C>)
     }

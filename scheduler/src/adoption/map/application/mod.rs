@@ -187,7 +187,10 @@ fn exit_codes(rows: &[&Row]) -> Option<Value> {
         if let Some(severity) = rows.iter().find_map(|row| row.text("severity")) {
             one.insert("severity".to_owned(), severity.into());
         }
-        one.insert("retry".to_owned(), rows.iter().any(|row| row.flag("retry")).into());
+        // There, 0 is what is said when nothing is: it forbids nothing.
+        if rows.iter().any(|row| row.flag("retry")) {
+            one.insert("retry".to_owned(), true.into());
+        }
         map.insert(code.to_string(), Value::Object(one));
     }
     (!map.is_empty()).then_some(Value::Object(map))

@@ -77,7 +77,7 @@ fn a_definition_is_rebuilt_from_all_its_rows() {
     assert!(definition.environment["TOKEN"].secret && definition.environment["WHO"].required);
     assert_eq!(definition.artifacts[0].name.main(), "result");
     assert_eq!(definition.exit_codes[&75].description.get("cs"), "později");
-    assert!(definition.exit_codes[&75].retry);
+    assert_eq!(definition.exit_codes[&75].retry, Some(true));
     assert_eq!(definition.produces["balance"].patterns, ["b.*"]);
     assert!(!definition.consumes["statement"].required);
     assert_eq!((definition.tags.len(), definition.requirements.len()), (2, 1));
