@@ -92,7 +92,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let started =
             [1, 2].map(|job| StartedAttempt { key: Some(key(job)), pid: 7, started: None });
-        outbox.started.extend(started.clone());
+        outbox.started.extend(started);
         outbox.finishing.push(key(1));
         let end = Completion { key: Some(key(1)), pid: 7, ..Completion::default() };
         outbox.complete(end.clone());

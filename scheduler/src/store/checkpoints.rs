@@ -74,8 +74,7 @@ mod tests {
         type Output = ();
 
         async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-            let write = "INSERT INTO setting (name, value) VALUES ($1, $2) \
-                         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            let write = "INSERT INTO setting (name, value, changed) VALUES ($1, $2, 0)";
             let value = "x".repeat(400_000);
             sqlx::query(write).bind("large").bind(value).execute(&mut *tx.conn).await?;
             Ok(())

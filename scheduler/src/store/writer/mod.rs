@@ -78,7 +78,10 @@ impl Writer {
     {
         let (reply, result) = oneshot::channel();
         let queue = self.sender().ok_or(StoreError::Closed)?;
-        queue.send(Submitted::new(change, reply)).await.map_err(|_| StoreError::Closed)?;
+        queue
+            .send(Box::new(Submitted::new(change, reply)))
+            .await
+            .map_err(|_| StoreError::Closed)?;
         Ok(async move { result.await.unwrap_or(Err(StoreError::Closed)) })
     }
 

@@ -67,11 +67,8 @@ pub(super) struct Submitted<C: Change> {
 }
 
 impl<C: Change> Submitted<C> {
-    pub(super) fn new(
-        change: C,
-        reply: oneshot::Sender<Result<C::Output, StoreError>>,
-    ) -> Box<dyn Pending> {
-        Box::new(Self { change, result: None, reply })
+    pub(super) fn new(change: C, reply: oneshot::Sender<Result<C::Output, StoreError>>) -> Self {
+        Self { change, result: None, reply }
     }
 
     async fn apply_alone(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
