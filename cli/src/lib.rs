@@ -9,6 +9,7 @@ mod connect;
 mod contexts;
 mod exit_code;
 mod failure;
+mod greeting;
 mod output;
 mod programs;
 
