@@ -159,6 +159,16 @@ impl Output {
         }
     }
 
+    /// A line for one of many things that are not all there yet; `id` names it.
+    pub fn line(self, id: i64, value: &Value, text: String) -> Result<String, Failure> {
+        match self.format {
+            Format::Json => Ok(self.chosen(value)?.to_string()),
+            Format::Text if self.quiet => Ok(id.to_string()),
+            Format::Text if self.fields.is_empty() => Ok(text),
+            Format::Text => Ok(self.texts(value)?.join("\t")),
+        }
+    }
+
     /// Prints a sentence for people, or an object for machines.
     pub fn done(self, value: &Value, sentence: &str) -> Result<(), Failure> {
         match self.format {
