@@ -55,10 +55,14 @@ fn values_that_cannot_be_are_refused_with_the_value() {
     let company = stack.company.to_string();
     refused(&stack.cli.run(["company:create", "--name", ""]), 65, &["name is empty"]);
     refused(&stack.cli.run(["company:create", "--name", "Acme"]), 77, &["already", "Acme"]);
+    let unlimited = ["company:create", "--name", "Unlimited", "--max-running", "0"];
+    assert!(stack.cli.json(unlimited)["max_running"].is_null());
     let long = "x".repeat(129);
     refused(&stack.cli.run(["company:create", "--name", &long]), 65, &["129 characters"]);
     let create = ["application:create", "--name", "n", "--executable", ""];
-    refused(&stack.cli.run(create), 65, &["executable"]);
+    let unnamed = stack.cli.run(create);
+    refused(&unnamed, 65, &["executable: is missing"]);
+    assert!(!unnamed.stderr.contains("definition"), "there is none: {}", unnamed.stderr);
     let create = ["application:create", "--name", "n", "--executable", "x", "--cmdparams", "'"];
     refused(&stack.cli.run(create), 65, &["quote"]);
     let without = ["runtemplate:create", "--name", "n", "--company", &company];
