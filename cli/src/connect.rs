@@ -21,7 +21,10 @@ use multiflexi_proto::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    greeting::{Connector, Greeting},
+};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -63,22 +66,38 @@ impl Server {
 
     /// Connects to the first scheduler of `urls` that is there.
     pub async fn connect(urls: &str) -> Result<Self, Failure> {
-        let mut unreachable = None;
+        let mut failure = None;
         for (url, endpoint) in urls.split(',').zip(Self::endpoints(urls)?) {
             let endpoint = endpoint
-                .connect_timeout(CONNECT)
-                .tcp_nodelay(true)
                 .http2_keep_alive_interval(ALIVE[0])
                 .keep_alive_timeout(ALIVE[1])
                 .timeout(ANSWER)
                 .initial_stream_window_size(WINDOW[0])
                 .initial_connection_window_size(WINDOW[1]);
-            match endpoint.connect().await {
-                Ok(channel) => return Ok(Self { urls: urls.to_owned(), channel }),
-                Err(error) => unreachable = Some(Failure::unreachable(url, &root_cause(&error))),
+            let (connector, greeting) = Connector::new(CONNECT);
+            let channel = match endpoint.connect_with_connector(connector).await {
+                Ok(channel) => channel,
+                Err(error) => {
+                    failure = Some(Failure::unreachable(url, &root_cause(&error)));
+                    continue;
+                }
+            };
+            match tokio::time::timeout(CONNECT, greeting).await {
+                Ok(Ok(Greeting::Other)) => {
+                    failure = Some(Failure::no_scheduler(url, "is no multiflexi-scheduler"));
+                }
+                Ok(Ok(Greeting::Nothing) | Err(_)) => {
+                    let what = "has closed the connection without a word: it is no \
+                                multiflexi-scheduler, or one that is about to end";
+                    failure = Some(Failure::no_scheduler(url, what));
+                }
+                // One that is busy may take longer.
+                Ok(Ok(Greeting::Settings)) | Err(_) => {
+                    return Ok(Self { urls: urls.to_owned(), channel });
+                }
             }
         }
-        Err(unreachable.unwrap_or_else(|| invalid(urls)))
+        Err(failure.unwrap_or_else(|| invalid(urls)))
     }
 
     /// Connects again.

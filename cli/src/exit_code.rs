@@ -25,7 +25,7 @@ Exit codes:
   77   it cannot be done in the present state, or the name is taken
   78   the job's configuration cannot be run
   107  --wait-at-most is over; the jobs go on
-  108  job:run or queue:process was interrupted; the jobs go on
+  108  job:run, queue:process or job:create was interrupted; what was asked for goes on
   109  the job was cancelled
   110  the job ran longer than allowed
 With -f json, errors are JSON objects on stderr that name their code.";
@@ -60,7 +60,7 @@ pub enum Exit {
     Configuration = 78,
     /// The jobs took longer than was to be waited.
     Waited = 107,
-    /// The follower was interrupted.
+    /// Who waited was interrupted; what was asked for goes on.
     Detached = 108,
     /// The job was cancelled.
     Cancelled = 109,

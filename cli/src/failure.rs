@@ -53,6 +53,12 @@ impl Failure {
         )
     }
 
+    /// Something else listens where a scheduler should.
+    pub fn no_scheduler(server: &str, what: &str) -> Self {
+        Self::new(Exit::Unreachable, format!("what listens at {server} {what}"))
+            .hint("name a scheduler with --server, --context or MULTIFLEXI_SERVER")
+    }
+
     /// Our own output cannot be written.
     pub fn stdout(error: &io::Error) -> Self {
         let silent = error.kind() == io::ErrorKind::BrokenPipe;

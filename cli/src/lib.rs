@@ -9,6 +9,7 @@ mod connect;
 mod contexts;
 mod exit_code;
 mod failure;
+mod greeting;
 mod output;
 mod programs;
 
@@ -52,7 +53,8 @@ fn run<A: Parser>(program: impl FnOnce(A) -> Outcome) -> ExitCode {
         return Failure::usage(error.to_string()).report(format_asked());
     }
     // What is wrong with the arguments, and their help, is printed before they are known.
-    let mut command = A::command().color(output::Colours::asked().for_help());
+    let command = arguments::with_any_values(A::command());
+    let mut command = command.color(output::Colours::asked().for_help());
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let parsed = parsed.and_then(|mut found| A::from_arg_matches_mut(&mut found));
     match parsed {

@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -73,16 +73,43 @@ pub fn option(arguments: impl IntoIterator<Item = OsString>, name: &str) -> Opti
 }
 
 fn read(file: &Path) -> Result<(), Reason> {
-    match dotenvy::from_path(file) {
+    let unreadable = |error: io::Error| Reason::Io(error.kind(), error.to_string());
+    let content = fs::read(file).map_err(unreadable)?;
+    let mut lines = Lines { rest: &content, taken: 0 };
+    match dotenvy::from_read(&mut lines) {
         Ok(()) => Ok(()),
-        Err(dotenvy::Error::Io(error)) => Err(Reason::Io(error.kind(), error.to_string())),
         // The line may hold a password: it is not repeated.
-        Err(dotenvy::Error::LineParse(line, at)) => Err(Reason::Line(format!(
-            "a line of {} characters is not NAME=VALUE from character {} on",
-            line.chars().count(),
-            at + 1
-        ))),
+        Err(dotenvy::Error::LineParse(part, _)) => {
+            let first = (lines.taken + 1).saturating_sub(part.lines().count().max(1));
+            Err(Reason::Line(format!(
+                "line {first} is not NAME=VALUE; a value with spaces or quotes stands in quotes"
+            )))
+        }
+        Err(dotenvy::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Reason::Line(format!("line {} is no UTF-8 text", lines.taken)))
+        }
+        Err(dotenvy::Error::Io(error)) => Err(unreadable(error)),
         Err(other) => Err(Reason::Line(other.to_string())),
+    }
+}
+
+/// Gives a file away line by line: when its reader fails, it has read as far as the fault.
+struct Lines<'f> {
+    rest: &'f [u8],
+    /// Lines that were given away whole.
+    taken: usize,
+}
+
+impl io::Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let line =
+            self.rest.iter().position(|byte| *byte == b'\n').map_or(self.rest.len(), |at| at + 1);
+        let length = line.min(buffer.len());
+        let (now, later) = self.rest.split_at(length);
+        buffer[..length].copy_from_slice(now);
+        self.rest = later;
+        self.taken += usize::from(length == line && length > 0);
+        Ok(length)
     }
 }
 
@@ -109,8 +136,30 @@ mod tests {
         assert!(missing.to_string().contains("/no/such/file"), "{missing}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".env");
-        std::fs::write(&file, "not a 'secret").unwrap();
+        fs::write(&file, "not a 'secret").unwrap();
         let damaged = load(["x".into(), "--environment".into(), file.into()]).unwrap_err();
         assert!(!damaged.to_string().contains("secret"), "{damaged}");
+    }
+
+    #[test]
+    fn the_line_that_is_wrong_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        let said = |content: &[u8]| {
+            fs::write(&file, content).unwrap();
+            read(&file).map_err(|reason| reason.to_string()).unwrap_err()
+        };
+        let long = format!("# {}\nnonsense", "long ".repeat(10_000));
+        for (content, line) in [
+            (&b"nonsense"[..], 1),
+            (b"# a comment\n\n  \nnonsense\nMFT_A=1\n", 4),
+            (b"MFT_A='two\nlines'\n\nMFT_B=two words\n", 4),
+            (b"MFT_A=1\nMFT_B='it never\nends\n\n", 2),
+            (b"MFT_A=1\nMFT_B=\xff\n", 2),
+            (long.as_bytes(), 2),
+        ] {
+            let said = said(content);
+            assert!(said.contains(&format!("line {line} is")), "{said}");
+        }
     }
 }

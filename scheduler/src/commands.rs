@@ -19,7 +19,7 @@ pub async fn import(config: Config, wish: ImportMultiflexi) -> anyhow::Result<()
     let report = adoption::run(config, &wish.into()).await?;
     let text = match format {
         ReportFormat::Text => report.to_string(),
-        ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        ReportFormat::Json => format!("{}\n", serde_json::to_string(&report)?),
     };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
@@ -110,7 +110,7 @@ pub async fn transfer(
         )?;
     } else {
         let report = json!({ "from": from.name, "to": to.name, "rows": rows, "tables": tables });
-        writeln!(stdout, "{report:#}")?;
+        writeln!(stdout, "{report}")?;
     }
     Ok(())
 }
@@ -174,7 +174,7 @@ fn said_missing(missing: u64) -> String {
 
 fn print(format: ReportFormat, report: &serde_json::Value, text: &str) -> anyhow::Result<()> {
     let text = match format {
-        ReportFormat::Json => format!("{report:#}\n"),
+        ReportFormat::Json => format!("{report}\n"),
         ReportFormat::Text => text.to_owned(),
     };
     Ok(std::io::stdout().write_all(text.as_bytes())?)

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, TcpListener},
     path::Path,
     process::Command,
     thread,
@@ -54,10 +55,14 @@ fn values_that_cannot_be_are_refused_with_the_value() {
     let company = stack.company.to_string();
     refused(&stack.cli.run(["company:create", "--name", ""]), 65, &["name is empty"]);
     refused(&stack.cli.run(["company:create", "--name", "Acme"]), 77, &["already", "Acme"]);
+    let unlimited = ["company:create", "--name", "Unlimited", "--max-running", "0"];
+    assert!(stack.cli.json(unlimited)["max_running"].is_null());
     let long = "x".repeat(129);
     refused(&stack.cli.run(["company:create", "--name", &long]), 65, &["129 characters"]);
     let create = ["application:create", "--name", "n", "--executable", ""];
-    refused(&stack.cli.run(create), 65, &["executable"]);
+    let unnamed = stack.cli.run(create);
+    refused(&unnamed, 65, &["executable: is missing"]);
+    assert!(!unnamed.stderr.contains("definition"), "there is none: {}", unnamed.stderr);
     let create = ["application:create", "--name", "n", "--executable", "x", "--cmdparams", "'"];
     refused(&stack.cli.run(create), 65, &["quote"]);
     let without = ["runtemplate:create", "--name", "n", "--company", &company];
@@ -233,6 +238,36 @@ fn objects_are_not_copied_into_the_store_of_another_database() {
     for _ in 0..2 {
         assert_eq!(copy(&from, &new).code, 0, "into a new one, and once more");
     }
+}
+
+#[test]
+fn what_listens_and_is_no_scheduler_is_told_apart() {
+    let stranger = |says: &'static [u8]| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                // It answers the beginning of HTTP/2; who asked may have gone by then.
+                let said = client
+                    .read_exact(&mut [0; 24])
+                    .and_then(|()| client.write_all(says))
+                    .and_then(|()| client.shutdown(Shutdown::Write));
+                let _ = said.and_then(|()| io::copy(&mut client, &mut io::sink()));
+            }
+        });
+        url
+    };
+    let web = stranger(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    let answer = Cli::new(&web).run(["job:list"]);
+    refused(&answer, 69, &[&format!("what listens at {web} is no multiflexi-scheduler")]);
+    assert!(!answer.stderr.contains("whether it was done"), "{}", answer.stderr);
+    let mute = stranger(b"");
+    let answer = Cli::new(&mute).run(["job:list"]);
+    refused(&answer, 69, &[&mute, "without a word", "no multiflexi-scheduler"]);
+    // Of several, the first that is one is asked.
+    let stack = Stack::start();
+    let cli = Cli::new(&format!("{web},{mute},{}", stack.scheduler.url()));
+    assert_eq!(cli.run(["job:list"]).code, 0);
 }
 
 #[test]

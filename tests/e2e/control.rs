@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use multiflexi_fixture::{Lines, Stack, eventually, processes};
+use multiflexi_fixture::{Answer, Lines, Stack, eventually, processes};
 use rustix::process::Signal;
 
 /// A job that runs; its id and its follower's lines, once it has said `ready`.
@@ -100,6 +100,40 @@ fn ctrl_c_detaches_or_cancels_as_the_user_says() {
     stack.cli.run(["job:cancel", &job.to_string(), "--wait"]);
     let (job, code) = interrupt("cancel");
     assert_eq!((code, &stack.show(job)["state"]), (Some(109), &"cancelled".into()));
+}
+
+#[test]
+fn ctrl_c_leaves_open_whether_jobs_are_created_and_says_how_to_find_out() {
+    let stack = Stack::start();
+    let template = stack.script("true", &[]).to_string();
+    let words = ["job:create", "--template", &template, "--count", "3"];
+    // Nobody answers, and somebody may.
+    assert!(processes::signal(stack.scheduler.pid(), Signal::STOP));
+    let create = stack.cli.start(words);
+    let pid = i32::try_from(create.id()).unwrap();
+    eventually("it minds Ctrl-C", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+        (caught & (1 << (Signal::INT.as_raw() - 1)) != 0).then_some(())
+    });
+    assert!(processes::signal(pid, Signal::INT));
+    let answer = Answer::of(create.wait_with_output().unwrap());
+    assert!(processes::signal(stack.scheduler.pid(), Signal::CONT));
+    assert_eq!(answer.code, 108, "{}", answer.stderr);
+    let (_, name) = answer.stderr.split_once("--request-id ").unwrap();
+    let name = name.split_whitespace().next().unwrap();
+    let again = stack.cli.json(words.into_iter().chain(["--request-id", name]));
+    let listed = stack.cli.json(["job:list", "--template", &template]);
+    let listed = listed["jobs"].as_array().unwrap().len();
+    assert_eq!((again["job_ids"].as_array().unwrap().len(), listed), (3, 3));
+
+    // Those that wait are removed only if that is said.
+    let ended = stack.cli.run(["job:delete", "--template", &template]);
+    assert_eq!((ended.code, ended.text()), (0, "removed 0 jobs\n".to_owned()));
+    assert!(ended.stderr.contains("--state loaded"), "{}", ended.stderr);
+    let all = stack.cli.run(["job:delete", "--template", &template, "--state", "loaded"]);
+    assert_eq!((all.text(), all.stderr), ("removed 3 jobs\n".to_owned(), String::new()));
 }
 
 #[test]

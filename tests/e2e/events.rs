@@ -62,6 +62,31 @@ fn a_watcher_sees_each_state_once_in_order_though_the_scheduler_is_killed() {
 }
 
 #[test]
+fn a_watcher_is_told_what_it_asks_for() {
+    let stack = Stack::start();
+    let template = stack.script("true", &[]);
+    let job = stack.job(template);
+    let past = |more: &[&str]| {
+        let watch = ["job:watch", "--after", "0", "--past-only"].into_iter();
+        let answer = stack.cli.run(watch.chain(more.iter().copied()));
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        answer.text()
+    };
+    assert_eq!(past(&["-q"]), format!("{job}\n"));
+    assert_eq!(past(&["--fields", "state,job_id"]), format!("loaded\t{job}\n"));
+    let json = past(&["--fields", "state,job_id", "-f", "json"]);
+    assert_eq!(json, format!("{{\"state\":\"loaded\",\"job_id\":{job}}}\n"));
+    let watch = ["job:watch", "--after", "0", "--past-only", "--fields", "colour"];
+    let unknown = stack.cli.run(watch);
+    assert!(unknown.code == 64 && unknown.stderr.contains("\"colour\""), "{}", unknown.stderr);
+
+    stack.cli.json(["runtemplate:delete", &template.to_string(), "--cascade"]);
+    let shown = past(&[]);
+    let gone = format!("run template {template}, deleted (Acme)\n");
+    assert!(shown.lines().count() > 0 && shown.contains(&gone), "{shown}");
+}
+
+#[test]
 fn a_cursor_of_elsewhere_is_refused() {
     let stack = Stack::start();
     let answer = stack.cli.run(["job:watch", "--after", "7"]);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod action_settings;
 mod actions;
 mod adoption;
 mod agents;

@@ -214,11 +214,45 @@ fn a_preview_shows_what_will_happen() {
 }
 
 #[test]
+fn a_preview_says_that_it_is_cut_or_why_it_is_empty_and_times_say_their_zone() {
+    let stack = Stack::start();
+    let preview = ["schedule:preview", "--cron", "0 2 * * *", "--limit", "2"];
+    let cut = stack.cli.json(preview);
+    assert_eq!((cut["slots"].as_array().unwrap().len(), &cut["more"]), (2, &true.into()));
+    let template = stack.script("true", &[]).to_string();
+    let all = stack.cli.json(["schedule:preview", &template]);
+    assert_eq!((&all["slots"], &all["more"]), (&Value::Array(Vec::new()), &false.into()));
+    let shown = stack.cli.run(["schedule:preview", &template]);
+    assert_eq!(shown.text(), "there is no schedule: no job starts by itself\n");
+    let yearly = ["--from", "2027-02-01", "--interval", "y"];
+    let yearly = stack.cli.run(["schedule:preview", &template].into_iter().chain(yearly));
+    assert!(yearly.text().contains("a later --to looks further"), "{}", yearly.text());
+
+    let in_new_york = |words: &[&str]| {
+        let mut command = stack.cli.command(words);
+        let output = command.env("TZ", "America/New_York").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let set = ["runtemplate:schedule", &template, "--cron", "0 2\n* * *"];
+    let prague = ["--timezone", "Europe/Prague", "--not-before", "2027-01-15", "--catch-up", "one"];
+    let said = in_new_york(&[&set[..], &prague].concat());
+    assert!(said.ends_with("the next moment is 2027-01-15 20:00:00 -05:00\n"), "{said}");
+    let shown = in_new_york(&["runtemplate:schedule", &template]);
+    for line in ["0 2 * * *", "2027-01-15 00:00:00 -05:00", "one"] {
+        assert!(shown.contains(&format!(" {line}\n")), "{line:?} is not in {shown}");
+    }
+    let previewed = in_new_york(&["schedule:preview", &template, "--from", "2027-01-16"]);
+    let row: Vec<&str> = previewed.lines().nth(2).unwrap().split_whitespace().collect();
+    let moment = "2027-01-17T02:00:00+01:00";
+    assert_eq!(row, [moment, "fired", moment], "{previewed}");
+}
+
+#[test]
 fn what_is_no_schedule_is_refused_with_what_helps() {
     let stack = Stack::start();
     let template = stack.script("true", &[]).to_string();
     let bad: [(&[&str], &str); 6] = [
-        (&["--cron", "61 * * * *"], "61 * * * *"),
+        (&["--cron", "61 * * * *"], "its minute is \"61\": take 0 to 59"),
         (&["--cron", "0 0 30 2 *"], "never comes"),
         (&["--interval", "h", "--timezone", "Mars/Olympus"], "Mars/Olympus"),
         (&["--interval", "h", "--catch-up", "5"], "--overlap allow"),

@@ -29,7 +29,9 @@ fn a_dry_run_of_migrate_says_what_is_missing_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let dry = ["migrate", "--dry-run", "-f", "json"];
-    let said = json(&scheduler(&data, dry));
+    let dry_run = scheduler(&data, dry);
+    assert_eq!(dry_run.text().lines().count(), 1, "one object on one line");
+    let said = json(&dry_run);
     let newest = said["steps"].as_array().unwrap().len();
     assert!(said["from"] == 0 && said["to"] == newest && newest > 0, "{said}");
     assert!(!data.exists(), "nothing was made");

@@ -209,7 +209,10 @@ fn each_preset_asks_as_its_server_wants_it() {
     let receiver = Receiver::start().unwrap();
     let template = stack.script("exit 7", &[]);
     let url = receiver.url();
-    receiver.set(Manner::Answer(201, r#"{"number": 12, "issue": {"id": 34}}"#.to_owned()));
+    receiver.set(Manner::Answer(
+        201,
+        r#"{"number": 12, "issue": {"id": 34}, "id": "AAMkTask"}"#.to_owned(),
+    ));
     let at = |field: &str, path: &str| format!("{field}={url}{path}");
     let kinds: [(&str, Vec<String>); 6] = [
         ("Slack", vec![at("uri", "/slack"), "text=<{COMPANY_NAME}>: {STATE}".to_owned()]),

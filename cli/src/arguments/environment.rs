@@ -12,7 +12,7 @@ use clap::Args;
 use multiflexi_program::say;
 use multiflexi_proto::v1::VariableFile;
 
-use super::variable;
+use super::{pair, variable};
 
 /// Most bytes of a file that is given as a variable: what the scheduler takes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -73,14 +73,24 @@ fn is_too_short(secret: &str) -> bool {
 
 /// Reads a file that is given as a variable.
 fn file(text: &str) -> Result<VariableFile, String> {
-    let (name, path) = text
-        .split_once('=')
-        .filter(|(name, path)| !name.is_empty() && !path.is_empty())
+    let (name, path) = pair(text)
+        .filter(|(_, path)| !path.is_empty())
         .ok_or_else(|| "a file looks like NAME=FILE".to_owned())?;
-    let path = Path::new(path);
+    let path = Path::new(&path);
     let shown = path.display();
     let file_name = path.file_name().and_then(OsStr::to_str);
     let file_name = file_name.ok_or_else(|| format!("{shown} has no name that is UTF-8 text"))?;
+    Ok(VariableFile {
+        name,
+        file_name: file_name.to_owned(),
+        content: content(path)?,
+        ..VariableFile::default()
+    })
+}
+
+/// Reads a file that is given; the error is a sentence.
+pub(super) fn content(path: &Path) -> Result<Vec<u8>, String> {
+    let shown = path.display();
     let unreadable = |error: io::Error| format!("{shown} cannot be read: {error}");
     let file = File::open(path).map_err(unreadable)?;
     let mut content = Vec::new();
@@ -88,12 +98,7 @@ fn file(text: &str) -> Result<VariableFile, String> {
     if content.len() as u64 > MAX_FILE {
         return Err(format!("{shown} is larger than {} MiB, which is too large", MAX_FILE >> 20));
     }
-    Ok(VariableFile {
-        name: name.to_owned(),
-        file_name: file_name.to_owned(),
-        content,
-        ..VariableFile::default()
-    })
+    Ok(content)
 }
 
 /// Reads a secret variable: without a value it is one of our own.

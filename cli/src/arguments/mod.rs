@@ -2,6 +2,7 @@
 
 mod command;
 mod environment;
+mod settings;
 mod values;
 
 use std::path::PathBuf;
@@ -16,7 +17,9 @@ use crate::{
 
 pub use command::Command;
 pub use environment::{Environment, Given};
-pub use values::{duration, id, named, since, time, timestamp, variable};
+pub use settings::Settings;
+use values::pair;
+pub use values::{duration, id, named, number, since, time, timestamp, variable};
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]
@@ -59,6 +62,16 @@ pub struct Global {
     pub color: Colours,
 }
 
+/// A command whose options take the next word as their value, also if it begins with a hyphen, as
+/// those of most programs do: what is wrong with `--delay -5s` is said of the delay then.
+pub fn with_any_values(command: clap::Command) -> clap::Command {
+    let any = |argument: clap::Arg| {
+        let takes = argument.get_action().takes_values() && !argument.is_positional();
+        if takes { argument.allow_hyphen_values(true) } else { argument }
+    };
+    command.mut_args(any).mut_subcommands(with_any_values)
+}
+
 impl Global {
     /// The scheduler that is asked.
     pub fn scheduler(&self) -> Result<String, Failure> {
@@ -99,7 +112,7 @@ pub struct Paging {
         long,
         default_value_t = 50,
         value_name = "N",
-        value_parser = clap::value_parser!(i32).range(1..=1000)
+        value_parser = number::<i32>(1..=1000)
     )]
     pub limit: i32,
     /// Goes on where another list ended: its `next_page_token`
@@ -125,15 +138,17 @@ pub struct Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, FromArgMatches as _};
 
     fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(["multiflexi-cli"].iter().chain(words))
+        let words = ["multiflexi-cli"].iter().chain(words);
+        let found = with_any_values(Arguments::command()).try_get_matches_from(words)?;
+        Arguments::from_arg_matches(&found)
     }
 
     #[test]
     fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
+        with_any_values(Arguments::command()).debug_assert();
     }
 
     #[test]
@@ -158,6 +173,26 @@ mod tests {
         parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"])
             .unwrap();
         parse(&["artifact:save", "--id", "1", "--file", "f"]).unwrap();
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_the_option() {
+        let create = ["job:create", "--template", "1"];
+        for (words, option, said) in [
+            (&["--delay", "-5s"][..], "--delay", "a duration looks like"),
+            (&["--count", "-5"], "--count", "take a whole number, 1 to 100000"),
+            (&["--count", "many"], "--count", "take a whole number, 1 to 100000"),
+        ] {
+            let error = parse(&[&create, words].concat()).unwrap_err().to_string();
+            assert!(error.contains(option) && error.contains(said), "{error}");
+        }
+        let error = |words: &[&str]| parse(words).unwrap_err().to_string();
+        assert!(error(&["job:watch", "--after", "abc"]).contains("take a whole number from 0 on"));
+        let preview = ["schedule:preview", "1", "--catch-up", "-1"];
+        assert!(error(&preview).contains("take skip, one"));
+        parse(&["job:create", "--template", "1", "--priority", "-7"]).unwrap();
+        let nobody = error(&["action:create", "--kind", "Stop", "--on", "fail"]);
+        assert!(nobody.contains("--template <ID>|--company <ID>"), "{nobody}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! How arguments are read: ids, times, durations.
 
-use std::time::Duration;
+use std::{
+    ops::{Bound, RangeBounds},
+    time::Duration,
+};
 
 use chrono::{
     DateTime, Datelike as _, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc,
@@ -15,12 +18,40 @@ pub fn id(text: &str) -> Result<i64, String> {
     }
 }
 
+/// Reads a whole number in a range.
+pub fn number<T>(range: impl RangeBounds<i64>) -> impl TypedValueParser<Value = T>
+where
+    T: TryFrom<i64> + Clone + Send + Sync + 'static,
+{
+    let bound = |bound: Bound<&i64>, beyond: i64| match bound {
+        Bound::Included(bound) => Some(*bound),
+        Bound::Excluded(bound) => Some(bound + beyond),
+        Bound::Unbounded => None,
+    };
+    let (least, most) = (bound(range.start_bound(), 1), bound(range.end_bound(), -1));
+    move |text: &str| {
+        let read: Option<i64> = text.parse().ok();
+        let within = |number: &i64| {
+            least.is_none_or(|least| *number >= least) && most.is_none_or(|most| *number <= most)
+        };
+        let read = read.filter(within).and_then(|number| T::try_from(number).ok());
+        read.ok_or_else(|| match (least, most) {
+            (Some(least), Some(most)) => format!("take a whole number, {least} to {most}"),
+            (Some(least), None) => format!("take a whole number from {least} on"),
+            _ => "take a whole number".to_owned(),
+        })
+    }
+}
+
 /// Reads a variable.
 pub fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a variable looks like NAME=VALUE".to_owned()),
-    }
+    pair(text).ok_or_else(|| "a variable looks like NAME=VALUE".to_owned())
+}
+
+/// The two sides of the first equals sign, of which the left is not empty.
+pub(super) fn pair(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
+    Some((name.to_owned(), value.to_owned()))
 }
 
 /// Reads a time: RFC 3339, or a local date with or without a time.

@@ -51,7 +51,7 @@ pub struct List {
     #[arg(long, alias = "job_id", value_parser = arguments::id, value_name = "ID")]
     job: Option<i64>,
     /// Only those of this attempt
-    #[arg(long, requires = "job", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, requires = "job", value_name = "N", value_parser = arguments::number::<i32>(1..))]
     attempt: Option<i32>,
     /// Only those of this MIME type, such as application/pdf
     #[arg(long, value_name = "TYPE", default_value = "", hide_default_value = true)]

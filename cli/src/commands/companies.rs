@@ -85,8 +85,8 @@ pub struct Create {
     /// Its name, unique
     #[arg(long)]
     name: String,
-    /// Most of its jobs that run at once [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
+    /// Most of its jobs that run at once; 0 for no limit [default: no limit]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(0..=1_000_000))]
     max_running: Option<i32>,
     /// A short name for programs, unique: small letters, digits, - and _
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -128,7 +128,7 @@ pub struct Update {
     #[arg(long)]
     slug: Option<String>,
     /// Most of its jobs that run at once; 0 for no limit
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(0..=1_000_000))]
     max_running: Option<i32>,
     /// The host in Zabbix that gets what is told of its jobs; empty for the scheduler's
     #[arg(long, value_name = "HOST")]

@@ -19,7 +19,7 @@ use multiflexi_scheduler::{Scheduler, config::Config};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit_code::Exit, failure::Failure, output};
+use crate::{arguments, exit_code::Exit, failure::Failure, output};
 
 /// `dev`.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub struct Dev {
     #[arg(long, default_value = "127.0.0.1:7780", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// How many jobs run at once [default: four for each processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<u32>(1..=10_000))]
     slots: Option<u32>,
 }
 

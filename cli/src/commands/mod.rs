@@ -224,13 +224,13 @@ fn progress_bar(template: &str) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Shows how far a removal is, and at its end how many jobs it removed. `next` waits for
-/// how many there are by now; none at the end.
+/// Shows how far a removal is, and at its end how many jobs it removed, which it returns. `next`
+/// waits for how many there are by now; none at the end.
 async fn removal(
     output: Output,
     dry_run: bool,
     mut next: impl AsyncFnMut() -> Result<Option<i64>, tonic::Status>,
-) -> Result<(), Failure> {
+) -> Result<i64, Failure> {
     let bar = progress_bar("{spinner} {pos} jobs, {elapsed}");
     let mut removed = 0;
     while let Some(now) = next().await? {
@@ -242,7 +242,8 @@ async fn removal(
         true => format!("{removed} jobs would be removed"),
         false => format!("removed {removed} jobs"),
     };
-    output.done(&serde_json::json!({ "removed": removed, "dry_run": dry_run }), &sentence)
+    output.done(&serde_json::json!({ "removed": removed, "dry_run": dry_run }), &sentence)?;
+    Ok(removed)
 }
 
 /// A limit, for people.

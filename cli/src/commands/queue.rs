@@ -128,7 +128,7 @@ impl Clear {
         };
         let mut answers = server.queue().clear_queue(request).await?.into_inner();
         let next = async || Ok(answers.message().await?.map(|answer| answer.removed));
-        removal(output, self.dry_run, next).await
+        removal(output, self.dry_run, next).await.map(drop)
     }
 }
 

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use multiflexi_proto::v1::{
     self, Downtime, GetRunTemplateRequest, ListRunTemplatesRequest, ListSlotsRequest,
-    PreviewScheduleRequest, ScheduleOverlap, ScheduleSettings, SetScheduleRequest, Slot,
+    PreviewScheduleRequest, PreviewScheduleResponse, ScheduleOverlap, ScheduleSettings,
+    SetScheduleRequest, Slot,
 };
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ fn catch_up(text: &str) -> Result<i32, String> {
         number => number
             .parse()
             .ok()
-            .filter(|number| (0..=1000).contains(number))
+            .filter(|number| (1..=1000).contains(number))
             .ok_or_else(|| "take skip, one, or how many at most, up to 1000".to_owned()),
     }
 }
@@ -56,10 +57,11 @@ struct Settings {
     /// Where its days and hours are, such as Europe/Prague [default: the scheduler's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
-    /// No moment before; "none" for no such time
+    /// No moment before: a time of this host's zone, unless it names another as
+    /// 2027-01-31T06:00:00+01:00 does; "none" for no such time
     #[arg(long, value_parser = bound, value_name = "WHEN")]
     not_before: Option<Bound>,
-    /// No moment after; "none" for no such time
+    /// No moment after: a time as of --not-before; "none" for no such time
     #[arg(long, value_parser = bound, value_name = "WHEN")]
     not_after: Option<Bound>,
     /// How long after its moment a job starts [default: 0s]
@@ -154,7 +156,6 @@ impl Set {
 fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure> {
     let template = given(template)?;
     let schedule = template.schedule.unwrap_or_default();
-    let time = |time: Option<&prost_types::Timestamp>| json::local(time);
     let seconds = |time: Option<&prost_types::Duration>| format!("{} s", json::rounded(time));
     let fields = [
         ("run template", format!("{} ({})", template.name, template.id)),
@@ -163,14 +164,14 @@ fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure
         ("cron", schedule.cron.clone()),
         ("in words", schedule.description.clone()),
         ("time zone", schedule.time_zone.clone()),
-        ("not before", time(schedule.not_before.as_ref())),
-        ("not after", time(schedule.not_after.as_ref())),
+        ("not before", json::zoned(schedule.not_before.as_ref())),
+        ("not after", json::zoned(schedule.not_after.as_ref())),
         ("delay", seconds(schedule.delay.as_ref())),
         ("jitter up to", seconds(schedule.jitter.as_ref())),
         ("overlap", schedule.overlap().name().to_owned()),
-        ("catch-up", schedule.catch_up.to_string()),
-        ("next", time(schedule.next.as_ref())),
-        ("last", time(schedule.last.as_ref())),
+        ("catch-up", schedule::catch_up(&schedule)),
+        ("next", schedule::next(Some(&schedule))),
+        ("last", schedule::last(Some(&schedule))),
     ];
     let mut value = schedule::value(&schedule);
     value["id"] = template.id.into();
@@ -236,13 +237,13 @@ pub struct Preview {
     /// The run template; what else is said is changed of its schedule, for the preview only
     #[arg(value_parser = arguments::id, value_name = "ID", required_unless_present_any = ["cron", "interval"])]
     id: Option<i64>,
-    /// The first time [default: now]
+    /// The first time, of this host's zone unless it names another [default: now]
     #[arg(long, value_parser = arguments::time, value_name = "WHEN")]
     from: Option<DateTime<Utc>>,
-    /// The last time [default: a week later]
+    /// The last time, as of --from [default: a week later]
     #[arg(long, value_parser = arguments::time, value_name = "WHEN")]
     to: Option<DateTime<Utc>>,
-    /// Assume that no scheduler runs in a time; may be given again
+    /// Assume that no scheduler runs between two times, as of --from; may be given again
     #[arg(long, value_parser = downtime, value_name = "FROM..TO")]
     assume_down: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     /// Assume that each job runs so long [default: 0s]
@@ -250,7 +251,7 @@ pub struct Preview {
     assume_runtime: Option<Duration>,
     /// Most moments to show
     #[arg(long, default_value_t = 1000, value_name = "N",
-        value_parser = clap::value_parser!(i32).range(1..=10_000))]
+        value_parser = arguments::number::<i32>(1..=10_000))]
     limit: i32,
     #[command(flatten)]
     settings: Settings,
@@ -275,14 +276,17 @@ impl Preview {
         };
         let answer = server.schedules().preview_schedule(request).await?.into_inner();
         if output.is_chatty() {
-            let (what, zone) = (&answer.description, &answer.time_zone);
-            output::print(&format!("{what}, {zone}\n"))?;
+            let heading = heading(&answer);
+            output::print(&heading)?;
+            if answer.slots.is_empty() {
+                return Ok(());
+            }
         }
-        let mut list = output::List::default();
+        let mut list = output::List { more: Some(answer.more), ..output::List::default() };
         for slot in &answer.slots {
             list.values.push(slot_value(slot));
             let mut row = slot_row(slot);
-            row[2] = json::local(slot.start.as_ref());
+            row[2] = json::in_offset_of(&slot.local, slot.start.as_ref());
             list.rows.push(row);
         }
         output.list("slots", &["MOMENT", "OUTCOME", "START", "NOTE"], list)?;
@@ -290,6 +294,18 @@ impl Preview {
             output::print(&format!("there are more than {}: --limit shows more\n", self.limit))?;
         }
         Ok(())
+    }
+}
+
+/// What stands above a preview; all of it, if there is nothing in it.
+fn heading(preview: &PreviewScheduleResponse) -> String {
+    let PreviewScheduleResponse { slots, description: what, time_zone: zone, .. } = preview;
+    match (what.as_str(), slots.is_empty()) {
+        ("", _) => "there is no schedule: no job starts by itself\n".to_owned(),
+        (what, true) => {
+            format!("{what}, {zone}\nno moment is in this time: a later --to looks further\n")
+        }
+        (what, false) => format!("{what}, {zone}\n"),
     }
 }
 
@@ -336,9 +352,36 @@ fn slot_value(slot: &Slot) -> Value {
 
 fn slot_row(slot: &Slot) -> Vec<String> {
     let note = match &slot.since {
-        Some(since) => format!("all from {} on: no scheduler ran", json::local(Some(since))),
+        Some(since) => {
+            let since = json::in_offset_of(&slot.local, Some(since));
+            format!("all from {since} on: no scheduler ran")
+        }
         None => slot.note.clone(),
     };
     let job = if slot.job_id == 0 { String::new() } else { slot.job_id.to_string() };
     vec![slot.local.clone(), slot.outcome().name().to_owned(), job, note]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_without_moments_says_why() {
+        let preview = |description: &str, slots: Vec<Slot>| {
+            let (description, time_zone) = (description.to_owned(), "UTC".to_owned());
+            heading(&PreviewScheduleResponse { slots, description, time_zone, more: false })
+        };
+        assert!(preview("", Vec::new()).contains("no schedule"));
+        assert!(preview("On 1 January", Vec::new()).contains("On 1 January, UTC\nno moment"));
+        assert_eq!(preview("Each day", vec![Slot::default()]), "Each day, UTC\n");
+    }
+
+    #[test]
+    fn what_is_caught_up_is_said_in_one_way() {
+        assert_eq!(["skip", "one", "7"].map(catch_up), [Ok(0), Ok(1), Ok(7)]);
+        for other in ["0", "-1", "1001", "all"] {
+            assert!(catch_up(other).unwrap_err().contains("take skip, one"), "{other}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The values that JSON and tables share: times, hashes, sizes.
 
-use chrono::{DateTime, Local, SecondsFormat, Utc};
+use chrono::{DateTime, Local, Offset as _, SecondsFormat, Utc};
 use prost_types::{Duration, Timestamp};
 use serde_json::Value;
 
@@ -27,6 +27,21 @@ pub fn stamp_of(time: Option<&Timestamp>) -> String {
 pub fn local(time: Option<&Timestamp>) -> String {
     let local = time.and_then(utc).map(|time| time.with_timezone(&Local));
     local.map(|time| time.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+}
+
+/// A time for people, where they are, with its offset from UTC: for times that are also said
+/// elsewhere by another clock.
+pub fn zoned(time: Option<&Timestamp>) -> String {
+    let local = time.and_then(utc).map(|time| time.with_timezone(&Local));
+    local.map(|time| time.format("%Y-%m-%d %H:%M:%S %:z").to_string()).unwrap_or_default()
+}
+
+/// A time with the offset from UTC that another has, which is RFC 3339; in UTC if it is not.
+pub fn in_offset_of(other: &str, time: Option<&Timestamp>) -> String {
+    let offset = DateTime::parse_from_rfc3339(other).map(|other| *other.offset());
+    let offset = offset.unwrap_or_else(|_| Utc.fix());
+    let there = time.and_then(utc).map(|time| time.with_timezone(&offset));
+    there.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false)).unwrap_or_default()
 }
 
 /// Seconds; null if there is none.
@@ -82,6 +97,19 @@ mod tests {
         let at = Timestamp { seconds: 1_700_000_000, nanos: 123_456_000 };
         assert_eq!(time(Some(&at)), "2023-11-14T22:13:20.123456Z");
         assert_eq!(time(None), Value::Null);
+    }
+
+    #[test]
+    fn a_time_beside_another_has_its_offset() {
+        let at = Timestamp { seconds: 1_700_000_000, nanos: 0 };
+        let beside = |other| in_offset_of(other, Some(&at));
+        assert_eq!(beside("2026-12-02T02:00:00+01:00"), "2023-11-14T23:13:20+01:00");
+        assert_eq!(beside(""), "2023-11-14T22:13:20+00:00");
+        assert_eq!(in_offset_of("", None), "");
+        // Whatever zone the host is in, it says which.
+        let zoned = zoned(Some(&at));
+        let read = DateTime::parse_from_str(&zoned, "%Y-%m-%d %H:%M:%S %:z");
+        assert_eq!(read.map(|time| time.timestamp()), Ok(at.seconds), "{zoned}");
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct List {
     pub rows: Vec<Vec<String>>,
     /// Names the next page; empty on the last.
     pub next_page_token: String,
+    /// Whether there are more than it has, of a list without pages.
+    pub more: Option<bool>,
 }
 
 impl Output {
@@ -129,7 +131,11 @@ impl Output {
                 let token = Some(list.next_page_token).filter(|token| !token.is_empty());
                 let values: Vec<Value> =
                     list.values.iter().map(|value| self.chosen(value)).collect::<Result<_, _>>()?;
-                print(&format!("{}\n", json!({ what: values, "next_page_token": token })))
+                let mut object = json!({ what: values, "next_page_token": token });
+                if let Some(more) = list.more {
+                    object["more"] = more.into();
+                }
+                print(&format!("{object}\n"))
             }
             Format::Text if self.quiet => {
                 print(&list.values.iter().map(id_line).collect::<String>())
@@ -150,6 +156,16 @@ impl Output {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// A line for one of many things that are not all there yet; `id` names it.
+    pub fn line(self, id: i64, value: &Value, text: String) -> Result<String, Failure> {
+        match self.format {
+            Format::Json => Ok(self.chosen(value)?.to_string()),
+            Format::Text if self.quiet => Ok(id.to_string()),
+            Format::Text if self.fields.is_empty() => Ok(text),
+            Format::Text => Ok(self.texts(value)?.join("\t")),
         }
     }
 

@@ -34,8 +34,9 @@ pub(super) trait Ask: Debug + Send + Sync {
     /// What is asked; the error is a sentence.
     fn request(settings: &Settings, ended: &EndedJob) -> Result<Asked, String>;
 
-    /// What came of it, as a sentence.
-    fn outcome(settings: &Settings, server: &str, answer: &Answer) -> String;
+    /// What came of it, as a sentence; the error says that the answer, though it says yes, is not
+    /// one of the server that was meant.
+    fn outcome(settings: &Settings, server: &str, answer: &Answer) -> Result<String, String>;
 }
 
 /// What is asked of a server.
@@ -78,6 +79,12 @@ pub(super) fn below(settings: &Settings, field: &str, parts: &[&str]) -> Result<
     Ok(url)
 }
 
+/// That an answer says yes and does not name what was to be made; `field` is where the address is
+/// from.
+pub(super) fn unnamed(server: &str, answer: &Answer, what: &str, field: &str) -> String {
+    format!("{server} answered {} without {what}: look whether {field} is right", answer.status)
+}
+
 /// A kind of action that asks a server.
 #[derive(Debug)]
 pub(super) struct Asking<K> {
@@ -100,7 +107,10 @@ impl<K: Ask + 'static> Asking<K> {
         let server = requests::server(&url);
         let request = Request { method, url, headers, body, timeout };
         match self.requests.send(request).await {
-            Ok(answer) => Ok(Effect::Nothing(K::outcome(settings, &server, &answer))),
+            Ok(answer) => {
+                let outcome = K::outcome(settings, &server, &answer);
+                outcome.map(Effect::Nothing).map_err(Failed::never)
+            }
             Err(RequestError { reason, again, after }) => Err(Failed { reason, again, after }),
         }
     }

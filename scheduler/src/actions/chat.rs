@@ -28,8 +28,8 @@ impl Ask for Slack {
         Ok(Asked::post(url(settings, "uri", &ended.facts)?, &json!({ "text": text })))
     }
 
-    fn outcome(_: &Settings, server: &str, _: &Answer) -> String {
-        format!("said it at {server}")
+    fn outcome(_: &Settings, server: &str, _: &Answer) -> Result<String, String> {
+        Ok(format!("said it at {server}"))
     }
 }
 
@@ -67,7 +67,7 @@ impl Ask for Teams {
         Ok(Asked::post(url(settings, "uri", facts)?, &document))
     }
 
-    fn outcome(_: &Settings, server: &str, _: &Answer) -> String {
-        format!("said it at {server}")
+    fn outcome(_: &Settings, server: &str, _: &Answer) -> Result<String, String> {
+        Ok(format!("said it at {server}"))
     }
 }

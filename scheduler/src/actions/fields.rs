@@ -272,6 +272,17 @@ impl Settings {
         })
     }
 
+    /// Refuses pauses between tries of which the first is longer than the longest.
+    pub(super) fn check_retry(&self, kind: &str) -> Result<(), SettingError> {
+        let gaps = self.duration("retry_min_gap").zip(self.duration("retry_max_gap"));
+        let Some((min, max)) = gaps.filter(|(min, max)| min > max) else { return Ok(()) };
+        let [min, max] = [min, max].map(humantime::format_duration);
+        let sentence = format!(
+            "retry_min_gap of {kind} is {min}, and no pause is longer than retry_max_gap, {max}"
+        );
+        Err(SettingError::new("retry_min_gap", sentence))
+    }
+
     /// A text for people without the secrets that it contains.
     pub fn without_secrets(&self, text: &str) -> String {
         let mask = crate::domain::job::MASK;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     EndedJob, Field, SettingError, Settings, Takes,
-    asking::{Ask, Asked, below},
+    asking::{Ask, Asked, below, unnamed},
 };
 use crate::{domain::action::Within, requests::Answer};
 
@@ -61,11 +61,11 @@ impl Ask for Github {
             .with("Authorization", format!("Bearer {}", settings.text("token"))))
     }
 
-    fn outcome(settings: &Settings, _: &str, answer: &Answer) -> String {
+    fn outcome(settings: &Settings, server: &str, answer: &Answer) -> Result<String, String> {
         let repository = settings.text("repository");
         match answer.json()["number"].as_i64() {
-            Some(number) => format!("opened issue {number} of {repository}"),
-            None => format!("opened an issue of {repository}"),
+            Some(number) => Ok(format!("opened issue {number} of {repository}")),
+            None => Err(unnamed(server, answer, "an issue's number", "api")),
         }
     }
 }
@@ -99,10 +99,10 @@ impl Ask for RedmineIssue {
             .with("X-Redmine-API-Key", settings.text("token").to_owned()))
     }
 
-    fn outcome(_: &Settings, server: &str, answer: &Answer) -> String {
+    fn outcome(_: &Settings, server: &str, answer: &Answer) -> Result<String, String> {
         match answer.json()["issue"]["id"].as_i64() {
-            Some(id) => format!("opened issue {id} at {server}"),
-            None => format!("opened an issue at {server}"),
+            Some(id) => Ok(format!("opened issue {id} at {server}")),
+            None => Err(unnamed(server, answer, "an issue's id", "url")),
         }
     }
 }

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     EndedJob, Field, SettingError, Settings, Takes,
-    asking::{Ask, Asked, below},
+    asking::{Ask, Asked, below, unnamed},
 };
 use crate::{domain::action::Within, requests::Answer};
 
@@ -73,7 +73,11 @@ impl Ask for TriggerJenkins {
         Ok(Asked { method: "POST".to_owned(), url, headers, body: form.finish().into() })
     }
 
-    fn outcome(settings: &Settings, server: &str, _: &Answer) -> String {
-        format!("started a build of {} at {server}", settings.text("job_name"))
+    fn outcome(settings: &Settings, server: &str, answer: &Answer) -> Result<String, String> {
+        // That it was created: an item of the queue.
+        match answer.status {
+            201 => Ok(format!("started a build of {} at {server}", settings.text("job_name"))),
+            _ => Err(unnamed(server, answer, "a build in the queue", "url")),
+        }
     }
 }

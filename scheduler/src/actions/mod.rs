@@ -245,6 +245,7 @@ impl dyn Action + '_ {
     /// Reads what it is to be told, and refuses what it could not do.
     pub fn accept(&self, given: &Variables) -> Result<Settings, SettingError> {
         let settings = self.read(given)?;
+        settings.check_retry(self.name())?;
         self.check(&settings)?;
         Ok(settings)
     }
@@ -279,6 +280,7 @@ impl dyn Action + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requests::Answer;
 
     fn given(pairs: &[(&str, &str)]) -> Variables {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -308,6 +310,56 @@ mod tests {
         let said = refused("Sleep", &[("secs", "1")]);
         assert!(said.contains("\"secs\"") && said.contains("seconds"), "{said}");
         assert!(refused("Stop", &[("now", "1")]).contains("takes no settings"));
+    }
+
+    #[test]
+    fn settings_that_contradict_themselves_are_refused_when_they_are_new() {
+        let registry = Registry::default();
+        for (kind, pairs, said) in [
+            ("Reschedule", &[("delay", "0")][..], "take 1 second or more"),
+            (
+                "WebHook",
+                &[("uri", "https://example.org/"), ("retry_min_gap", "5h")],
+                "retry_min_gap of WebHook is 5h, and no pause is longer than retry_max_gap, 1h",
+            ),
+            (
+                "ChainRuntemplate",
+                &[("run_template_id", "1"), ("variables", "X=@file:../../etc/passwd")],
+                "\"../../etc/passwd\" is no file that a job leaves",
+            ),
+        ] {
+            let kind = registry.find(kind).unwrap();
+            let refused = kind.accept(&given(pairs)).unwrap_err().to_string();
+            assert!(refused.contains(said), "{refused}");
+            assert!(kind.read(&given(pairs)).is_ok(), "what is stored is read");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_what_was_made_is_no_success() {
+        use asking::Ask;
+        let settings = Settings::default();
+        let answer = |status, body: &str| Answer { status, body: body.into() };
+        fn outcome<K: Ask>(settings: &Settings, answer: &Answer) -> Result<String, String> {
+            K::outcome(settings, "http://h", answer)
+        }
+        let told = answer(200, "ok");
+        for refused in [
+            outcome::<issues::Github>(&settings, &told),
+            outcome::<issues::RedmineIssue>(&settings, &told),
+            outcome::<to_do::ToDo>(&settings, &told),
+            outcome::<jenkins::TriggerJenkins>(&settings, &told),
+        ] {
+            let refused = refused.unwrap_err();
+            assert!(refused.starts_with("http://h answered 200"), "{refused}");
+        }
+        let made = |body| answer(201, body);
+        assert!(outcome::<issues::Github>(&settings, &made(r#"{"number": 1}"#)).is_ok());
+        assert!(
+            outcome::<issues::RedmineIssue>(&settings, &made(r#"{"issue": {"id": 1}}"#)).is_ok()
+        );
+        assert!(outcome::<to_do::ToDo>(&settings, &made(r#"{"id": "AAMk"}"#)).is_ok());
+        assert!(outcome::<jenkins::TriggerJenkins>(&settings, &made("")).is_ok());
     }
 
     #[test]

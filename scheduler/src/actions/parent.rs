@@ -44,9 +44,21 @@ fn lines(text: &str) -> Result<Vec<(&str, &str)>, String> {
         .collect()
 }
 
-/// Refuses variables that are none.
+/// Refuses variables that are none, and files that no job can have left.
 pub(super) fn check(settings: &Settings, field: &str) -> Result<(), SettingError> {
-    lines(settings.text(field)).map(drop).map_err(|sentence| SettingError::new(field, sentence))
+    let refuse = |sentence: String| SettingError::new(field, sentence);
+    for (_, value) in lines(settings.text(field)).map_err(refuse)? {
+        let outside = |path: &&str| {
+            path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..")
+        };
+        if let Some(path) = value.strip_prefix(FILE).filter(outside) {
+            return Err(refuse(format!(
+                "{path:?} is no file that a job leaves: take its path in the job's folder, such as \
+                 {FILE}out/report.json"
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Parents {

@@ -4,7 +4,7 @@ use std::{future::ready, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Action, EndedJob, Field, Performing, Settings, Takes};
+use super::{Action, EndedJob, Field, Performing, SettingError, Settings, Takes};
 use crate::{domain::environment::Given, store::Effect};
 
 /// Queues the run template's next job.
@@ -25,6 +25,18 @@ impl Action for Reschedule {
             &[Field::optional("delay", "how many seconds later it is run", Takes::Seconds)
                 .or("3600")];
         FIELDS
+    }
+
+    /// It may go on for ever, and then not faster than a schedule could.
+    fn check(&self, settings: &Settings) -> Result<(), SettingError> {
+        match settings.number("delay") {
+            0 => {
+                let reason = "delay of Reschedule is 0, and it may go on for ever: take 1 second or \
+                              more";
+                Err(SettingError::new("delay", reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn perform<'a>(

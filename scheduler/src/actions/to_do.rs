@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     EndedJob, Field, Settings, Takes,
-    asking::{Ask, Asked, below},
+    asking::{Ask, Asked, below, unnamed},
 };
 use crate::{domain::action::Within, requests::Answer};
 
@@ -69,7 +69,10 @@ impl Ask for ToDo {
             .with("Authorization", format!("Bearer {}", settings.text("access_token"))))
     }
 
-    fn outcome(_: &Settings, server: &str, _: &Answer) -> String {
-        format!("made a task at {server}")
+    fn outcome(_: &Settings, server: &str, answer: &Answer) -> Result<String, String> {
+        match answer.json()["id"].as_str() {
+            Some(_) => Ok(format!("made a task at {server}")),
+            None => Err(unnamed(server, answer, "a task's id", "api")),
+        }
     }
 }

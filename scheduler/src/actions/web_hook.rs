@@ -97,8 +97,8 @@ impl Ask for WebHook {
         Ok(Asked { method: settings.text("method").to_owned(), url, headers, body: body.into() })
     }
 
-    fn outcome(_: &Settings, server: &str, answer: &Answer) -> String {
-        format!("{server} answered {}", answer.status)
+    fn outcome(_: &Settings, server: &str, answer: &Answer) -> Result<String, String> {
+        Ok(format!("{server} answered {}", answer.status))
     }
 }
 

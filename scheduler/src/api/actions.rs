@@ -18,7 +18,7 @@ use super::{Services, environment, parse, status::invalid};
 use crate::{
     actions::{Action, Field, Registry, SettingError},
     domain::{
-        action::{Mode, Owner, Progress},
+        action::{Condition, Mode, Owner, Progress},
         environment::{Given, Variables},
         ids::{ActionId, CompanyId, JobId, PerformedActionId, RunTemplateId},
     },
@@ -133,7 +133,7 @@ fn mode(value: i32, condition: &str) -> Result<Option<Mode>, Status> {
         (v1::ActionMode::Fail, "") => Mode::Fail,
         (v1::ActionMode::Always, "") => Mode::Always,
         (v1::ActionMode::Unspecified | v1::ActionMode::Condition, text) => {
-            Mode::When(text.parse().map_err(|error| invalid("condition", error))?)
+            Mode::When(Condition::accept(text).map_err(|error| invalid("condition", error))?)
         }
         _ => return Err(invalid("condition", "say a mode or a condition, and not both")),
     }))

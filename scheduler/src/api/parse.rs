@@ -168,14 +168,14 @@ pub(super) fn optional_id(field: &str, what: &str, value: i64) -> Result<Option<
     if value == 0 { Ok(None) } else { id(field, what, value).map(Some) }
 }
 
-/// A limit of how many jobs run at once.
+/// A limit of how many jobs run at once; 0 is none.
 pub(super) fn limit(field: &str, value: Option<i32>) -> Result<Option<u32>, Status> {
     match value {
-        None => Ok(None),
+        None | Some(0) => Ok(None),
         Some(most @ 1..=MAX_LIMIT) => Ok(Some(most.unsigned_abs())),
         Some(most) => Err(invalid(
             field,
-            format!("{field} is {most}: take 1 to {MAX_LIMIT}, or leave it out for no limit"),
+            format!("{field} is {most}: take 1 to {MAX_LIMIT}, or 0 for no limit"),
         )),
     }
 }
@@ -185,11 +185,7 @@ pub(super) fn changed_limit(
     field: &str,
     value: Option<i32>,
 ) -> Result<Option<Option<u32>>, Status> {
-    match value {
-        None => Ok(None),
-        Some(0) => Ok(Some(None)),
-        some => limit(field, some).map(Some),
-    }
+    value.map(|most| limit(field, Some(most))).transpose()
 }
 
 /// Variables of which some are secret and some are files.

@@ -5,7 +5,7 @@ mod performed;
 
 use std::convert::Infallible;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use multiflexi_proto::v1::{
     Action, ActionField, ActionMode, CreateActionRequest, DeleteActionRequest, GetActionRequest,
     ListActionKindsRequest, ListActionsRequest, PerformedActionState, RetryPerformedActionRequest,
@@ -70,7 +70,8 @@ impl On {
     /// The mode, or the condition.
     fn split(self) -> (i32, String) {
         let modes = [ActionMode::Success, ActionMode::Fail, ActionMode::Always];
-        match modes.into_iter().find(|mode| mode.name() == self.0) {
+        let said = self.0.trim();
+        match modes.into_iter().find(|mode| mode.name().eq_ignore_ascii_case(said)) {
             Some(mode) => (mode.into(), String::new()),
             None => (ActionMode::Condition.into(), self.0),
         }
@@ -79,10 +80,10 @@ impl On {
 
 /// `action:create`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("owner").args(["template", "company"]).required(true))]
 pub struct Create {
     /// The run template whose jobs it follows
-    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID",
-        required_unless_present = "company", conflicts_with = "company")]
+    #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]
     template: Option<i64>,
     /// The company whose jobs it follows, those of all run templates
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID")]
@@ -96,11 +97,10 @@ pub struct Create {
     on: On,
     /// Where it stands among its owner's actions: the lower is done first [default:
     /// at the end]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(0..=1_000_000))]
     position: Option<i32>,
-    /// What it is told; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    set: Vec<(String, String)>,
+    #[command(flatten)]
+    settings: arguments::Settings,
 }
 
 impl Create {
@@ -114,7 +114,7 @@ impl Create {
             mode,
             condition,
             position: self.position,
-            settings: self.set.into_iter().collect(),
+            settings: self.settings.given()?,
         };
         let answer = server.actions().create_action(request).await?;
         output.done_to("created", answer.into_inner().action, value)
@@ -204,11 +204,10 @@ pub struct Update {
     #[arg(long, value_name = "END")]
     on: Option<On>,
     /// Where it stands among its owner's actions: the lower is done first
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(0..=1_000_000))]
     position: Option<i32>,
-    /// What it is told; may be given again
-    #[arg(long, value_parser = arguments::variable, value_name = "NAME=VALUE")]
-    set: Vec<(String, String)>,
+    #[command(flatten)]
+    settings: arguments::Settings,
     /// A setting that is left to its default; may be given again
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
@@ -223,7 +222,7 @@ impl Update {
             mode,
             condition,
             position: self.position,
-            set_settings: self.set.into_iter().collect(),
+            set_settings: self.settings.given()?,
             unset_settings: self.unset,
         };
         let answer = server.actions().update_action(request).await?;

@@ -166,7 +166,7 @@ pub async fn show_config(
     let list = output::List {
         values: application.fields.iter().map(field_value).collect(),
         rows: application.fields.iter().map(field_row).collect(),
-        next_page_token: String::new(),
+        ..output::List::default()
     };
     let header = ["NAME", "TYPE", "REQUIRED", "DEFAULT", "OPTIONS", "DESCRIPTION"];
     output.list("fields", &header, list)

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use multiflexi_proto::v1::CreateJobsRequest;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::Request;
 
 use super::requested_by;
@@ -30,7 +31,7 @@ pub struct Create {
     #[command(flatten)]
     environment: arguments::Environment,
     /// How many jobs
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(1..=100_000))]
     count: Option<i32>,
     /// Queue them at once; otherwise they wait for job:run or queue:process
     #[arg(long)]
@@ -44,8 +45,8 @@ pub struct Create {
     at: Option<DateTime<Utc>>,
     /// Their priority: of those that wait, the higher runs first [default: the run
     /// template's]
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    #[arg(long, value_name = "N",
+        value_parser = arguments::number::<i32>(-1000..=1000))]
     priority: Option<i32>,
     /// A name for this request: said again, it creates nothing and shows the same jobs
     #[arg(long, value_name = "NAME")]
@@ -70,7 +71,13 @@ impl Create {
             not_before: self.at.map(arguments::timestamp),
             delay: self.delay.map(multiflexi_proto::duration),
         };
-        let ids = create(server, request).await?;
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let name = request.request_id.clone();
+        let ids = tokio::select! {
+            ids = create(server, request) => ids?,
+            _ = interrupts.recv() => return Err(interrupted(&name)),
+        };
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
             return Err(missing("job"));
         };
@@ -87,6 +94,15 @@ impl Create {
             None => Ok(()),
         }
     }
+}
+
+/// Nobody waits any more, and the scheduler may have been asked already.
+fn interrupted(request_id: &str) -> Failure {
+    let message = "interrupted; whether the jobs are created is not known";
+    Failure::new(Exit::Detached, message).hint(format!(
+        "the same command with --request-id {request_id} shows them, and creates them if they \
+         are not there"
+    ))
 }
 
 /// Creates the jobs once, even if the connection breaks on the way: the request's

@@ -1,6 +1,7 @@
 //! `job:delete`.
 
 use clap::Args;
+use multiflexi_program::say;
 use multiflexi_proto::v1::{DeleteJobRequest, DeleteJobsRequest, Job};
 
 use super::Filter;
@@ -43,9 +44,14 @@ impl Delete {
             return output.deleted::<Job>(*job_id);
         }
         let listed = ids.is_empty().then(|| self.filter.request());
+        let only_ended = listed.as_ref().is_some_and(|listed| listed.states.is_empty());
         let request = DeleteJobsRequest { job_ids: ids, listed, dry_run: self.dry_run };
         let mut answers = server.jobs().delete_jobs(request).await?.into_inner();
         let next = async || Ok(answers.message().await?.map(|answer| answer.removed));
-        removal(output, self.dry_run, next).await
+        let removed = removal(output, self.dry_run, next).await?;
+        if removed == 0 && only_ended && output.is_chatty() {
+            say!("only jobs that have ended are removed; --state loaded or queued removes others");
+        }
+        Ok(())
     }
 }

@@ -37,7 +37,7 @@ pub async fn env(server: &Server, output: Output, job_id: i64) -> Result<(), Fai
     let list = List {
         values: answer.variables.iter().map(value).collect(),
         rows: answer.variables.iter().map(row).collect(),
-        next_page_token: String::new(),
+        ..List::default()
     };
     output.list("variables", &["NAME", "VALUE", "FROM", "INSTEAD OF"], list)?;
     if output.is_chatty() && !answer.note.is_empty() {

@@ -26,7 +26,7 @@ pub struct Filter {
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     /// Only jobs whose newest attempt exited so
-    #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(i32).range(0..=255))]
+    #[arg(long, value_name = "CODE", value_parser = arguments::number::<i32>(0..=255))]
     exit_code: Option<i32>,
     /// Only jobs created since then: a time, or a duration ago such as 1h
     #[arg(long, value_parser = arguments::since, value_name = "WHEN")]

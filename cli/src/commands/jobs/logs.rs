@@ -30,7 +30,7 @@ pub struct Logs {
     #[command(flatten)]
     by: ById,
     /// Number of the attempt [default: the newest]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(1..))]
     attempt: Option<i32>,
     /// Go on until the job has ended
     #[arg(long)]

@@ -1,8 +1,6 @@
 //! `job:watch`: what happens to jobs, as it happens. It goes on from where it was when the
 //! connection breaks: nothing is missing, nothing comes twice.
 
-use std::io::{self, Write as _};
-
 use clap::Args;
 use multiflexi_proto::v1::{JobChange, JobState, WatchRequest};
 use serde_json::{Value, json};
@@ -13,7 +11,7 @@ use crate::{
     arguments,
     connect::Server,
     failure::Failure,
-    output::{Format, Output, json},
+    output::{self, Output, json},
 };
 
 /// `job:watch`.
@@ -33,7 +31,7 @@ pub struct Watch {
     state: Vec<JobState>,
     /// Go on after this cursor, which each line of the JSON output has; 0 begins with the oldest
     /// change that is known [default: from now on]
-    #[arg(long, value_name = "CURSOR", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "CURSOR", value_parser = arguments::number::<i64>(0..))]
     after: Option<i64>,
     /// End when all that has happened so far was shown
     #[arg(long, requires = "after")]
@@ -74,7 +72,7 @@ async fn read(
     loop {
         match answers.message().await {
             Ok(Some(answer)) => {
-                show(&answer.changes, output).map_err(|error| Failure::stdout(&error))?;
+                show(&answer.changes, output)?;
                 request.cursor = Some(answer.next_cursor);
             }
             Ok(None) if request.past_only => return Ok(Ok(())),
@@ -86,15 +84,10 @@ async fn read(
     }
 }
 
-fn show(changes: &[JobChange], output: Output) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    for change in changes {
-        match output.format {
-            Format::Json => writeln!(stdout, "{}", value(change))?,
-            Format::Text => writeln!(stdout, "{}", line(change))?,
-        }
-    }
-    stdout.flush()
+fn show(changes: &[JobChange], output: Output) -> Result<(), Failure> {
+    let line = |change: &JobChange| output.line(change.job_id, &value(change), line(change));
+    let lines: Vec<String> = changes.iter().map(line).collect::<Result<_, _>>()?;
+    output::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
 fn value(change: &JobChange) -> Value {
@@ -125,7 +118,12 @@ fn line(change: &JobChange) -> String {
         change.job_id,
         change.attempt,
         change.state().name(),
-        change.run_template_name,
-        change.company_name,
+        named(&change.run_template_name, "run template", change.run_template_id),
+        named(&change.company_name, "company", change.company_id),
     )
+}
+
+/// The name of what is still there, or which it was.
+fn named(name: &str, what: &str, id: i64) -> String {
+    if name.is_empty() { format!("{what} {id}, deleted") } else { name.to_owned() }
 }

@@ -32,10 +32,10 @@ pub fn text(schedule: Option<&Schedule>) -> String {
     let mut text = format!("{rhythm} ({}), {}", schedule.description, schedule.time_zone);
     let mut add = |what: &str, value: String| text.push_str(&format!(", {what} {value}"));
     if let Some(from) = &schedule.not_before {
-        add("not before", json::local(Some(from)));
+        add("not before", json::zoned(Some(from)));
     }
     if let Some(until) = &schedule.not_after {
-        add("not after", json::local(Some(until)));
+        add("not after", json::zoned(Some(until)));
     }
     for (what, shift) in [("delay", &schedule.delay), ("jitter up to", &schedule.jitter)] {
         if let Some(shift) = shift.as_ref().filter(|shift| shift.seconds > 0 || shift.nanos > 0) {
@@ -43,16 +43,36 @@ pub fn text(schedule: Option<&Schedule>) -> String {
         }
     }
     add("overlap", schedule.overlap().name().to_owned());
-    add("catch-up", schedule.catch_up.to_string());
+    add("catch-up", catch_up(schedule));
     text
+}
+
+/// What of the moments is made up for, for people.
+pub fn catch_up(schedule: &Schedule) -> String {
+    match schedule.catch_up {
+        0 => "skip".to_owned(),
+        1 => "one".to_owned(),
+        most => most.to_string(),
+    }
 }
 
 /// When the next job starts, for people.
 pub fn next(schedule: Option<&Schedule>) -> String {
-    json::local(schedule.and_then(|schedule| schedule.next.as_ref()))
+    json::zoned(schedule.and_then(|schedule| schedule.next.as_ref()))
 }
 
 /// When the last job started, for people.
 pub fn last(schedule: Option<&Schedule>) -> String {
-    json::local(schedule.and_then(|schedule| schedule.last.as_ref()))
+    json::zoned(schedule.and_then(|schedule| schedule.last.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_caught_up_is_shown_as_it_is_said() {
+        let shown = |catch_up| super::catch_up(&Schedule { catch_up, ..Schedule::default() });
+        assert_eq!([0, 1, 7].map(shown), ["skip", "one", "7"]);
+    }
 }

@@ -31,11 +31,11 @@ pub struct Settings {
     overflow: Option<Overflow>,
     /// Its jobs' priority: of those that wait, the higher runs first; jobs that are there
     /// keep theirs [default: 0]
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    #[arg(long, value_name = "N",
+        value_parser = arguments::number::<i32>(-1000..=1000))]
     priority: Option<i32>,
     /// Most of its jobs that run at once; 0 for no limit [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(0..=1_000_000))]
     max_running: Option<i32>,
     #[command(flatten)]
     kept: Kept,
@@ -91,10 +91,10 @@ struct Kept {
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     keep_age: Option<Duration>,
     /// How many of its ended jobs are kept, the newest; 0 for all
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i64>(0..))]
     keep_count: Option<i64>,
     /// How many bytes of their output and artifacts are kept; 0 for all
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "BYTES", value_parser = arguments::number::<i64>(0..))]
     keep_bytes: Option<i64>,
 }
 
@@ -111,7 +111,7 @@ impl Kept {
 #[derive(Debug, Args)]
 struct Retries {
     /// Most attempts each time that a job is run; more than 1 retries by itself [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = arguments::number::<i32>(1..=1000))]
     max_attempts: Option<i32>,
     /// What is retried: failed, exit:CODE, signaled, launch_failed, timed_out, lost,
     /// output_lost; may be given again [default: failed, launch_failed, timed_out, lost]. An exit

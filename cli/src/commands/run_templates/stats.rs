@@ -7,7 +7,7 @@ use multiflexi_proto::v1::{
 use serde_json::{Value, json};
 
 use crate::{
-    arguments::ById,
+    arguments::{self, ById},
     connect::Server,
     failure::Failure,
     output::{Output, json, print},
@@ -26,7 +26,7 @@ pub struct Stats {
     by: ById,
     /// How many runs are looked at, the newest
     #[arg(long, default_value_t = 100, value_name = "N",
-        value_parser = clap::value_parser!(i32).range(1..=10_000))]
+        value_parser = arguments::number::<i32>(1..=10_000))]
     last: i32,
 }
 
@@ -97,13 +97,17 @@ fn fields(found: &GetPerformanceResponse) -> Vec<(&'static str, String)> {
             format!("the last {} {}, since {}", found.streak, ended_well(run), json::local(changed))
         }
     };
+    let usual = match found.usual.as_ref() {
+        None => seconds(None),
+        usual => format!("beyond {}", seconds(usual)),
+    };
     vec![
         ("runs", found.ended.len().to_string()),
         ("succeeded", format!("{} {rate}", found.succeeded).trim_end().to_owned()),
         ("state", streak),
         ("p50", seconds(found.p50.as_ref())),
         ("p95", seconds(found.p95.as_ref())),
-        ("longer than usual", format!("beyond {}", seconds(found.usual.as_ref()))),
+        ("longer than usual", usual),
     ]
 }
 
@@ -153,6 +157,12 @@ mod tests {
         let mut run = RunTemplateRun { took, ..RunTemplateRun::default() };
         run.set_state(state);
         run
+    }
+
+    #[test]
+    fn without_runs_nothing_is_known_of_them() {
+        let shown = fields(&GetPerformanceResponse::default());
+        assert!(shown.contains(&("longer than usual", "not known yet".to_owned())), "{shown:?}");
     }
 
     #[test]

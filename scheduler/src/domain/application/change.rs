@@ -51,7 +51,7 @@ impl Definition {
         if let Value::Object(map) = &mut document {
             apply(map, change);
         }
-        read::definition(document, report())
+        read::definition(document, report()).map_err(Invalid::of_fields)
     }
 }
 

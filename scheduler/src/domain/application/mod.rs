@@ -107,7 +107,7 @@ impl Definition {
             "cmdparamsTemplate": cmdparams,
             "environment": {},
         });
-        read::definition(document, report())
+        read::definition(document, report()).map_err(Invalid::of_fields)
     }
 
     /// The document as it came, in order, a value a line.

@@ -45,18 +45,23 @@ impl fmt::Display for Note {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", summary(.what, .faults))]
 pub struct Invalid {
-    /// What it should be.
+    /// What it should be; empty if there was no document, but single fields.
     pub what: &'static str,
     /// Everything that is wrong with it; never empty.
     pub faults: Vec<Fault>,
 }
 
-fn summary(what: &str, faults: &[Fault]) -> String {
-    let mut text = format!("this is no {what}");
-    for (number, fault) in faults.iter().take(3).enumerate() {
-        text.push_str(if number == 0 { ": " } else { "; " });
-        text.push_str(&fault.to_string());
+impl Invalid {
+    /// The same of a document that nobody has seen: it was made of single fields.
+    pub(in crate::domain) fn of_fields(self) -> Self {
+        Self { what: "", ..self }
     }
+}
+
+fn summary(what: &str, faults: &[Fault]) -> String {
+    let shown: Vec<String> = faults.iter().take(3).map(Fault::to_string).collect();
+    let heading = if what.is_empty() { String::new() } else { format!("this is no {what}: ") };
+    let mut text = heading + &shown.join("; ");
     if faults.len() > 3 {
         text.push_str(&format!("; and {} more faults", faults.len() - 3));
     }

@@ -112,8 +112,8 @@ pub enum RhythmError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An expression without its code, or the other way round.
-    #[error("a cron expression is said with --cron; the interval c has none without it")]
+    /// The interval of an expression, without one.
+    #[error("the cron expression is empty: give one such as \"30 6 * * *\"")]
     NoCron,
 }
 
@@ -140,14 +140,18 @@ pub struct Rhythm {
 impl Rhythm {
     /// The moments of an interval; `cron` is the expression of [`Interval::Cron`].
     pub fn new(interval: Interval, cron: &str) -> Result<Self, RhythmError> {
-        let said = if interval == Interval::Cron { cron.trim() } else { "" };
+        // On one line, whatever was between its fields.
+        let said = match interval {
+            Interval::Cron => cron.split_whitespace().collect::<Vec<_>>().join(" "),
+            _ => String::new(),
+        };
         let cron = match (interval, interval.expression()) {
             (Interval::Cron, _) if said.is_empty() => return Err(RhythmError::NoCron),
-            (Interval::Cron, _) => Some(parse(said)?),
+            (Interval::Cron, _) => Some(parse(&said)?),
             (_, Some(expression)) => Some(parse(expression)?),
             (_, None) => None,
         };
-        Ok(Self { interval, said: said.to_owned(), cron })
+        Ok(Self { interval, said, cron })
     }
 
     /// The interval.
@@ -222,20 +226,81 @@ fn parse(expression: &str) -> Result<Cron, RhythmError> {
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
     match parser.parse(&expression_of(&expression.to_lowercase())) {
         Ok(cron) => Ok(cron),
-        Err(error) => refuse(said(&error)),
+        Err(error) => refuse(fault(parser, expression).unwrap_or_else(|| error.to_string())),
     }
 }
 
-/// What the parser says, in the words of ours.
-fn said(error: &croner::errors::CronError) -> String {
-    use croner::errors::CronError;
-    match error {
-        CronError::InvalidPattern(reason)
-        | CronError::IllegalCharacters(reason)
-        | CronError::ComponentError(reason) => {
-            reason.replace("CronPattern", "it").trim_end_matches('.').to_owned()
+/// The fields of an expression: what each is, and what it takes.
+const FIELDS: [(&str, &str); 6] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31, or L for the last"),
+    ("month", "1 to 12, or JAN to DEC"),
+    (
+        "day of the week",
+        "0 to 7, or SUN to SAT, and 5L for the last Friday, 1#2 for the second Monday",
+    ),
+];
+
+/// What is wrong with an expression that the parser refuses. The parser does not say which field
+/// it is: the first is taken that is refused among stars too.
+fn fault(parser: CronParser, expression: &str) -> Option<String> {
+    let said: Vec<&str> = expression.split_whitespace().collect();
+    let fields = match said.len() {
+        5 => &FIELDS[1..],
+        6 => &FIELDS[..],
+        count => {
+            let names = FIELDS[1..].iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            return Some(format!(
+                "it has {count} fields: take five ({names}), or six with the second first"
+            ));
         }
-        CronError::EmptyPattern => "it is empty".to_owned(),
-        other => other.to_string(),
+    };
+    let is_wrong = |place: &usize| {
+        let mut alone = vec!["*"; said.len()];
+        alone[*place] = said[*place];
+        parser.parse(&alone.join(" ")).is_err()
+    };
+    let place = (0..said.len()).find(is_wrong)?;
+    let (name, takes) = fields[place];
+    let value: String = said[place].chars().take(40).collect();
+    Some(format!("its {name} is {value:?}: take {takes}; also *, */5, 1-5, and several as 1,3"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(expression: &str) -> String {
+        Rhythm::new(Interval::Cron, expression).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_expression_is_said_of_its_field() {
+        for (expression, said) in [
+            ("60 * * * *", "its minute is \"60\": take 0 to 59"),
+            ("* 24 * * *", "its hour is \"24\": take 0 to 23"),
+            ("* * 0 * *", "its day of the month is \"0\": take 1 to 31"),
+            ("* * * 13 *", "its month is \"13\""),
+            ("* * * * 8", "its day of the week is \"8\""),
+            ("* * * * someday", "its day of the week is \"someday\""),
+            ("99 0 0 * * *", "its second is \"99\""),
+            ("*/0 * * * *", "its minute is \"*/0\""),
+            ("* * * *", "it has 4 fields: take five (minute, hour, day of the month, month,"),
+            ("0 0 0 1 1 * 2027", "it has 7 fields"),
+            ("\u{17e} * * * *", "its minute is \"\u{17e}\""),
+            ("", "the cron expression is empty"),
+            (" \n", "the cron expression is empty"),
+        ] {
+            let refused = refused(expression);
+            assert!(refused.contains(said), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_expression_is_kept_on_one_line() {
+        let rhythm = Rhythm::new(Interval::Cron, " 30 6\n*\t* \n MON-FRI\n").unwrap();
+        assert_eq!(rhythm.cron(), "30 6 * * MON-FRI");
     }
 }
