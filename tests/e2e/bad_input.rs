@@ -56,6 +56,10 @@ fn values_that_cannot_be_are_refused_with_the_value() {
     refused(&stack.cli.run(["company:create", "--name", "Acme"]), 77, &["already", "Acme"]);
     let long = "x".repeat(129);
     refused(&stack.cli.run(["company:create", "--name", &long]), 65, &["129 characters"]);
+    refused(&stack.cli.run(["company:create", "--name", "Acme "]), 65, &["\"Acme \"", "a space"]);
+    refused(&stack.cli.run(["company:create", "--name", "Ac\u{200b}me"]), 65, &["U+200B"]);
+    let create = ["application:create", "--name", " x", "--executable", "x"];
+    refused(&stack.cli.run(create), 65, &["\" x\"", "a space"]);
     let create = ["application:create", "--name", "n", "--executable", ""];
     refused(&stack.cli.run(create), 65, &["executable"]);
     let create = ["application:create", "--name", "n", "--executable", "x", "--cmdparams", "'"];
