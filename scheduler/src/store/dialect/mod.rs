@@ -3,6 +3,7 @@
 
 mod connect;
 mod erase;
+mod history;
 mod ids;
 
 use super::{StoreError, schema::Migrations};
@@ -49,27 +50,9 @@ impl Dialect {
     /// The schema's history.
     pub(super) fn migrations(self) -> Migrations {
         match self {
-            Self::Sqlite => &[
-                ("initial", include_str!("../../../../migrations/sqlite/0001_initial.sql")),
-                ("events", include_str!("../../../../migrations/sqlite/0002_events.sql")),
-                ("schedules", include_str!("../../../../migrations/sqlite/0003_schedules.sql")),
-                ("actions", include_str!("../../../../migrations/sqlite/0004_actions.sql")),
-                ("zabbix", include_str!("../../../../migrations/sqlite/0005_zabbix.sql")),
-            ],
-            Self::Postgres => &[
-                ("initial", include_str!("../../../../migrations/postgres/0001_initial.sql")),
-                ("events", include_str!("../../../../migrations/postgres/0002_events.sql")),
-                ("schedules", include_str!("../../../../migrations/postgres/0003_schedules.sql")),
-                ("actions", include_str!("../../../../migrations/postgres/0004_actions.sql")),
-                ("zabbix", include_str!("../../../../migrations/postgres/0005_zabbix.sql")),
-            ],
-            Self::Mysql => &[
-                ("initial", include_str!("../../../../migrations/mysql/0001_initial.sql")),
-                ("events", include_str!("../../../../migrations/mysql/0002_events.sql")),
-                ("schedules", include_str!("../../../../migrations/mysql/0003_schedules.sql")),
-                ("actions", include_str!("../../../../migrations/mysql/0004_actions.sql")),
-                ("zabbix", include_str!("../../../../migrations/mysql/0005_zabbix.sql")),
-            ],
+            Self::Sqlite => history::SQLITE,
+            Self::Postgres => history::POSTGRES,
+            Self::Mysql => history::MYSQL,
         }
     }
 
