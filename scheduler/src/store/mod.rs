@@ -48,12 +48,9 @@ mod vitals;
 mod writer;
 mod zabbix;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use sqlx::{
-    ConnectOptions as _,
-    any::{AnyConnectOptions, AnyPoolOptions},
-};
+use sqlx::any::AnyPoolOptions;
 use tokio::sync::{Notify, watch};
 
 use connection::Connection;
@@ -84,6 +81,7 @@ pub use credentials::{
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
 pub use dialect::{Dialect, Erased};
+pub(crate) use dialect::in_time;
 pub use error::StoreError;
 pub use events::{EventPage, EventRow, TrimEvents};
 pub use exclusive::Exclusive;
@@ -130,9 +128,6 @@ pub struct Location {
     pub name: String,
 }
 
-/// How long who reads waits for a connection: beyond it, the database is away.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What the program that opens a database is to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -168,11 +163,7 @@ impl Store {
     async fn open_as(role: Role, location: &Location, vault: Vault) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(&location.url)?;
-        let options = location
-            .url
-            .parse::<AnyConnectOptions>()
-            .map_err(|error| StoreError::open(location, &error))?
-            .disable_statement_logging();
+        let options = dialect::options(location)?;
         let mut connection = dialect::connect(&options, dialect)
             .await
             .map_err(|error| StoreError::open(location, &error))?;
@@ -180,7 +171,7 @@ impl Store {
         let readers = AnyPoolOptions::new()
             .max_connections(dialect.readers())
             .min_connections(0)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(dialect::PATIENCE)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
         let readers = connection::Readers::new(readers, dialect);

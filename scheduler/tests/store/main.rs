@@ -137,6 +137,7 @@ suite! {
     }
     zabbix::{
         zabbix_is_told_from_where_it_was_left,
+        a_database_of_others_is_refused_and_stays_as_it_is,
         what_is_told_of_an_event_is_what_is_known_of_its_job,
         the_gauges_count_what_waits_and_for_how_long,
         what_zabbix_is_still_to_be_told_is_not_removed,

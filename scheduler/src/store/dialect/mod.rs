@@ -8,7 +8,8 @@ mod ids;
 
 use super::{StoreError, schema::Migrations};
 
-pub(super) use connect::{connect, prepare, require_version};
+pub(crate) use connect::in_time;
+pub(super) use connect::{PATIENCE, connect, options, prepare, reach, require_version};
 pub use erase::Erased;
 pub(super) use erase::erase;
 pub(super) use ids::{last_id, prefer_id, set_last_id, take_id};
@@ -94,6 +95,23 @@ impl Dialect {
             Self::Mysql => {
                 "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
                  START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+            }
+        }
+    }
+
+    /// Names of the tables, whoever has made them.
+    pub(super) fn tables(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "SELECT name FROM sqlite_master \
+                 WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
+            }
+            Self::Postgres => {
+                "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
+            }
+            Self::Mysql => {
+                "SELECT CAST(table_name AS CHAR) FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
             }
         }
     }
