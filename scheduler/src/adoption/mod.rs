@@ -15,10 +15,10 @@ mod target;
 
 use crate::{
     Error,
-    config::{Config, ImportMultiflexi},
+    config::{self, Config, ImportMultiflexi},
     folders,
-    objects::{self, Objects},
-    store::Store,
+    objects::{self, Objects, Place},
+    store::{self, Store},
     vault::Vault,
 };
 
@@ -50,6 +50,9 @@ impl From<ImportMultiflexi> for Wish {
 pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     // Nothing of ours is made before it is known that there is something to import.
     let source = open(wish).await?;
+    if wish.dry_run {
+        return rehearse(config, wish, source).await;
+    }
     for folder in &config.folders {
         folders::make(folder)
             .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
@@ -61,6 +64,33 @@ pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     let imported = import(wish, source, store.clone(), objects).await;
     store.close().await;
     imported
+}
+
+/// Says what an import would do. Where there is no database of ours yet, one stands in for it
+/// that is gone afterwards.
+async fn rehearse(
+    mut config: Config,
+    wish: &Wish,
+    source: (String, Source),
+) -> Result<Report, Error> {
+    let scratch = tempfile::tempdir().map_err(|reason| Error::Folder {
+        folder: std::env::temp_dir().display().to_string(),
+        reason,
+    })?;
+    let lacks = store::lacks(&config.database).await?;
+    let mut made = None;
+    if lacks.from == 0 {
+        made = Some(config.database.name);
+        config.database = config::sqlite(&scratch.path().join("multiflexi.db"));
+        config.keys = scratch.path().join("secrets.keys");
+    } else {
+        lacks.refuse(&config.database)?;
+    }
+    let objects = Objects::open(&Place::folder(&scratch.path().join("objects")))?;
+    let store = Store::open_beside(&config.database, Vault::open(&config.keys)?).await?;
+    let imported = import(wish, source, store.clone(), objects).await;
+    store.close().await;
+    Ok(Report { new_database: made, ..imported? })
 }
 
 async fn open(wish: &Wish) -> Result<(String, Source), Error> {

@@ -139,6 +139,9 @@ pub struct Report {
     pub time_zone: String,
     /// Nothing was written.
     pub dry_run: bool,
+    /// In a dry run, the database that is made first; none if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_database: Option<String>,
     /// What became of the things of each kind.
     pub counts: BTreeMap<Kind, Counts>,
     /// What was left out, and why.
@@ -262,9 +265,11 @@ mod tests {
         report.created(Kind::Company, 1, 9);
         report.remark(Kind::Company, 1, "a \u{1b}[31mtext");
         report.not_brought("schedules", "run template 3 \"x\": interval d".into());
+        report.new_database = Some("/d/multiflexi.db".into());
         let text = report.to_string();
         assert!(text.contains("30 × job (1, 2, ") && text.contains("and 10 more): it has not"));
         assert!(text.contains("company 1 is 9 here") && text.contains("schedules: 1"), "{text}");
+        assert!(text.contains("/d/multiflexi.db is no database of a scheduler yet"), "{text}");
         assert!(!text.contains('\u{1b}') && text.contains("Nothing was written"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["counts"]["job"]["skipped"], 30);
