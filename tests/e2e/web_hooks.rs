@@ -211,6 +211,7 @@ fn each_preset_asks_as_its_server_wants_it() {
     let url = receiver.url();
     receiver.set(Manner::Answer(201, r#"{"number": 12, "issue": {"id": 34}}"#.to_owned()));
     let at = |field: &str, path: &str| format!("{field}={url}{path}");
+    let known = url.replacen("://", "://rm-user:rm-password@", 1);
     let kinds: [(&str, Vec<String>); 6] = [
         ("Slack", vec![at("uri", "/slack"), "text=<{COMPANY_NAME}>: {STATE}".to_owned()]),
         ("Teams", vec![at("uri", "/teams")]),
@@ -226,7 +227,7 @@ fn each_preset_asks_as_its_server_wants_it() {
         (
             "RedmineIssue",
             vec![
-                at("url", "/redmine/"),
+                format!("url={known}/redmine/"),
                 "token=rm-token".to_owned(),
                 "project_id=books".to_owned(),
             ],
@@ -285,6 +286,11 @@ fn each_preset_asks_as_its_server_wants_it() {
     assert!(document(github)["body"].as_str().unwrap().contains("Exit code: 7"));
     assert_eq!(redmine.path, "/redmine/issues.json");
     assert_eq!(redmine.headers["x-redmine-api-key"], "rm-token");
+    assert_eq!(redmine.headers["authorization"], "Basic cm0tdXNlcjpybS1wYXNzd29yZA==");
+    let shown = &done[3]["settings"]["url"];
+    assert_eq!(*shown, url.replacen("://", "://***@", 1) + "/redmine/");
+    let (files, found) = search(&stack.folder().join("data"), "rm-password");
+    assert!(files > 0 && found.is_empty(), "{found:?}");
     assert_eq!(document(redmine)["issue"]["project_id"], "books");
     assert_eq!(
         jenkins.path,

@@ -39,7 +39,7 @@ use crate::{
     },
     mail::Mailer,
     requests::Requests,
-    store::{Effect, Store},
+    store::{Effect, SecretSettings, Store},
     zabbix::Zabbix,
 };
 
@@ -220,6 +220,15 @@ impl Registry {
         self.kinds.iter().map(Box::as_ref)
     }
 
+    /// The settings that kinds keep secret, by kind.
+    pub fn secret_settings(&self) -> Vec<SecretSettings> {
+        let secret = |kind: &dyn Action| {
+            let fields = kind.all_fields().filter(|field| field.secret);
+            (kind.name(), fields.map(|field| field.name).collect())
+        };
+        self.kinds().map(secret).filter(|(_, names): &SecretSettings| !names.is_empty()).collect()
+    }
+
     /// The kind of this name, in whatever case.
     pub fn find(&self, name: &str) -> Result<&dyn Action, UnknownKind> {
         let found = self.kinds().find(|kind| kind.name().eq_ignore_ascii_case(name));
@@ -257,18 +266,23 @@ impl dyn Action + '_ {
         Given { secret, ..values.into() }
     }
 
-    /// What it is told, for people: of a secret nothing, and of a URL the server.
+    /// What it is told, for people: of a secret nothing, of a URL the server, and of a site what
+    /// it is without who asks.
     pub fn shown(&self, given: Given) -> Variables {
         let Given { values, secret: sealed, .. } = given;
         let shown = |(name, value): (String, String)| {
             let field = self.all_fields().find(|field| field.name == name);
             let secret = sealed.contains(&name) || field.is_some_and(|field| field.secret);
-            let url = field.filter(|field| field.takes == Takes::Url);
-            let url = url.and_then(|_| crate::requests::url(&value).ok());
-            let value = match (secret && !value.is_empty(), url) {
-                (false, _) => value,
-                (true, Some(url)) => format!("{}/{MASK}", crate::requests::server(&url)),
-                (true, None) => MASK.to_owned(),
+            if !secret || value.is_empty() {
+                return (name, value);
+            }
+            let url = crate::requests::url(&value).ok();
+            let value = match (field.map(|field| field.takes), url) {
+                (Some(Takes::Url), Some(url)) => {
+                    format!("{}/{MASK}", crate::requests::server(&url))
+                }
+                (Some(Takes::Site), Some(url)) => fields::site(&url),
+                _ => MASK.to_owned(),
             };
             (name, value)
         };
@@ -308,6 +322,34 @@ mod tests {
         let said = refused("Sleep", &[("secs", "1")]);
         assert!(said.contains("\"secs\"") && said.contains("seconds"), "{said}");
         assert!(refused("Stop", &[("now", "1")]).contains("takes no settings"));
+    }
+
+    #[test]
+    fn who_asks_a_site_is_secret_and_the_site_is_not() {
+        let registry = Registry::default();
+        let kind = registry.find("TriggerJenkins").unwrap();
+        let shown = |url: &str| {
+            let told = given(&[("url", url), ("job_name", "build")]);
+            let settings = kind.read(&told).unwrap();
+            let sealed = kind.sealed(told);
+            assert!(sealed.secret.contains("url"));
+            let said = settings.without_secrets(&format!("asked {url}"));
+            (kind.shown(sealed).remove("url").unwrap(), said)
+        };
+        let (url, said) = shown("http://us:jenpw@h.example:81/ci/?token=s3cret");
+        assert_eq!(url, "http://***@h.example:81/ci/?***");
+        assert!(!said.contains("jenpw") && !said.contains("s3cret"), "{said}");
+        let (url, said) = shown("http://h.example/ci");
+        assert_eq!(
+            (url.as_str(), said.as_str()),
+            ("http://h.example/ci", "asked http://h.example/ci")
+        );
+        let (url, said) = shown("http://a-token@h.example/");
+        assert!(url == "http://***@h.example/" && !said.contains("a-token"), "{url} {said}");
+        for (kind, field) in [("Github", "api"), ("RedmineIssue", "url"), ("ToDo", "api")] {
+            let mut secret = registry.find(kind).unwrap().all_fields();
+            assert!(secret.any(|it| it.name == field && it.secret), "{kind} {field}");
+        }
     }
 
     #[test]

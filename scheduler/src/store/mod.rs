@@ -58,9 +58,10 @@ use connection::Connection;
 use crate::{domain::ids::SchedulerId, vault::Vault};
 
 pub use actions::{
-    ActionClaim, ActionFailure, ActionRow, COMMAND, ClaimActions, ClaimedAction, CreateAction,
-    DeleteAction, Effect, KeepAction, PerformedActionRow, RecordAction, Recorded, ReleaseActions,
-    RetryAction, UpdateAction,
+    ActionClaim, ActionFailure, ActionRow, COMMAND, ClaimActions, ClaimedAction,
+    CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow, RecordAction,
+    Recorded, ReleaseActions, RetryAction, SealSettings, SecretSettings, SettingsSealed,
+    UpdateAction,
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
@@ -80,8 +81,8 @@ pub use credentials::{
 };
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
-pub use dialect::{Dialect, Erased};
 pub(crate) use dialect::in_time;
+pub use dialect::{Dialect, Erased};
 pub use error::StoreError;
 pub use events::{EventPage, EventRow, TrimEvents};
 pub use exclusive::Exclusive;
@@ -161,7 +162,6 @@ impl Store {
     }
 
     async fn open_as(role: Role, location: &Location, vault: Vault) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
         let dialect = Dialect::of(&location.url)?;
         let options = dialect::options(location)?;
         let mut connection = dialect::connect(&options, dialect)

@@ -20,8 +20,8 @@ use multiflexi_scheduler::{
     store::{
         Accept, ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs,
         CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, KeepAction, NewJobs,
-        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, Reseal, RetryAction,
-        StoreError, UpdateAction, UpdateRunTemplate,
+        NewRunTemplate, NextSettings, Page, PerformedActionRow, RecordAction, Recorded, Reseal,
+        RetryAction, SealSettings, StoreError, UpdateAction, UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
@@ -386,6 +386,40 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
         mode: Some(Mode::Always),
         position: Some(4),
         settings: Some((Given::default(), Some(three))),
+pub async fn settings_that_are_secret_now_are_sealed(database: Box<dyn Database>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(database).await;
+    world.store = open_with_keys(world.database.as_ref(), folder.path()).await;
+    world.agent = agent(&world.store, "another agent").await;
+    let mut ids = Vec::new();
+    for kind in ["A", "B"] {
+        let settings = Given::from([("TOKEN".to_owned(), "open sesame".to_owned())]);
+        let create = CreateAction { settings, ..world.action(kind, Mode::Always) };
+        ids.push((world.store.change(create).await.unwrap(), kind));
+    }
+    let key = world.ended_with(0).await;
+    let begin = || SealSettings::begin(vec![("A", vec!["OTHER", "TOKEN"])]);
+    let mut next = begin();
+    let whole = loop {
+        match world.store.change(next).await.unwrap().expect("it is not done yet") {
+            NextSettings::More(more) => next = more,
+            NextSettings::Whole(whole) => break whole,
+        }
+    };
+    let is_sealed = |settings: &Given, kind: &str| {
+        assert_eq!(settings.values["TOKEN"], "open sesame");
+        assert_eq!(settings.secret.contains("TOKEN"), kind == "A", "{kind}");
+    };
+    for (id, kind) in ids {
+        is_sealed(&world.store.action(id).await.unwrap().settings, kind);
+    }
+    let performed = world.performed(key.job).await;
+    assert_eq!(performed.len(), 2);
+    performed.iter().for_each(|row| is_sealed(&row.settings, &row.kind));
+    world.store.change(whole).await.unwrap();
+    assert!(world.store.change(begin()).await.unwrap().is_none(), "it is done once");
+}
+
     };
     world.store.change(same).await.unwrap();
     let row = world.store.action(last).await.unwrap();
