@@ -372,4 +372,26 @@ fn what_cannot_be_told_is_refused_at_the_door_and_what_failed_is_done_again() {
     assert_eq!(events.len(), 1, "it is the same event");
     let again = stack.cli.run(["action:retry", &id]);
     assert!(again.code == 77 && again.stderr.contains("is succeeded"), "{}", again.stderr);
+
+    // One that waits for its next try is left undone, or done now as its action is told now.
+    receiver.set(Manner::Answer(503, String::new()));
+    let job = stack.queued(stack.script("exit 3", &[]));
+    let waiting = eventually("it waits for its next try", || {
+        let one = stack.show(job)["actions"][0].clone();
+        (one["state"] == "pending" && one["outcome"].is_string()).then_some(one)
+    });
+    let id = waiting["id"].to_string();
+    let cancelled = stack.cli.json(["action:cancel", &id]);
+    assert!(cancelled["state"] == "cancelled" && cancelled["due"].is_null(), "{cancelled}");
+    let outcome = cancelled["outcome"].as_str().unwrap();
+    assert!(outcome.starts_with("cancelled; its last try: ") && outcome.contains("503"));
+    let again = stack.cli.run(["action:cancel", &id]);
+    assert!(again.code == 77 && again.stderr.contains("is cancelled"), "{}", again.stderr);
+    receiver.set(Manner::well());
+    let right = format!("uri={}/right", receiver.url());
+    stack.cli.json(["action:update", &one.to_string(), "--set", &right]);
+    stack.cli.json(["action:retry", &id]);
+    let done = followed(&stack, job);
+    assert_eq!(done[0]["state"], "succeeded", "{done:?}");
+    assert_eq!(receiver.told().last().unwrap().path, "/right");
 }

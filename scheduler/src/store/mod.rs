@@ -58,7 +58,7 @@ use connection::Connection;
 use crate::{domain::ids::SchedulerId, vault::Vault};
 
 pub use actions::{
-    ActionClaim, ActionFailure, ActionRow, COMMAND, ClaimActions, ClaimedAction,
+    ActionClaim, ActionFailure, ActionRow, COMMAND, CancelAction, ClaimActions, ClaimedAction,
     CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow, RecordAction,
     Recorded, ReleaseActions, RetryAction, SealSettings, SecretSettings, SettingsSealed,
     UpdateAction,
