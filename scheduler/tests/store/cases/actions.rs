@@ -1,5 +1,8 @@
 //! What follows the ends of jobs: the outbox, its claims, and the performer.
 
+mod by_hand;
+mod secrets;
+
 use std::{
     sync::{
         Arc,
@@ -18,18 +21,21 @@ use multiflexi_scheduler::{
         retry::{Backoff, RetryPolicy},
     },
     store::{
-        Accept, ActionFailure, CancelAction, ClaimActions, ClaimedAction, CreateAction, CreateJobs,
-        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, KeepAction, NewJobs,
-        NewRunTemplate, NextSettings, Page, PerformedActionRow, RecordAction, Recorded, Reseal,
-        RetryAction, SealSettings, StoreError, UpdateAction, UpdateRunTemplate,
+        Accept, ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs,
+        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs,
+        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction,
+        UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
 
 use crate::{
-    databases::{Database, open, open_with_keys},
-    world::{World, agent, cancel, exited, new_template, queue, template, with_retry},
+    databases::{Database, open},
+    world::{World, cancel, exited, new_template, queue, template, with_retry},
 };
+
+pub use by_hand::*;
+pub use secrets::*;
 
 /// A lease that outlasts every test.
 const LONG: Duration = Duration::from_secs(3600);
@@ -261,91 +267,6 @@ pub async fn a_condition_is_asked_of_each_end(database: Box<dyn Database>) {
     assert_eq!(three.claim.state, Some(State::Failed));
 }
 
-pub async fn what_has_failed_is_done_again_when_somebody_says_so(database: Box<dyn Database>) {
-    let world = World::new(database).await;
-    world.with_action("A", Mode::Always).await;
-    let key = world.ended_with(0).await;
-    let action = world.due(LONG).await.remove(0);
-    let id = action.claim.id;
-    let running = world.store.change(RetryAction(id)).await.unwrap_err().to_string();
-    assert!(running.contains("is running"), "{running}");
-    let failure = ActionFailure { reason: "no".to_owned(), again: None };
-    world.record(&action, Err(failure)).await;
-    world.store.change(RetryAction(id)).await.unwrap();
-    let again = world.due(LONG).await.remove(0);
-    assert_eq!((again.claim.id, again.tries), (id, 1), "with all its tries");
-    assert!(world.store.change(KeepAction { claim: again.claim, lease: LONG }).await.unwrap());
-    assert!(!world.store.change(KeepAction { claim: action.claim, lease: LONG }).await.unwrap());
-    world.record(&again, Ok(Effect::Nothing("yes".to_owned()))).await;
-    let done = world.performed(key.job).await.remove(0);
-    assert_eq!((done.progress, done.outcome.as_deref()), (Progress::Succeeded, Some("yes")));
-    assert!(world.store.change(RetryAction(id)).await.is_err());
-    let unknown = world.store.change(RetryAction(999.into())).await.unwrap_err();
-    assert_eq!(unknown.to_string(), "there is no action of a job 999");
-}
-
-pub async fn what_waits_for_its_next_try_is_done_now_and_as_it_is_told_now(
-    database: Box<dyn Database>,
-) {
-    let world = World::new(database).await;
-    let told = |text: &str| Given::from([("uri".to_owned(), text.to_owned())]);
-    let create = CreateAction { settings: told("mistyped"), ..world.action("A", Mode::Always) };
-    let id = world.store.change(create).await.unwrap();
-    world.with_action("B", Mode::Always).await;
-    let key = world.ended_with(0).await;
-    let action = world.due(LONG).await.remove(0);
-    let later = ActionFailure { reason: "no".to_owned(), again: Some(LONG) };
-    world.record(&action, Err(later)).await;
-    assert!(world.due(LONG).await.is_empty(), "it waits");
-    let settings = Some((told("right"), None));
-    let update = UpdateAction { id, mode: None, position: None, settings };
-    world.store.change(update).await.unwrap();
-    world.store.change(RetryAction(action.claim.id)).await.unwrap();
-    let again = world.due(LONG).await.remove(0);
-    assert_eq!((again.claim.id, again.tries), (action.claim.id, 1));
-    assert_eq!(again.settings.as_ref().unwrap().values["uri"], "right");
-    let never = ActionFailure { reason: "no".to_owned(), again: None };
-    world.record(&again, Err(never)).await;
-
-    // Of one that is gone there is nothing new.
-    world.store.change(DeleteAction(id)).await.unwrap();
-    world.store.change(RetryAction(action.claim.id)).await.unwrap();
-    let again = world.due(LONG).await;
-    let again = again.iter().find(|it| it.claim.id == action.claim.id).unwrap();
-    assert_eq!(again.settings.as_ref().unwrap().values["uri"], "right");
-    assert_eq!(world.performed(key.job).await.len(), 2);
-}
-
-pub async fn what_is_cancelled_is_not_done_and_the_next_is(database: Box<dyn Database>) {
-    let world = World::new(database).await;
-    for kind in ["A", "B", "C"] {
-        world.with_action(kind, Mode::Always).await;
-    }
-    let key = world.ended_with(0).await;
-    let [a, b, c] = [0, 1, 2].map(async |index| world.performed(key.job).await[index].id);
-    let (a, b, c) = tokio::join!(a, b, c);
-    let waits = world.store.change(RetryAction(b)).await.unwrap_err().to_string();
-    assert!(waits.contains("waits for the one before it"), "{waits}");
-    let first = world.due(LONG).await.remove(0);
-    let running = world.store.change(CancelAction(a)).await.unwrap_err().to_string();
-    assert!(running.contains("is running"), "{running}");
-    let later = ActionFailure { reason: "no".to_owned(), again: Some(LONG) };
-    world.record(&first, Err(later)).await;
-
-    // One that waits for another leaves the turn where it is.
-    world.store.change(CancelAction(b)).await.unwrap();
-    assert!(world.due(LONG).await.is_empty());
-    world.store.change(CancelAction(a)).await.unwrap();
-    let next = world.due(LONG).await.remove(0);
-    assert_eq!((next.claim.id, next.kind.as_str()), (c, "C"));
-    let rows = world.performed(key.job).await;
-    let said = |index: usize| (rows[index].progress, rows[index].outcome.as_deref());
-    assert_eq!(said(0), (Progress::Cancelled, Some("cancelled; its last try: no")));
-    assert_eq!(said(1), (Progress::Cancelled, Some("cancelled")));
-    world.store.change(RetryAction(a)).await.unwrap();
-    assert_eq!(world.due(LONG).await.remove(0).claim.id, a, "it is done after all");
-}
-
 pub async fn a_job_is_not_removed_before_what_follows_it_is_done(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let before = world.ended_with(0).await;
@@ -365,59 +286,6 @@ pub async fn a_job_is_not_removed_before_what_follows_it_is_done(database: Box<d
     let action = world.due(LONG).await.remove(0);
     world.record(&action, Err(never)).await;
     assert_eq!(beyond().await, [before.job, other.job], "nothing more is to be done");
-}
-
-pub async fn what_an_action_is_told_is_sealed_anew(database: Box<dyn Database>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(database).await;
-    world.store = open_with_keys(world.database.as_ref(), folder.path()).await;
-    world.agent = agent(&world.store, "another agent").await;
-    let mut settings = Given::from([("TOKEN".to_owned(), "open sesame".to_owned())]);
-    settings.secret.insert("TOKEN".to_owned());
-    let create = CreateAction { settings, ..world.action("A", Mode::Always) };
-    let id = world.store.change(create).await.unwrap();
-    let key = world.ended_with(0).await;
-    world.store.vault().add_key().unwrap();
-    assert_eq!(world.store.change(Reseal::begin()).await.unwrap().secrets, 2);
-    world.store.vault().forget_others().unwrap();
-    assert_eq!(world.store.action(id).await.unwrap().settings.values["TOKEN"], "open sesame");
-    let performed = world.performed(key.job).await.remove(0);
-    assert_eq!(performed.settings.values["TOKEN"], "open sesame");
-    assert!(performed.settings.secret.contains("TOKEN"));
-}
-
-pub async fn settings_that_are_secret_now_are_sealed(database: Box<dyn Database>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(database).await;
-    world.store = open_with_keys(world.database.as_ref(), folder.path()).await;
-    world.agent = agent(&world.store, "another agent").await;
-    let mut ids = Vec::new();
-    for kind in ["A", "B"] {
-        let settings = Given::from([("TOKEN".to_owned(), "open sesame".to_owned())]);
-        let create = CreateAction { settings, ..world.action(kind, Mode::Always) };
-        ids.push((world.store.change(create).await.unwrap(), kind));
-    }
-    let key = world.ended_with(0).await;
-    let begin = || SealSettings::begin(vec![("A", vec!["OTHER", "TOKEN"])]);
-    let mut next = begin();
-    let whole = loop {
-        match world.store.change(next).await.unwrap().expect("it is not done yet") {
-            NextSettings::More(more) => next = more,
-            NextSettings::Whole(whole) => break whole,
-        }
-    };
-    let is_sealed = |settings: &Given, kind: &str| {
-        assert_eq!(settings.values["TOKEN"], "open sesame");
-        assert_eq!(settings.secret.contains("TOKEN"), kind == "A", "{kind}");
-    };
-    for (id, kind) in ids {
-        is_sealed(&world.store.action(id).await.unwrap().settings, kind);
-    }
-    let performed = world.performed(key.job).await;
-    assert_eq!(performed.len(), 2);
-    performed.iter().for_each(|row| is_sealed(&row.settings, &row.kind));
-    world.store.change(whole).await.unwrap();
-    assert!(world.store.change(begin()).await.unwrap().is_none(), "it is done once");
 }
 
 pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn Database>) {
