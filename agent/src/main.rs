@@ -3,7 +3,6 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser as _;
 use multiflexi_agent::{
     Config, SpoolLimits,
     arguments::{Arguments, Command},
@@ -24,7 +23,7 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     memory::keep_small();
     environment_files::load(std::env::args_os())?;
-    let arguments = Arguments::parse();
+    let arguments: Arguments = multiflexi_program::arguments::parse();
     if let Some(Command::Supervisor { directory }) = &arguments.command {
         return Ok(multiflexi_agent::supervise(directory)?);
     }

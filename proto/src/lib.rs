@@ -60,6 +60,7 @@ pub mod v1 {
                 Self::Running => "running",
                 Self::Succeeded => "succeeded",
                 Self::Failed => "failed",
+                Self::Cancelled => "cancelled",
             }
         }
     }

@@ -3,6 +3,8 @@
 
 mod arguments;
 mod commands;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::SocketAddr,
@@ -84,7 +86,7 @@ impl Config {
         let mut config = Self::embedded(&arguments.data_dir, arguments.listen);
         match arguments.db_connection.as_str() {
             "sqlite" => {
-                if let Some(file) = &arguments.db_database {
+                if let Some(file) = arguments.db_database.as_ref().filter(|file| !file.is_empty()) {
                     config.database = sqlite(Path::new(file));
                 }
             }
@@ -209,98 +211,33 @@ fn server(
     password: Option<&str>,
     (scheme, socket): (&str, &str),
 ) -> Result<Location, ConfigError> {
-    let database = arguments.db_database.as_deref().unwrap_or("multiflexi");
+    let database = arguments.db_database.as_deref().filter(|name| !name.is_empty());
+    let database = database.unwrap_or("multiflexi");
     let unusable = |what: &str, value: &str| {
         ConfigError(format!("{what} is {value:?}, which no database URL can hold"))
     };
     let mut url = url::Url::parse(&format!("{scheme}://localhost"))
         .map_err(|error| ConfigError(error.to_string()))?;
-    let host = &arguments.db_host;
+    let host = match arguments.db_host.as_str() {
+        "" => "localhost",
+        host => host,
+    };
     if host.starts_with('/') {
         // The server's Unix socket; of PostgreSQL it is the folder.
         url.query_pairs_mut().append_pair(socket, host);
     } else {
         url.set_host(Some(host)).map_err(|_| unusable("DB_HOST", host))?;
     }
-    url.set_port(arguments.db_port).map_err(|()| unusable("DB_PORT", "that"))?;
-    if let Some(user) = &arguments.db_username {
-        url.set_username(user).map_err(|()| unusable("DB_USERNAME", user))?;
-    }
+    url.set_port(arguments.db_port).map_err(|()| unusable("DB_HOST", host))?;
+    // Each client library would take another one.
+    let user = arguments.db_username.as_deref().filter(|user| !user.is_empty());
+    let user = user.ok_or_else(|| {
+        let connection = &arguments.db_connection;
+        ConfigError(format!("DB_USERNAME is missing: DB_CONNECTION={connection} needs a user"))
+    })?;
+    url.set_username(user).map_err(|()| unusable("DB_USERNAME", user))?;
     url.path_segments_mut().map_err(|()| unusable("DB_DATABASE", database))?.clear().push(database);
     let name = url.to_string();
     url.set_password(password).map_err(|()| ConfigError("DB_PASSWORD cannot be used".into()))?;
     Ok(Location { url: url.into(), name })
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-
-    fn config(words: &[&str], password: Option<&str>) -> Result<Config, ConfigError> {
-        let words = ["multiflexi-scheduler"].iter().chain(words);
-        Config::new(&Arguments::parse_from(words), password)
-    }
-
-    #[test]
-    fn sqlite_is_the_default_and_its_file_can_be_named() {
-        let database = config(&["--data-dir", "/d"], None).unwrap().database;
-        assert_eq!(database.url, "sqlite:///d/multiflexi.db?mode=rwc");
-        let database = config(&["--db-database", "/a b?.db"], None).unwrap().database;
-        assert_eq!(database.url, "sqlite:///a b%3F.db?mode=rwc");
-        assert_eq!(database.name, "/a b?.db");
-    }
-
-    #[test]
-    fn the_password_is_in_the_url_and_not_in_the_name() {
-        let words = ["--db-connection", "pgsql", "--db-username", "me", "--db-host", "db.example"];
-        let database = config(&words, Some("p@ss/word")).unwrap().database;
-        assert_eq!(database.url, "postgres://me:p%40ss%2Fword@db.example/multiflexi");
-        assert_eq!(database.name, "postgres://me@db.example/multiflexi");
-        let socket = ["--db-connection", "pgsql", "--db-host", "/run/postgresql"];
-        let url = config(&socket, None).unwrap().database.url;
-        assert_eq!(url, "postgres://localhost/multiflexi?host=%2Frun%2Fpostgresql");
-        let mariadb = ["--db-connection", "mysql", "--db-username", "me", "--db-port", "3307"];
-        let url = config(&mariadb, Some("p")).unwrap().database.url;
-        assert_eq!(url, "mysql://me:p@localhost:3307/multiflexi");
-        let socket = ["--db-connection", "mariadb", "--db-host", "/run/mysqld/mysqld.sock"];
-        let url = config(&socket, None).unwrap().database.url;
-        assert_eq!(url, "mysql://localhost/multiflexi?socket=%2Frun%2Fmysqld%2Fmysqld.sock");
-    }
-
-    #[test]
-    fn a_url_names_a_database_and_its_password_is_not_said() {
-        let file = database_of("sqlite:///a b.db", None).unwrap();
-        assert_eq!(
-            (file.url.as_str(), file.name.as_str()),
-            ("sqlite:///a b.db?mode=rwc", "/a b.db")
-        );
-        let server = database_of("postgres://me@db.example/jobs", Some("p w")).unwrap();
-        assert_eq!(server.url, "postgres://me:p%20w@db.example/jobs");
-        let server = database_of("postgresql://me:own@db.example/jobs", Some("p")).unwrap();
-        assert_eq!(server.url, "postgresql://me:own@db.example/jobs");
-        assert_eq!(server.name, "postgresql://me@db.example/jobs");
-        let server = database_of("mysql://me@db.example/jobs", Some("p")).unwrap();
-        assert_eq!(server.url, "mysql://me:p@db.example/jobs");
-        for wrong in ["sqlite:", "/a.db", "mssql://me:secret@db.example/jobs", "postgres:secret"] {
-            let error = database_of(wrong, Some("p")).unwrap_err().to_string();
-            assert!(error.contains("postgres://user@host/name"), "{error}");
-            assert!(!error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn objects_are_in_the_data_folder_unless_another_place_is_named() {
-        let objects = |words: &[&str]| config(words, None).map(|config| config.objects.to_string());
-        assert_eq!(objects(&["--data-dir", "/d"]).unwrap(), "/d/objects");
-        assert_eq!(objects(&["--object-store", "s3://logs/a"]).unwrap(), "s3://logs/a");
-        assert!(objects(&["--object-store", "s3://me:secret@logs"]).is_err());
-    }
-
-    #[test]
-    fn another_database_is_refused_by_name() {
-        let error = config(&["--db-connection", "mssql"], None).unwrap_err();
-        assert!(error.to_string().contains("\"mssql\""), "{error}");
-    }
 }

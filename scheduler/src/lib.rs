@@ -178,7 +178,6 @@ impl Scheduler {
         .await?;
         let artifacts = Artifacts::new(store.clone(), objects.clone(), logs.clone());
         let removal = Removal::new(store.clone(), objects, events.clone(), dispatch.clone());
-        let sealing = Sealing::start(store.clone());
         let queue = dispatch.clone();
         let launched = Box::new(move |_| {
             queue.job_queued();
@@ -191,6 +190,7 @@ impl Scheduler {
             jobs: Some((store.clone(), artifacts.clone())),
             zabbix: Some(zabbix.clone()),
         });
+        let sealing = Sealing::start(store.clone(), registry.secret_settings());
         let actions = Actions::start(store.clone(), registry, launched).await?;
         let (keep, zone) = (config.keep, config.zone);
         let services = Services {

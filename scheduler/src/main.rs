@@ -5,8 +5,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use multiflexi_program::{environment_files, log, memory, say, shutdown};
+use multiflexi_program::{arguments, environment_files, log, memory, say, shutdown};
 use multiflexi_scheduler::{
     Scheduler,
     config::{Arguments, Command, Config, ObjectsCommand},
@@ -26,12 +25,12 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     memory::keep_small();
     environment_files::load(std::env::args_os())?;
-    let arguments = Arguments::parse();
+    let arguments: Arguments = arguments::parse();
     // The object store's client tells of each try, and PostgreSQL of what is there already;
     // what comes of it, we say.
     let quiet = if arguments.command.is_some() { "warn" } else { "info" };
     log::start(arguments.log_format, &format!("{quiet},object_store=warn,sqlx=warn"));
-    let password = std::env::var("DB_PASSWORD").ok();
+    let password = std::env::var("DB_PASSWORD").ok().filter(|password| !password.is_empty());
     let config = || Config::new(&arguments, password.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match &arguments.command {

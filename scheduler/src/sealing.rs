@@ -1,13 +1,17 @@
 //! Seals, beside everything else, what applications declare secret and what was stored
 //! before they did. It is woken when one does, and at the start goes on with what a
-//! scheduler that was stopped or killed has left.
+//! scheduler that was stopped or killed has left. Before that it seals what kinds of actions
+//! keep secret since this version.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::store::{Erased, SealDeclared, Sealing as Step, Store, StoreError};
+use crate::store::{
+    Erased, NextSettings, SealDeclared, SealSettings, Sealing as Step, SecretSettings, Store,
+    StoreError,
+};
 
 /// When it fails it is tried again after this time.
 const RETRY: Duration = Duration::from_secs(30);
@@ -21,14 +25,15 @@ pub struct Sealing {
 }
 
 impl Sealing {
-    /// Begins with what is left to be sealed.
-    pub fn start(store: Store) -> Self {
+    /// Begins with what is left to be sealed. `settings` are those that kinds of actions keep
+    /// secret.
+    pub fn start(store: Store, settings: Vec<SecretSettings>) -> Self {
         let sealing = Self {
             declared: Arc::new(Notify::new()),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        sealing.tasks.spawn(sealing.clone().run(store));
+        sealing.tasks.spawn(sealing.clone().run(store, settings));
         sealing
     }
 
@@ -44,9 +49,9 @@ impl Sealing {
         self.tasks.wait().await;
     }
 
-    async fn run(self, store: Store) {
+    async fn run(self, store: Store, settings: Vec<SecretSettings>) {
         loop {
-            let pause = match self.seal(&store).await {
+            let pause = match self.seal(&store, &settings).await {
                 Ok(true) => Duration::MAX,
                 Ok(false) => RETRY,
                 Err(error) => {
@@ -63,7 +68,21 @@ impl Sealing {
     }
 
     /// Seals all that is to be sealed; false if its traces are still in the database's files.
-    async fn seal(&self, store: &Store) -> Result<bool, StoreError> {
+    async fn seal(&self, store: &Store, settings: &[SecretSettings]) -> Result<bool, StoreError> {
+        let mut next = SealSettings::begin(settings.to_vec());
+        while let Some(step) = store.change(next).await? {
+            match step {
+                _ if self.stop.is_cancelled() => return Ok(true),
+                NextSettings::More(more) => next = more,
+                NextSettings::Whole(sealed) => {
+                    if store.erase_deleted().await? == Erased::Busy {
+                        return Ok(false);
+                    }
+                    store.change(sealed).await?;
+                    break;
+                }
+            }
+        }
         while !self.stop.is_cancelled() {
             match store.change(SealDeclared).await? {
                 Step::Nothing => break,

@@ -228,6 +228,9 @@ fn a_job_hands_on_what_it_knows_and_has_left_and_secrets_stay_secret() {
 #[test]
 fn a_custom_command_is_a_job_on_an_agent_and_no_value_changes_what_it_says() {
     let stack = Stack::start();
+    // Somebody's own application of that name is not in the way.
+    let own = ["application:create", "--name", "CustomCommand", "--executable", "true"];
+    stack.cli.create(own);
     let template = stack.script("exit 4", &["--env", "EVIL=$(touch pwned); `id`'\"{STATE}"]);
     let command = "command=echo \"$PARENT_JOB_ID $PARENT_EXIT_CODE\" '{EVIL}'\nprintf '%s' \"$TEXT\"\nls\nexit 9";
     let set = [command, "variables=TEXT={EVIL}", "timeout=20s"];

@@ -87,7 +87,9 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
     fs::write(&copy, &damaged).unwrap();
     let said = restore(&data, &backup);
     assert_eq!(said.code, 1, "{}", said.text());
-    assert!(!data.join("multiflexi.db").exists(), "{}", said.stderr);
+    assert!(said.stderr.contains("damaged") && said.stderr.lines().count() == 1, "{}", said.stderr);
+    let left = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["multiflexi.db.lock"]);
     fs::write(&copy, &whole).unwrap();
 
     // An object that is lost is said.

@@ -59,6 +59,10 @@ fn values_that_cannot_be_are_refused_with_the_value() {
     assert!(stack.cli.json(unlimited)["max_running"].is_null());
     let long = "x".repeat(129);
     refused(&stack.cli.run(["company:create", "--name", &long]), 65, &["129 characters"]);
+    refused(&stack.cli.run(["company:create", "--name", "Acme "]), 65, &["\"Acme \"", "a space"]);
+    refused(&stack.cli.run(["company:create", "--name", "Ac\u{200b}me"]), 65, &["U+200B"]);
+    let create = ["application:create", "--name", " x", "--executable", "x"];
+    refused(&stack.cli.run(create), 65, &["\" x\"", "a space"]);
     let create = ["application:create", "--name", "n", "--executable", ""];
     let unnamed = stack.cli.run(create);
     refused(&unnamed, 65, &["executable: is missing"]);

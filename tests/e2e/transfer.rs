@@ -1,6 +1,6 @@
 //! A database is brought up to date, and moved into another.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, net::TcpListener, path::Path, process::Command, thread};
 
 use multiflexi_fixture::{
     AgentOptions, Answer, SchedulerOptions, Stack, database::Server, eventually, programs,
@@ -51,8 +51,46 @@ fn a_dry_run_of_migrate_says_what_is_missing_and_makes_nothing() {
     let foreign = foreign.to_str().unwrap();
     refused(
         &scheduler(&data, ["--db-database", foreign, "migrate", "--dry-run"]),
-        "not a database",
+        "cannot be opened: file is not a database: name another with DB_DATABASE",
     );
+}
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let empty = ["DB_DATABASE", "DB_PORT", "DB_HOST", "DB_CONNECTION", "DB_USERNAME"]
+        .into_iter()
+        .chain(["MULTIFLEXI_ALLOW_PRIVATE_REQUESTS", "MULTIFLEXI_KEEP_AGE", "ZABBIX_INTERVAL"]);
+    let mut command = Command::new(programs::scheduler());
+    command.arg("--data-dir").arg(&data).arg("migrate").envs(empty.map(|name| (name, "")));
+    let done = Answer::of(command.output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(data.join("multiflexi.db").exists(), "{}", done.text());
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let from = format!("mysql://me@127.0.0.1:{port}/flexi");
+    let words = ["pgsql", "mysql", "sqlite"].map(|connection| {
+        let port = (connection != "sqlite").then_some(["--db-port", port.as_str()]);
+        let what = match connection {
+            "sqlite" => &["import-multiflexi", "--dry-run", "--from", &from][..],
+            _ => &["--db-host", "127.0.0.1", "--db-username", "me", "migrate", "--dry-run"],
+        };
+        let port = port.as_ref().map_or(&[][..], <[_; 2]>::as_slice);
+        [&["--db-connection", connection], port, what].concat()
+    });
+    thread::scope(|scope| {
+        for words in &words {
+            scope.spawn(|| {
+                let answer = scheduler(Path::new("/nowhere"), words.iter().copied());
+                refused(&answer, "it says nothing for 10 s");
+            });
+        }
+    });
 }
 
 #[test]

@@ -214,6 +214,7 @@ fn each_preset_asks_as_its_server_wants_it() {
         r#"{"number": 12, "issue": {"id": 34}, "id": "AAMkTask"}"#.to_owned(),
     ));
     let at = |field: &str, path: &str| format!("{field}={url}{path}");
+    let known = url.replacen("://", "://rm-user:rm-password@", 1);
     let kinds: [(&str, Vec<String>); 6] = [
         ("Slack", vec![at("uri", "/slack"), "text=<{COMPANY_NAME}>: {STATE}".to_owned()]),
         ("Teams", vec![at("uri", "/teams")]),
@@ -229,7 +230,7 @@ fn each_preset_asks_as_its_server_wants_it() {
         (
             "RedmineIssue",
             vec![
-                at("url", "/redmine/"),
+                format!("url={known}/redmine/"),
                 "token=rm-token".to_owned(),
                 "project_id=books".to_owned(),
             ],
@@ -288,6 +289,11 @@ fn each_preset_asks_as_its_server_wants_it() {
     assert!(document(github)["body"].as_str().unwrap().contains("Exit code: 7"));
     assert_eq!(redmine.path, "/redmine/issues.json");
     assert_eq!(redmine.headers["x-redmine-api-key"], "rm-token");
+    assert_eq!(redmine.headers["authorization"], "Basic cm0tdXNlcjpybS1wYXNzd29yZA==");
+    let shown = &done[3]["settings"]["url"];
+    assert_eq!(*shown, url.replacen("://", "://***@", 1) + "/redmine/");
+    let (files, found) = search(&stack.folder().join("data"), "rm-password");
+    assert!(files > 0 && found.is_empty(), "{found:?}");
     assert_eq!(document(redmine)["issue"]["project_id"], "books");
     assert_eq!(
         jenkins.path,
@@ -369,4 +375,26 @@ fn what_cannot_be_told_is_refused_at_the_door_and_what_failed_is_done_again() {
     assert_eq!(events.len(), 1, "it is the same event");
     let again = stack.cli.run(["action:retry", &id]);
     assert!(again.code == 77 && again.stderr.contains("is succeeded"), "{}", again.stderr);
+
+    // One that waits for its next try is left undone, or done now as its action is told now.
+    receiver.set(Manner::Answer(503, String::new()));
+    let job = stack.queued(stack.script("exit 3", &[]));
+    let waiting = eventually("it waits for its next try", || {
+        let one = stack.show(job)["actions"][0].clone();
+        (one["state"] == "pending" && one["outcome"].is_string()).then_some(one)
+    });
+    let id = waiting["id"].to_string();
+    let cancelled = stack.cli.json(["action:cancel", &id]);
+    assert!(cancelled["state"] == "cancelled" && cancelled["due"].is_null(), "{cancelled}");
+    let outcome = cancelled["outcome"].as_str().unwrap();
+    assert!(outcome.starts_with("cancelled; its last try: ") && outcome.contains("503"));
+    let again = stack.cli.run(["action:cancel", &id]);
+    assert!(again.code == 77 && again.stderr.contains("is cancelled"), "{}", again.stderr);
+    receiver.set(Manner::well());
+    let right = format!("uri={}/right", receiver.url());
+    stack.cli.json(["action:update", &one.to_string(), "--set", &right]);
+    stack.cli.json(["action:retry", &id]);
+    let done = followed(&stack, job);
+    assert_eq!(done[0]["state"], "succeeded", "{done:?}");
+    assert_eq!(receiver.told().last().unwrap().path, "/right");
 }

@@ -226,10 +226,14 @@ pub enum Command {
     /// Delete an action
     #[command(name = "action:delete")]
     ActionDelete(ById),
-    /// Has an action of an ended job done again that could not be done; action:list --state
+    /// Has an action of an ended job done again that could not be done, was cancelled or waits
+    /// for its next try: now, and with the settings that the action has now; action:list --state
     /// failed has their ids
     #[command(name = "action:retry")]
     ActionRetry(ById),
+    /// Leaves an action of an ended job undone; action:list --state pending has their ids
+    #[command(name = "action:cancel")]
+    ActionCancel(ById),
     /// List the kinds of actions, with their settings
     #[command(name = "action:kinds")]
     ActionKinds,

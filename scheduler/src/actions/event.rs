@@ -39,6 +39,8 @@ pub(super) async fn facts(
         _ => claim.created,
     };
     let started = attempt.and_then(|attempt| attempt.started);
+    let took = started.map(|started| (ended - started).max(0) / 1_000_000);
+    let ran = attempt.and_then(|attempt| i64::try_from(attempt.ran?.as_secs()).ok());
     let text = |text: &str| Fact::from(text.to_owned());
     Ok(Facts::from([
         ("EVENT_ID", text(event)),
@@ -61,7 +63,7 @@ pub(super) async fn facts(
         ("CREATED", time(job.created).into()),
         ("STARTED", started.and_then(time).into()),
         ("ENDED", time(ended).into()),
-        ("DURATION", started.map(|started| (ended - started).max(0) / 1_000_000).into()),
+        ("DURATION", ran.or(took).into()),
     ]))
 }
 

@@ -40,6 +40,8 @@ pub enum Takes {
     Lines,
     /// The URL of what is asked over HTTP.
     Url,
+    /// The URL of a site, below which something is asked.
+    Site,
     /// Headers of a request, `Name: value`, a line each.
     Headers,
     /// The method of a request.
@@ -58,7 +60,7 @@ impl Takes {
             Self::Count(_) => "count",
             Self::Text => "text",
             Self::Lines => "lines",
-            Self::Url => "url",
+            Self::Url | Self::Site => "url",
             Self::Headers => "headers",
             Self::Method => "method",
             Self::OneOf(_) => "word",
@@ -91,7 +93,7 @@ impl Takes {
                 Err("it takes one line of text".to_owned())
             }
             Self::Text | Self::Lines => Ok(text()),
-            Self::Url => requests::url(value).map(|_| text()),
+            Self::Url | Self::Site => requests::url(value).map(|_| text()),
             Self::Headers => match headers(value) {
                 Ok(_) => Ok(text()),
                 Err(sentence) => Err(sentence),
@@ -290,11 +292,30 @@ impl Settings {
     }
 }
 
-/// The parts of a secret that a text could repeat: of a URL what is not the server, of
-/// headers each value.
+/// A site without who asks it, and without what its URL says besides.
+pub(super) fn site(url: &url::Url) -> String {
+    let who = !url.username().is_empty() || url.password().is_some();
+    let mask = crate::domain::job::MASK;
+    let who = if who { format!("{mask}@") } else { String::new() };
+    let more = if url.query().is_some() { format!("?{mask}") } else { String::new() };
+    let server = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    format!("{}://{who}{server}{}{more}", url.scheme(), url.path())
+}
+
+/// The parts of a secret that a text could repeat: of a URL what is not the server, of a site
+/// who asks it and what its URL says besides, of headers each value.
 fn secrets(takes: Takes, value: &str) -> Vec<String> {
     let mut parts = vec![value.to_owned()];
     match takes {
+        Takes::Site => {
+            parts.clear();
+            if let Ok(url) = requests::url(value) {
+                // A token may stand where a user does.
+                parts.push(url.password().unwrap_or(url.username()).to_owned());
+                parts.extend(url.query().map(str::to_owned));
+                parts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+            }
+        }
         Takes::Url => {
             if let Ok(url) = requests::url(value) {
                 parts.push(url.to_string());

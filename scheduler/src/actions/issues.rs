@@ -29,7 +29,9 @@ impl Ask for Github {
             .or(TITLE),
         Field::optional("body", "what it says; {NAME} stands for a fact", Takes::Lines).or(TEXT),
         Field::optional("labels", "its labels, with a comma between each", Takes::Text).or("Bug"),
-        Field::optional("api", "the URL of GitHub's API", Takes::Url).or("https://api.github.com"),
+        Field::optional("api", "the URL of GitHub's API", Takes::Site)
+            .or("https://api.github.com")
+            .secret(),
     ];
 
     fn check(settings: &Settings) -> Result<(), SettingError> {
@@ -78,7 +80,7 @@ impl Ask for RedmineIssue {
     const NAME: &'static str = "RedmineIssue";
     const ABOUT: &'static str = "opens an issue in Redmine";
     const FIELDS: &'static [Field] = &[
-        Field::required("url", "the URL of Redmine", Takes::Url),
+        Field::required("url", "the URL of Redmine", Takes::Site).secret(),
         Field::required("token", "the API access key of its author", Takes::Text).secret(),
         Field::required("project_id", "id or identifier of its project", Takes::Text),
         Field::optional("tracker_id", "the id of its tracker", Takes::Id).or("1"),

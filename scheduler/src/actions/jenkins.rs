@@ -27,7 +27,7 @@ impl Ask for TriggerJenkins {
     const NAME: &'static str = "TriggerJenkins";
     const ABOUT: &'static str = "starts a build in Jenkins";
     const FIELDS: &'static [Field] = &[
-        Field::required("url", "the URL of Jenkins", Takes::Url),
+        Field::required("url", "the URL of Jenkins", Takes::Site).secret(),
         Field::required(
             "job_name",
             "the job that is built; folder/job if it is in one",

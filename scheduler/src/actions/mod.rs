@@ -39,7 +39,7 @@ use crate::{
     },
     mail::Mailer,
     requests::Requests,
-    store::{Effect, Store},
+    store::{Effect, SecretSettings, Store},
     zabbix::Zabbix,
 };
 
@@ -220,6 +220,15 @@ impl Registry {
         self.kinds.iter().map(Box::as_ref)
     }
 
+    /// The settings that kinds keep secret, by kind.
+    pub fn secret_settings(&self) -> Vec<SecretSettings> {
+        let secret = |kind: &dyn Action| {
+            let fields = kind.all_fields().filter(|field| field.secret);
+            (kind.name(), fields.map(|field| field.name).collect())
+        };
+        self.kinds().map(secret).filter(|(_, names): &SecretSettings| !names.is_empty()).collect()
+    }
+
     /// The kind of this name, in whatever case.
     pub fn find(&self, name: &str) -> Result<&dyn Action, UnknownKind> {
         let found = self.kinds().find(|kind| kind.name().eq_ignore_ascii_case(name));
@@ -258,18 +267,23 @@ impl dyn Action + '_ {
         Given { secret, ..values.into() }
     }
 
-    /// What it is told, for people: of a secret nothing, and of a URL the server.
+    /// What it is told, for people: of a secret nothing, of a URL the server, and of a site what
+    /// it is without who asks.
     pub fn shown(&self, given: Given) -> Variables {
         let Given { values, secret: sealed, .. } = given;
         let shown = |(name, value): (String, String)| {
             let field = self.all_fields().find(|field| field.name == name);
             let secret = sealed.contains(&name) || field.is_some_and(|field| field.secret);
-            let url = field.filter(|field| field.takes == Takes::Url);
-            let url = url.and_then(|_| crate::requests::url(&value).ok());
-            let value = match (secret && !value.is_empty(), url) {
-                (false, _) => value,
-                (true, Some(url)) => format!("{}/{MASK}", crate::requests::server(&url)),
-                (true, None) => MASK.to_owned(),
+            if !secret || value.is_empty() {
+                return (name, value);
+            }
+            let url = crate::requests::url(&value).ok();
+            let value = match (field.map(|field| field.takes), url) {
+                (Some(Takes::Url), Some(url)) => {
+                    format!("{}/{MASK}", crate::requests::server(&url))
+                }
+                (Some(Takes::Site), Some(url)) => fields::site(&url),
+                _ => MASK.to_owned(),
             };
             (name, value)
         };
@@ -278,101 +292,4 @@ impl dyn Action + '_ {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::requests::Answer;
-
-    fn given(pairs: &[(&str, &str)]) -> Variables {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    fn refused(kind: &str, pairs: &[(&str, &str)]) -> String {
-        let registry = Registry::default();
-        registry.find(kind).unwrap().read(&given(pairs)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn kinds_are_found_by_their_names() {
-        let registry = Registry::default();
-        assert_eq!(registry.find("launchjob").unwrap().name(), "LaunchJob");
-        let unknown = registry.find("Lunch").unwrap_err().to_string();
-        assert!(unknown.contains("\"Lunch\"") && unknown.contains("Reschedule"), "{unknown}");
-    }
-
-    #[test]
-    fn what_a_kind_cannot_take_is_refused_by_field_and_value() {
-        let said = refused("Reschedule", &[("delay", "soon")]);
-        assert!(said.contains("delay") && said.contains("\"soon\""), "{said}");
-        assert!(refused("Reschedule", &[("delay", "-1")]).contains("\"-1\""));
-        let said = refused("LaunchJob", &[]);
-        assert!(said.contains("run_template_id") && said.contains("LaunchJob"), "{said}");
-        assert!(refused("LaunchJob", &[("run_template_id", "0")]).contains("\"0\""));
-        let said = refused("Sleep", &[("secs", "1")]);
-        assert!(said.contains("\"secs\"") && said.contains("seconds"), "{said}");
-        assert!(refused("Stop", &[("now", "1")]).contains("takes no settings"));
-    }
-
-    #[test]
-    fn settings_that_contradict_themselves_are_refused_when_they_are_new() {
-        let registry = Registry::default();
-        for (kind, pairs, said) in [
-            ("Reschedule", &[("delay", "0")][..], "take 1 second or more"),
-            (
-                "WebHook",
-                &[("uri", "https://example.org/"), ("retry_min_gap", "5h")],
-                "retry_min_gap of WebHook is 5h, and no pause is longer than retry_max_gap, 1h",
-            ),
-            (
-                "ChainRuntemplate",
-                &[("run_template_id", "1"), ("variables", "X=@file:../../etc/passwd")],
-                "\"../../etc/passwd\" is no file that a job leaves",
-            ),
-        ] {
-            let kind = registry.find(kind).unwrap();
-            let refused = kind.accept(&given(pairs)).unwrap_err().to_string();
-            assert!(refused.contains(said), "{refused}");
-            assert!(kind.read(&given(pairs)).is_ok(), "what is stored is read");
-        }
-    }
-
-    #[test]
-    fn an_answer_without_what_was_made_is_no_success() {
-        use asking::Ask;
-        let settings = Settings::default();
-        let answer = |status, body: &str| Answer { status, body: body.into() };
-        fn outcome<K: Ask>(settings: &Settings, answer: &Answer) -> Result<String, String> {
-            K::outcome(settings, "http://h", answer)
-        }
-        let told = answer(200, "ok");
-        for refused in [
-            outcome::<issues::Github>(&settings, &told),
-            outcome::<issues::RedmineIssue>(&settings, &told),
-            outcome::<to_do::ToDo>(&settings, &told),
-            outcome::<jenkins::TriggerJenkins>(&settings, &told),
-        ] {
-            let refused = refused.unwrap_err();
-            assert!(refused.starts_with("http://h answered 200"), "{refused}");
-        }
-        let made = |body| answer(201, body);
-        assert!(outcome::<issues::Github>(&settings, &made(r#"{"number": 1}"#)).is_ok());
-        assert!(
-            outcome::<issues::RedmineIssue>(&settings, &made(r#"{"issue": {"id": 1}}"#)).is_ok()
-        );
-        assert!(outcome::<to_do::ToDo>(&settings, &made(r#"{"id": "AAMk"}"#)).is_ok());
-        assert!(outcome::<jenkins::TriggerJenkins>(&settings, &made("")).is_ok());
-    }
-
-    #[test]
-    fn what_is_not_said_is_the_default() {
-        let registry = Registry::default();
-        let read = |kind: &str, pairs: &[(&str, &str)]| {
-            registry.find(kind).unwrap().read(&given(pairs)).unwrap()
-        };
-        assert_eq!(read("Reschedule", &[]).number("delay"), 3600);
-        assert_eq!(read("Sleep", &[]).number("seconds"), 60);
-        assert_eq!(read("Sleep", &[("seconds", "5")]).number("seconds"), 5);
-        let chained = read("ChainRuntemplate", &[("run_template_id", "7")]);
-        let kind = registry.find("ChainRuntemplate").unwrap();
-        assert_eq!(kind.leads_to(&chained), Some(RunTemplateId(7)));
-    }
-}
+mod tests;

@@ -44,8 +44,9 @@ impl Ask for ToDo {
             "how long after the job's end it is due, instead",
             Takes::Duration(Duration::ZERO, YEAR),
         ),
-        Field::optional("api", "the URL of Microsoft Graph", Takes::Url)
-            .or("https://graph.microsoft.com/v1.0"),
+        Field::optional("api", "the URL of Microsoft Graph", Takes::Site)
+            .or("https://graph.microsoft.com/v1.0")
+            .secret(),
     ];
 
     fn request(settings: &Settings, ended: &EndedJob) -> Result<Asked, String> {

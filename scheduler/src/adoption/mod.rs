@@ -15,10 +15,10 @@ mod target;
 
 use crate::{
     Error,
-    config::{Config, ImportMultiflexi},
+    config::{self, Config, ImportMultiflexi},
     folders,
-    objects::{self, Objects},
-    store::Store,
+    objects::{self, Objects, Place},
+    store::{self, Store},
     vault::Vault,
 };
 
@@ -52,6 +52,9 @@ impl From<ImportMultiflexi> for Wish {
 pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     // Nothing of ours is made before it is known that there is something to import.
     let source = open(wish).await?;
+    if wish.dry_run {
+        return rehearse(config, wish, source).await;
+    }
     for folder in &config.folders {
         folders::make(folder)
             .map_err(|reason| Error::Folder { folder: folder.display().to_string(), reason })?;
@@ -60,11 +63,38 @@ pub async fn run(config: Config, wish: &Wish) -> Result<Report, Error> {
     objects.attempt().await?;
     let store = Store::open_beside(&config.database, Vault::open(&config.keys)?).await?;
     objects::settle(&objects, &store).await?;
-    let mut target = Target::new(store.clone(), objects, source.0, wish.dry_run);
-    target.schedules = wish.with_schedules.then_some(config.zone);
-    let imported = import(source.1, target).await;
+    let target = (store.clone(), objects, config.zone);
+    let imported = import(wish, source, target).await;
     store.close().await;
     imported
+}
+
+/// Says what an import would do. Where there is no database of ours yet, one stands in for it
+/// that is gone afterwards.
+async fn rehearse(
+    mut config: Config,
+    wish: &Wish,
+    source: (String, Source),
+) -> Result<Report, Error> {
+    let scratch = tempfile::tempdir().map_err(|reason| Error::Folder {
+        folder: std::env::temp_dir().display().to_string(),
+        reason,
+    })?;
+    let lacks = store::lacks(&config.database).await?;
+    let mut made = None;
+    if lacks.from == 0 {
+        made = Some(config.database.name);
+        config.database = config::sqlite(&scratch.path().join("multiflexi.db"));
+        config.keys = scratch.path().join("secrets.keys");
+    } else {
+        lacks.refuse(&config.database)?;
+    }
+    let objects = Objects::open(&Place::folder(&scratch.path().join("objects")))?;
+    let store = Store::open_beside(&config.database, Vault::open(&config.keys)?).await?;
+    let target = (store.clone(), objects, config.zone);
+    let imported = import(wish, source, target).await;
+    store.close().await;
+    Ok(Report { new_database: made, ..imported? })
 }
 
 async fn open(wish: &Wish) -> Result<(String, Source), Error> {
@@ -74,7 +104,13 @@ async fn open(wish: &Wish) -> Result<(String, Source), Error> {
 }
 
 /// Imports what is in a source; what a dry run says is what it would do.
-async fn import(mut source: Source, mut target: Target) -> Result<Report, Error> {
+async fn import(
+    wish: &Wish,
+    (name, mut source): (String, Source),
+    (store, objects, zone): (Store, Objects, chrono_tz::Tz),
+) -> Result<Report, Error> {
+    let mut target = Target::new(store, objects, name, wish.dry_run);
+    target.schedules = wish.with_schedules.then_some(zone);
     bring::all(&mut source, &mut target).await?;
     let mut report = target.report;
     report.server.clone_from(&source.server);

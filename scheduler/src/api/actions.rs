@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use multiflexi_proto::{
     timestamp,
     v1::{
-        self, CreateActionRequest, CreateActionResponse, DeleteActionRequest, DeleteActionResponse,
-        GetActionRequest, GetActionResponse, ListActionKindsRequest, ListActionKindsResponse,
-        ListActionsRequest, ListActionsResponse, ListPerformedActionsRequest,
-        ListPerformedActionsResponse, RetryPerformedActionRequest, RetryPerformedActionResponse,
-        UpdateActionRequest, UpdateActionResponse, action_service_server::ActionService,
+        self, CancelPerformedActionRequest, CancelPerformedActionResponse, CreateActionRequest,
+        CreateActionResponse, DeleteActionRequest, DeleteActionResponse, GetActionRequest,
+        GetActionResponse, ListActionKindsRequest, ListActionKindsResponse, ListActionsRequest,
+        ListActionsResponse, ListPerformedActionsRequest, ListPerformedActionsResponse,
+        RetryPerformedActionRequest, RetryPerformedActionResponse, UpdateActionRequest,
+        UpdateActionResponse, action_service_server::ActionService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -23,7 +24,8 @@ use crate::{
         ids::{ActionId, CompanyId, JobId, PerformedActionId, RunTemplateId},
     },
     store::{
-        ActionRow, CreateAction, DeleteAction, Page, PerformedActionRow, RetryAction, UpdateAction,
+        ActionRow, CancelAction, CreateAction, DeleteAction, Page, PerformedActionRow, RetryAction,
+        UpdateAction,
     },
 };
 
@@ -69,6 +71,7 @@ fn to_state(progress: Progress) -> v1::PerformedActionState {
         Progress::Running => v1::PerformedActionState::Running,
         Progress::Succeeded => v1::PerformedActionState::Succeeded,
         Progress::Failed => v1::PerformedActionState::Failed,
+        Progress::Cancelled => v1::PerformedActionState::Cancelled,
     }
 }
 
@@ -107,6 +110,10 @@ fn kind(kind: &dyn Action) -> v1::ActionKind {
 
 fn id(value: i64) -> Result<ActionId, Status> {
     parse::id("action_id", "action", value).map(ActionId)
+}
+
+fn performed_id(value: i64) -> Result<PerformedActionId, Status> {
+    parse::id("performed_action_id", "action of a job", value).map(PerformedActionId)
 }
 
 /// Whose an action is; none if neither is said.
@@ -293,12 +300,22 @@ impl ActionService for Services {
         &self,
         request: Request<RetryPerformedActionRequest>,
     ) -> Result<Response<RetryPerformedActionResponse>, Status> {
-        let id = request.into_inner().performed_action_id;
-        let id = PerformedActionId(parse::id("performed_action_id", "action of a job", id)?);
+        let id = performed_id(request.into_inner().performed_action_id)?;
         self.store.change(RetryAction(id)).await?;
         self.store.actions_added().notify_one();
         let action = Some(self.performed(self.store.performed_action(id).await?));
         Ok(Response::new(RetryPerformedActionResponse { action }))
+    }
+
+    async fn cancel_performed_action(
+        &self,
+        request: Request<CancelPerformedActionRequest>,
+    ) -> Result<Response<CancelPerformedActionResponse>, Status> {
+        let id = performed_id(request.into_inner().performed_action_id)?;
+        self.store.change(CancelAction(id)).await?;
+        self.store.actions_added().notify_one();
+        let action = Some(self.performed(self.store.performed_action(id).await?));
+        Ok(Response::new(CancelPerformedActionResponse { action }))
     }
 
     async fn list_action_kinds(

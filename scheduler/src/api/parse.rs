@@ -13,12 +13,12 @@ use tonic::Status;
 
 use super::status::invalid;
 use crate::{
-    domain::environment::{self, File, Given, Value, VariableChange, Variables},
+    domain::{
+        environment::{self, File, Given, Value, VariableChange, Variables},
+        names,
+    },
     store::{ListId, ListPage, Order, Sort, StoreError},
 };
-
-/// Longest name, in characters.
-const MAX_NAME: usize = 128;
 
 /// Most variables, and bytes in all of them, that one request may set: what Linux
 /// lets a process have is of that order.
@@ -41,19 +41,7 @@ const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A name that people give.
 pub(super) fn name(value: &str) -> Result<String, Status> {
-    let characters = value.chars().count();
-    if value.trim().is_empty() {
-        return Err(invalid("name", "the name is empty: give it 1 to 128 characters"));
-    }
-    if characters > MAX_NAME {
-        return Err(invalid(
-            "name",
-            format!("the name has {characters} characters: it may have up to {MAX_NAME}"),
-        ));
-    }
-    if value.chars().any(char::is_control) {
-        return Err(invalid("name", format!("the name {value:?} has a control character")));
-    }
+    names::check(value).map_err(|wrong| invalid("name", format!("the name {wrong}")))?;
     Ok(value.to_owned())
 }
 

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, sqlite},
     folders,
     objects::{self, Copied, Objects, Place},
-    store::{self, Exclusive},
+    store::{self, Exclusive, Location},
 };
 
 /// What was restored.
@@ -58,12 +58,15 @@ pub async fn restore(config: &Config, from: &Path) -> Result<Restored, BackupErr
     }
     let partial = format!("{}.restoring", database.name);
     let partial = Path::new(&partial);
-    for left in ["-wal", "-shm"].map(|end| format!("{}{end}", partial.display())) {
-        remove(Path::new(&left))?;
-    }
+    clear(partial, &["-wal", "-shm"])?;
     copy_file(&backup, partial)?;
     let copy = sqlite(partial);
-    store::check(&copy).await?;
+    // What is wrong with it is wrong with the backup.
+    let checked = Location { name: backup.display().to_string(), ..copy.clone() };
+    if let Err(error) = store::check(&checked).await {
+        clear(partial, &["", "-wal", "-shm"])?;
+        return Err(error.into());
+    }
     store::go_on_from(&copy).await?;
 
     let to = Objects::open(&config.objects)?;
@@ -80,4 +83,10 @@ pub async fn restore(config: &Config, from: &Path) -> Result<Restored, BackupErr
     fs::rename(partial, file).map_err(failed(file))?;
     sync(file.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")))?;
     Ok(Restored { objects, missing })
+}
+
+/// Removes the files of a database whose names end so.
+fn clear(database: &Path, ends: &[&str]) -> Result<(), BackupError> {
+    let files = ends.iter().map(|end| format!("{}{end}", database.display()));
+    files.into_iter().try_for_each(|file| remove(Path::new(&file)))
 }

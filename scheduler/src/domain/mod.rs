@@ -10,6 +10,7 @@ pub mod environment;
 pub mod exit_code;
 pub mod ids;
 pub mod job;
+pub mod names;
 pub mod performance;
 pub mod retention;
 pub mod retry;

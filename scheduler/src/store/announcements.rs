@@ -9,14 +9,13 @@ use std::{
 };
 
 use sqlx::{
-    AnyConnection, AssertSqlSafe, Connection as _, PgConnection, Row as _, any::AnyConnectOptions,
-    postgres::PgListener,
+    AnyConnection, AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgListener,
 };
 
 use super::{
     Dialect, Location, StoreError,
     connection::Connection,
-    dialect::{self, Kind},
+    dialect::{self, Kind, in_time},
 };
 
 /// The channel, which is the database's own.
@@ -62,7 +61,7 @@ impl Announcer {
             Some(telling) => telling,
             None => match Dialect::of(&self.location.url)? {
                 Dialect::Mysql => Telling::Table(connect(&self.location).await?, None),
-                _ => Telling::Notify(PgConnection::connect(&self.location.url).await?),
+                _ => Telling::Notify(in_time(PgConnection::connect(&self.location.url)).await?),
             },
         };
         match &mut telling {
@@ -81,8 +80,7 @@ impl Announcer {
 }
 
 async fn connect(location: &Location) -> Result<AnyConnection, StoreError> {
-    let options = location.url.parse::<AnyConnectOptions>()?;
-    Ok(dialect::connect(&options, Dialect::Mysql).await?)
+    Ok(dialect::connect(&dialect::options(location)?, Dialect::Mysql).await?)
 }
 
 async fn write(
@@ -125,7 +123,7 @@ impl Listener {
         if Dialect::of(&location.url)? == Dialect::Mysql {
             return Ok(Self(Hearing::Table(Box::new(Table::open(location).await?))));
         }
-        let mut listener = PgListener::connect(&location.url).await?;
+        let mut listener = in_time(PgListener::connect(&location.url)).await?;
         listener.listen(CHANNEL).await?;
         Ok(Self(Hearing::Listen(listener)))
     }

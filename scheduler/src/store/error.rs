@@ -108,6 +108,8 @@ impl StoreError {
 /// What a database says with this code when it is opened, and what helps.
 fn with_advice(said: &str, code: &str) -> String {
     let advice = match code {
+        // SQLITE_CORRUPT.
+        "11" => "it is damaged: take a backup of before",
         "26" => "name another with DB_DATABASE, or move it away",
         // SQLITE_READONLY and its kinds, SQLITE_CANTOPEN.
         "8" | "264" | "520" | "776" | "1032" | "1288" | "1544" | "14" => {

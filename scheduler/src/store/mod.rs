@@ -49,12 +49,9 @@ mod vitals;
 mod writer;
 mod zabbix;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use sqlx::{
-    ConnectOptions as _,
-    any::{AnyConnectOptions, AnyPoolOptions},
-};
+use sqlx::any::AnyPoolOptions;
 use tokio::sync::{Notify, watch};
 
 use connection::Connection;
@@ -62,9 +59,10 @@ use connection::Connection;
 use crate::{domain::ids::SchedulerId, vault::Vault};
 
 pub use actions::{
-    ActionClaim, ActionFailure, ActionRow, COMMAND, ClaimActions, ClaimedAction, CreateAction,
-    DeleteAction, Effect, KeepAction, PerformedActionRow, RecordAction, Recorded, ReleaseActions,
-    RetryAction, UpdateAction,
+    ActionClaim, ActionFailure, ActionRow, COMMAND, CancelAction, ClaimActions, ClaimedAction,
+    CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow, RecordAction,
+    Recorded, ReleaseActions, RetryAction, SealSettings, SecretSettings, SettingsSealed,
+    UpdateAction,
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
@@ -84,6 +82,7 @@ pub use credentials::{
 };
 pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
+pub(crate) use dialect::in_time;
 pub use dialect::{Dialect, Erased};
 pub use error::StoreError;
 pub use events::{EventPage, EventRow, TrimEvents};
@@ -131,9 +130,6 @@ pub struct Location {
     pub name: String,
 }
 
-/// How long who reads waits for a connection: beyond it, the database is away.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What the program that opens a database is to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -167,13 +163,8 @@ impl Store {
     }
 
     async fn open_as(role: Role, location: &Location, vault: Vault) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
         let dialect = Dialect::of(&location.url)?;
-        let options = location
-            .url
-            .parse::<AnyConnectOptions>()
-            .map_err(|error| StoreError::open(location, &error))?
-            .disable_statement_logging();
+        let options = dialect::options(location)?;
         let mut connection = dialect::connect(&options, dialect)
             .await
             .map_err(|error| StoreError::open(location, &error))?;
@@ -181,7 +172,7 @@ impl Store {
         let readers = AnyPoolOptions::new()
             .max_connections(dialect.readers())
             .min_connections(0)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(dialect::PATIENCE)
             .after_connect(move |connection, _| Box::pin(dialect::prepare(connection, dialect)))
             .connect_lazy_with(options.clone());
         let readers = connection::Readers::new(readers, dialect);

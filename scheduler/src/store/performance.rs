@@ -21,7 +21,7 @@ pub struct RunRow {
     pub started: Option<i64>,
     /// When it ended; none while it runs.
     pub ended: Option<i64>,
-    /// How long it ran; until now, if it still does.
+    /// How long it ran, by its agent's clock if that has said; until now, if it still does.
     pub took: Option<Duration>,
     /// Its exit code.
     pub exit_code: Option<i32>,
@@ -29,13 +29,14 @@ pub struct RunRow {
 
 fn run(row: &AnyRow) -> Result<RunRow, sqlx::Error> {
     let (started, until): (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(5)?);
-    let took = started.zip(until).map(|(from, to)| u64::try_from(to - from).unwrap_or(0));
+    let until = started.zip(until).map(|(from, to)| to - from);
+    let took = row.try_get::<Option<i64>, _>(6)?.or(until);
     Ok(RunRow {
         job: JobId(row.try_get(0)?),
         state: jobs::state(row, 1)?,
         started,
         ended: row.try_get(3)?,
-        took: took.map(Duration::from_micros),
+        took: took.map(|took| Duration::from_micros(u64::try_from(took).unwrap_or(0))),
         exit_code: jobs::small(row, 4)?,
     })
 }
@@ -49,7 +50,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<RunRow>, StoreError> {
         let sql = format!(
-            "SELECT j.id, j.state, n.started, n.ended, n.exit_code, n.ended FROM job j \
+            "SELECT j.id, j.state, n.started, n.ended, n.exit_code, n.ended, n.ran_us FROM job j \
              JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt \
              WHERE j.runtemplate_id = $1 AND {} IN {} ORDER BY j.id DESC LIMIT $2",
             self.dialect.unindexed("j.state"),
@@ -64,7 +65,8 @@ impl Store {
     pub async fn running(&self, of: RunTemplateId) -> Result<Vec<RunRow>, StoreError> {
         let now = self.now().await?;
         let sql = format!(
-            "SELECT j.id, j.state, n.started, n.ended, n.exit_code, CAST($2 AS BIGINT) FROM job j \
+            "SELECT j.id, j.state, n.started, n.ended, n.exit_code, CAST($2 AS BIGINT), n.ran_us \
+             FROM job j \
              JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt \
              WHERE j.runtemplate_id = $1 AND j.state IN {} AND n.started IS NOT NULL \
              ORDER BY j.id LIMIT 1000",

@@ -40,18 +40,18 @@ pub struct Resealed {
 
 /// Rows that each hold variables in one column.
 pub(super) struct Holders {
-    table: &'static str,
-    column: &'static str,
+    pub(super) table: &'static str,
+    pub(super) column: &'static str,
 }
 
 /// The jobs.
 pub(super) const JOBS: Holders = Holders { table: "job", column: "env" };
 
 /// The actions of run templates and companies.
-const ACTIONS: Holders = Holders { table: "actionconfig", column: "configuration" };
+pub(super) const ACTIONS: Holders = Holders { table: "actionconfig", column: "configuration" };
 
 /// The actions of ended jobs.
-const PERFORMED: Holders = Holders { table: "action", column: "configuration" };
+pub(super) const PERFORMED: Holders = Holders { table: "action", column: "configuration" };
 
 impl Change for Reseal {
     type Output = Resealed;

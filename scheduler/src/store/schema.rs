@@ -1,12 +1,15 @@
 //! Brings a database's schema up to date, and refuses one that it does not know.
 
+use std::collections::BTreeSet;
+
 use sqlx::{
-    AnyConnection, ConnectOptions as _, Connection as _, SqlSafeStr as _,
-    any::AnyConnectOptions,
+    AnyConnection, Connection as _, SqlSafeStr as _,
     migrate::{AppliedMigration, Migrate as _, MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{Dialect, Exclusive, Location, StoreError, connection::Connection, dialect};
+use super::{
+    Dialect, Exclusive, Location, StoreError, connection::Connection, dialect, transfer::TABLES,
+};
 
 /// Name and SQL of each step, the first being version 1.
 pub(super) type Migrations = &'static [(&'static str, &'static str)];
@@ -20,16 +23,31 @@ pub struct Upgrade {
     pub steps: Vec<&'static str>,
 }
 
+impl Upgrade {
+    /// Refuses a database that lacks anything.
+    pub fn refuse(&self, location: &Location) -> Result<(), StoreError> {
+        let Self { from, steps } = self;
+        let reason = match from {
+            _ if steps.is_empty() => return Ok(()),
+            0 => "it is no database of this program".to_owned(),
+            from => format!(
+                "its schema has version {from} and this program's is {}: bring it up to date with \
+                 the command `migrate` first",
+                from + steps.len()
+            ),
+        };
+        Err(StoreError::Open { name: location.name.clone(), reason })
+    }
+}
+
 /// Says what the schema of a database lacks. Writes nothing, and makes no SQLite file.
 pub async fn lacks(location: &Location) -> Result<Upgrade, StoreError> {
-    sqlx::any::install_default_drivers();
     let dialect = Dialect::of(&location.url)?;
     if dialect == Dialect::Sqlite && !std::path::Path::new(&location.name).exists() {
         return Ok(upgrade(dialect, 0));
     }
     let explain = |error| StoreError::open(location, &error);
-    let options = location.url.parse::<AnyConnectOptions>().map_err(explain)?;
-    let mut connection = options.connect().await.map_err(explain)?;
+    let mut connection = dialect::reach(&dialect::options(location)?).await.map_err(explain)?;
     let upgrade = compare(&mut connection, dialect, location).await?;
     connection.close().await?;
     Ok(upgrade)
@@ -44,7 +62,7 @@ pub async fn upgrade_database(location: &Location) -> Result<Upgrade, StoreError
     let dialect = Dialect::of(&location.url)?;
     let _exclusive = Exclusive::take(location)?;
     let explain = |error| StoreError::open(location, &error);
-    let options = location.url.parse::<AnyConnectOptions>().map_err(explain)?;
+    let options = dialect::options(location)?;
     let mut connection = dialect::connect(&options, dialect).await.map_err(explain)?;
     migrate(&mut connection, dialect, location).await?;
     connection.close().await?;
@@ -57,16 +75,7 @@ pub(super) async fn require_current(
     dialect: Dialect,
     location: &Location,
 ) -> Result<(), StoreError> {
-    let reason = match compare(connection, dialect, location).await? {
-        Upgrade { steps, .. } if steps.is_empty() => return Ok(()),
-        Upgrade { from: 0, .. } => "it is no database of this program".to_owned(),
-        Upgrade { from, steps } => format!(
-            "its schema has version {from} and this program's is {}: bring it up to date with \
-             the command `migrate` first",
-            from + steps.len()
-        ),
-    };
-    Err(StoreError::Open { name: location.name.clone(), reason })
+    compare(connection, dialect, location).await?.refuse(location)
 }
 
 /// Applies the steps that the database does not have yet.
@@ -91,6 +100,8 @@ async fn run(
     dialect: Dialect,
     location: &Location,
 ) -> Result<(), StoreError> {
+    // Nothing is written before it is known that the database is ours, or empty.
+    compare(connection, dialect, location).await?;
     migrator(dialect)
         .run_direct(None, connection, false)
         .await
@@ -111,22 +122,65 @@ fn upgrade(dialect: Dialect, from: usize) -> Upgrade {
     Upgrade { from, steps }
 }
 
+/// A table that nobody but a MultiFlexi has, and that a database without our history has from
+/// the PHP one.
+const PHP: &str = "runtemplate";
+
+/// Refuses a database because of the tables of others in it.
+fn foreign(location: &Location, tables: &BTreeSet<String>, history: &str) -> StoreError {
+    let others = || tables.iter().map(String::as_str).filter(|table| *table != history);
+    let whose = match others().next() {
+        _ if others().any(|table| table == PHP) => {
+            "it is the database of a PHP MultiFlexi, which stays as it is: name an empty one with \
+             DB_DATABASE, and bring what the other has with the command `import-multiflexi`"
+                .to_owned()
+        }
+        table => format!(
+            "it is no database of this program, as it has the table {}: name an empty one with \
+             DB_DATABASE",
+            table.unwrap_or_default()
+        ),
+    };
+    let left = match tables.contains(history) {
+        true => format!("; drop the table {history}, which this program has left in it"),
+        false => String::new(),
+    };
+    StoreError::Open { name: location.name.clone(), reason: whose + &left }
+}
+
 async fn compare(
     connection: &mut AnyConnection,
     dialect: Dialect,
     location: &Location,
 ) -> Result<Upgrade, StoreError> {
     let migrator = migrator(dialect);
-    let columns = sqlx::query(dialect.columns()).bind(&*migrator.table_name);
-    let mut asking = Connection::new(connection, dialect);
-    if columns.fetch_optional(&mut asking).await?.is_none() {
-        return Ok(upgrade(dialect, 0));
+    let history = &*migrator.table_name;
+    let tables: Vec<String> = sqlx::query_scalar(dialect.tables())
+        .fetch_all(&mut Connection::new(connection, dialect))
+        .await
+        .map_err(|error| StoreError::open(location, &error))?;
+    let tables: BTreeSet<String> = tables.into_iter().collect();
+    // Its history is the first table of a database of ours.
+    if !tables.contains(history) {
+        return match tables.is_empty() {
+            true => Ok(upgrade(dialect, 0)),
+            false => Err(foreign(location, &tables, history)),
+        };
     }
     let refuse = |error| explain(&error, location, dialect.migrations().len());
-    if let Some(version) = connection.dirty_version(&migrator.table_name).await.map_err(refuse)? {
-        return Err(refuse(MigrateError::Dirty(version)));
+    if let Some(version) = connection.dirty_version(history).await.map_err(refuse)? {
+        let ours = |table: &String| {
+            table == history || table == "scheduler" || TABLES.contains(&table.as_str())
+        };
+        return Err(match version == 1 && !tables.iter().all(ours) {
+            true => foreign(location, &tables, history),
+            false => refuse(MigrateError::Dirty(version)),
+        });
     }
-    let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(refuse)?;
+    let applied = connection.list_applied_migrations(history).await.map_err(refuse)?;
+    if applied.is_empty() && tables.len() > 1 {
+        return Err(foreign(location, &tables, history));
+    }
     for AppliedMigration { version, checksum } in &applied {
         match migrator.iter().find(|step| step.version == *version) {
             None => return Err(refuse(MigrateError::VersionMissing(*version))),

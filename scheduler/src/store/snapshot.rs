@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use super::{Dialect, Location, StoreError, connection::Connection, dialect, schema, transitions};
 use crate::domain::job::State;
@@ -35,12 +35,17 @@ pub async fn check(location: &Location) -> Result<(), StoreError> {
         _ => Ok(()),
     })?;
     let mut connection = open(location).await?;
-    let said: Vec<String> =
-        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_all(&mut connection).await?;
+    let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(1)")
+        .fetch_all(&mut connection)
+        .await
+        .map_err(|error| StoreError::open(location, &error))?;
     connection.close().await?;
     match said.first().map(String::as_str) {
         Some("ok") => Ok(()),
-        said => Err(damaged(format!("it is damaged: {}", said.unwrap_or("it says nothing")))),
+        said => {
+            let lines: Vec<&str> = said.unwrap_or("it says nothing").lines().collect();
+            Err(damaged(format!("it is damaged: {}", lines.join(" "))))
+        }
     }
 }
 
@@ -63,8 +68,6 @@ pub async fn go_on_from(location: &Location) -> Result<(), StoreError> {
 }
 
 async fn open(location: &Location) -> Result<AnyConnection, StoreError> {
-    sqlx::any::install_default_drivers();
-    let explain = |error| StoreError::open(location, &error);
-    let options = location.url.parse::<AnyConnectOptions>().map_err(explain)?;
-    dialect::connect(&options, Dialect::Sqlite).await.map_err(explain)
+    let connected = dialect::connect(&dialect::options(location)?, Dialect::Sqlite).await;
+    connected.map_err(|error| StoreError::open(location, &error))
 }

@@ -149,10 +149,9 @@ impl Running {
         };
         let result = tokio::task::spawn_blocking(exchange).await.map_err(|error| error.to_string());
         let (written, said) = result?.map_err(|error| error.to_string())?;
-        sum(&said).filter(|_| written).ok_or_else(|| {
-            let said = said.lines().find(|line| !line.trim().is_empty());
-            format!("zabbix_sender says {:?}", said.unwrap_or_default())
-        })
+        sum(&said)
+            .filter(|_| written)
+            .ok_or_else(|| format!("zabbix_sender says {:?}", reason(&said)))
     }
 }
 
@@ -170,6 +169,24 @@ fn line(value: &Value) -> String {
     };
     let Value { host, key, value, clock, ns } = value;
     format!("{} {} {clock} {ns} {}\n", quoted(host), quoted(key), quoted(value))
+}
+
+/// Why `zabbix_sender` has failed: what it says of an error, and else the last that it says
+/// besides where in itself it is.
+fn reason(said: &str) -> &str {
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let ranked = lines.map(|line| {
+        let own = line.strip_prefix("zabbix_sender [").and_then(|line| line.split_once("]: "));
+        match own.and_then(|(_, line)| line.split_once(": ")) {
+            None => (1, line),
+            Some(("DEBUG", trace)) if trace.starts_with("In ") || trace.starts_with("End of ") => {
+                (0, trace)
+            }
+            Some(("DEBUG", text)) => (2, text),
+            Some((_, text)) => (3, text),
+        }
+    });
+    ranked.max_by_key(|(rank, _)| *rank).map_or("", |(_, text)| text)
 }
 
 /// What the server has answered `zabbix_sender`, in all; none if it has not.
@@ -199,6 +216,22 @@ mod tests {
                     seconds spent: 0.1\"\nsent: 253; skipped: 0; total: 253\n";
         assert_eq!(sum(said), Some(Taken { processed: 252, failed: 1 }));
         assert_eq!(sum("zabbix_sender [1]: ERROR: cannot read PSK"), None);
+    }
+
+    #[test]
+    fn the_reason_is_found_in_what_zabbix_sender_says() {
+        let own = |line: &str| format!("zabbix_sender [1]: {line}\n");
+        let begins = own("DEBUG: In zbx_tls_init_child()") + &own("DEBUG: GnuTLS initialized");
+        let short = begins.clone() + &own("ERROR: PSK in file \"/psk\" is too short.");
+        assert_eq!(reason(&short), "PSK in file \"/psk\" is too short.");
+        let away = begins
+            + &own("DEBUG: End of zbx_tls_init_child()")
+            + &own("DEBUG: Unable to connect to [h]:1 [Connection refused]")
+            + &own("DEBUG: End of connect_to_server():FAIL")
+            + "Sending failed.\n";
+        assert_eq!(reason(&away), "Unable to connect to [h]:1 [Connection refused]");
+        assert_eq!(reason(" \nUsage: sender\n"), "Usage: sender");
+        assert_eq!(reason(""), "");
     }
 
     #[tokio::test]

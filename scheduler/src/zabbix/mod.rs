@@ -34,6 +34,12 @@ pub use refused::Item;
 /// The port of a server that names none.
 pub const PORT: u16 = 10051;
 
+/// How often Zabbix can be told at most how the queue and the agents are.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many hexadecimal digits a pre-shared key has: Zabbix takes no others.
+const KEY_DIGITS: std::ops::RangeInclusive<usize> = 32..=512;
+
 /// Longest name of a host in Zabbix.
 const MAX_HOST: usize = 128;
 
@@ -76,13 +82,18 @@ impl Settings {
             return Ok(None);
         }
         let (host, port) = server(&given.server)?;
+        if given.interval < SHORTEST_INTERVAL {
+            return Err(format!(
+                "ZABBIX_INTERVAL is {}: {} is the shortest that Zabbix is told in",
+                humantime::format_duration(given.interval),
+                humantime::format_duration(SHORTEST_INTERVAL)
+            ));
+        }
         let identity = given.psk_identity.filter(|identity| !identity.is_empty());
         let psk = match (identity, given.psk_file) {
             (None, None) => None,
             (Some(identity), Some(file)) => {
-                if let Err(error) = std::fs::File::open(&file) {
-                    return Err(format!("the key {} cannot be read: {error}", file.display()));
-                }
+                check_key(&file)?;
                 Some(Psk { identity, file, program: program(&given.program)? })
             }
             _ => {
@@ -97,6 +108,26 @@ impl Settings {
         let link = Link { host, port, psk };
         Ok(Some(Self { link, host: own, interval: given.interval }))
     }
+}
+
+/// Refuses a file that is no pre-shared key, in a sentence that does not quote it.
+fn check_key(file: &std::path::Path) -> Result<(), String> {
+    let key = std::fs::read(file)
+        .map_err(|error| format!("the key {} cannot be read: {error}", file.display()))?;
+    let digits = key.trim_ascii();
+    if KEY_DIGITS.contains(&digits.len())
+        && digits.len() % 2 == 0
+        && digits.iter().all(u8::is_ascii_hexdigit)
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "{} holds no pre-shared key, which is {} to {} hexadecimal digits in one line: make one \
+         with openssl rand -hex 32",
+        file.display(),
+        KEY_DIGITS.start(),
+        KEY_DIGITS.end()
+    ))
 }
 
 /// Reads `host`, `host:port`, `[address]:port` or an IPv6 address.
@@ -278,7 +309,7 @@ mod tests {
     use super::*;
 
     fn given(server: &str) -> Given {
-        Given { server: server.to_owned(), ..Given::default() }
+        Given { server: server.to_owned(), interval: Duration::from_secs(60), ..Given::default() }
     }
 
     #[test]
@@ -287,6 +318,17 @@ mod tests {
         let settings = Settings::read(given("zabbix.example"), "here").unwrap().unwrap();
         assert_eq!(settings.link.to_string(), "zabbix.example:10051");
         assert_eq!(settings.host, "here");
+    }
+
+    #[test]
+    fn zabbix_is_not_flooded() {
+        let with = |interval| Settings::read(Given { interval, ..given("zabbix") }, "own");
+        for short in [Duration::ZERO, Duration::from_millis(999)] {
+            let said = with(short).unwrap_err();
+            assert!(said.contains("ZABBIX_INTERVAL") && said.contains("1s is"), "{said}");
+        }
+        let told = with(Duration::from_secs(1)).unwrap().unwrap();
+        assert_eq!(told.interval, Duration::from_secs(1));
     }
 
     #[test]
@@ -310,12 +352,21 @@ mod tests {
             };
             Settings::read(given, "here")
         };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("psk");
+        let file = file.to_str().unwrap();
+        for wrong in ["nothex", "", &"0".repeat(31), &"0".repeat(514), &"g0".repeat(16)] {
+            std::fs::write(file, wrong).unwrap();
+            let said = key(Some("me"), Some(file), "sh").unwrap_err();
+            assert!(said.contains("/psk holds no pre-shared key"), "{said}");
+        }
+        std::fs::write(file, "0f".repeat(16) + "\n").unwrap();
         assert!(key(Some("me"), None, "sh").unwrap_err().contains("ZABBIX_TLS_PSK_FILE"));
         let said = key(Some("me"), Some("/nonexistent"), "sh").unwrap_err();
         assert!(said.contains("/nonexistent"), "{said}");
-        let said = key(Some("me"), Some("/dev/null"), "no_such_sender").unwrap_err();
+        let said = key(Some("me"), Some(file), "no_such_sender").unwrap_err();
         assert!(said.contains("no_such_sender"), "{said}");
-        let psk = key(Some("me"), Some("/dev/null"), "sh").unwrap().unwrap().link.psk.unwrap();
+        let psk = key(Some("me"), Some(file), "sh").unwrap().unwrap().link.psk.unwrap();
         assert!(psk.program.is_absolute(), "{psk:?}");
     }
 

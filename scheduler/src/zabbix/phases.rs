@@ -136,8 +136,9 @@ fn fields(phase: Phase, told: &Told, template: &Watched) -> Map<String, Json> {
     put("exitcode_description", meaning.into());
     put("data", Json::Null);
     put("result_file", template.definition.result_file.as_deref().into());
-    if let Some(begin) = facts.started {
-        put("duration", ((end - begin).max(0) as f64 / 1e6).into());
+    let took = facts.started.map(|begin| (end - begin).max(0) as f64 / 1e6);
+    if let Some(seconds) = facts.ran.map(|ran| ran.as_secs_f64()).or(took) {
+        put("duration", seconds.into());
     }
     // Whoever cancels a job knows how it went.
     if state != State::Cancelled {

@@ -89,8 +89,11 @@ suite! {
         a_companys_actions_follow_the_jobs_of_all_its_run_templates,
         a_condition_is_asked_of_each_end,
         what_has_failed_is_done_again_when_somebody_says_so,
+        what_waits_for_its_next_try_is_done_now_and_as_it_is_told_now,
+        what_is_cancelled_is_not_done_and_the_next_is,
         a_job_is_not_removed_before_what_follows_it_is_done,
         what_an_action_is_told_is_sealed_anew,
+        settings_that_are_secret_now_are_sealed,
         what_cannot_be_done_is_on_record_with_its_reason,
         run_templates_do_not_launch_each_other_for_ever,
         what_can_be_tried_again_is_tried_again_and_the_rest_is_not,
@@ -135,6 +138,7 @@ suite! {
     schema::{
         a_newer_schema_is_refused,
         refused_changes_do_not_spoil_their_neighbours,
+        a_database_of_others_is_refused_and_stays_as_it_is,
     }
     zabbix::{
         zabbix_is_told_from_where_it_was_left,

@@ -21,8 +21,11 @@ fn what_can_be_read_comes_into_postgresql_too() {
 
 fn everything_comes(adoption: &Adoption) {
     let dry = adoption.import(&["--dry-run"]);
+    assert!(!adoption.data().exists(), "a dry run makes nothing");
     let report = adoption.import(&[]);
     let mut said = dry;
+    let made = said.as_object_mut().unwrap().remove("new_database");
+    assert!(made.is_some_and(|made| made.is_string()));
     said["dry_run"] = false.into();
     // Files that are renamed are found when they are written.
     let artifacts = |report: &Value| {

@@ -1,5 +1,5 @@
 //! `action:create`, `action:list`, `action:show`, `action:update`, `action:delete`,
-//! `action:retry`, `action:kinds`.
+//! `action:retry`, `action:cancel`, `action:kinds`.
 
 mod performed;
 
@@ -7,9 +7,9 @@ use std::convert::Infallible;
 
 use clap::{ArgGroup, Args};
 use multiflexi_proto::v1::{
-    Action, ActionField, ActionMode, CreateActionRequest, DeleteActionRequest, GetActionRequest,
-    ListActionKindsRequest, ListActionsRequest, PerformedActionState, RetryPerformedActionRequest,
-    UpdateActionRequest,
+    Action, ActionField, ActionMode, CancelPerformedActionRequest, CreateActionRequest,
+    DeleteActionRequest, GetActionRequest, ListActionKindsRequest, ListActionsRequest,
+    PerformedActionState, RetryPerformedActionRequest, UpdateActionRequest,
 };
 use serde_json::{Value, json};
 
@@ -230,11 +230,18 @@ impl Update {
     }
 }
 
-/// Has an action of an ended job done that could not be done.
+/// Has an action of an ended job done that could not be done, was cancelled or waits.
 pub async fn retry(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
     let request = RetryPerformedActionRequest { performed_action_id: id };
     let answer = server.actions().retry_performed_action(request).await?;
     output.done_to("queued", answer.into_inner().action, performed_value)
+}
+
+/// Leaves an action of an ended job undone.
+pub async fn cancel(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
+    let request = CancelPerformedActionRequest { performed_action_id: id };
+    let answer = server.actions().cancel_performed_action(request).await?;
+    output.done_to("cancelled", answer.into_inner().action, performed_value)
 }
 
 /// Takes an action from its owner.

@@ -45,6 +45,8 @@ enum Kind {
     Action,
     /// An action of an ended job that could not be done.
     FailedAction,
+    /// An action of a job that is still to be done.
+    PendingAction,
     /// The name of a kind of actions.
     SortOfAction,
     Agent,
@@ -83,6 +85,7 @@ impl Kind {
             "credential-type" => Self::CredentialType,
             "type" if command.starts_with("credential:") => Self::CredentialTypeCode,
             "action" if command == "action:retry" => Self::FailedAction,
+            "action" if command == "action:cancel" => Self::PendingAction,
             "action" => Self::Action,
             "kind" if command.starts_with("action:") => Self::SortOfAction,
             "agent" => Self::Agent,
@@ -239,10 +242,14 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
                 })
                 .collect()
         }
-        Kind::FailedAction => {
+        Kind::FailedAction | Kind::PendingAction => {
+            let state = match kind {
+                Kind::PendingAction => PerformedActionState::Pending,
+                _ => PerformedActionState::Failed,
+            };
             let request = ListPerformedActionsRequest {
                 page_size,
-                state: PerformedActionState::Failed.into(),
+                state: state.into(),
                 ..Default::default()
             };
             let answer = server.actions().list_performed_actions(request).await?.into_inner();

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-/// Longest name, in characters.
-const MAX_NAME: usize = 128;
+use crate::domain::names::{MAX_NAME, is_hidden};
 
-/// A name as it can be here: without control characters and spaces around it, at most 128
-/// characters; `usual` if nothing is left.
+/// A name as it can be here: without control characters, what cannot be seen and spaces around
+/// it, at most 128 characters; `usual` if nothing is left.
 pub fn name(given: Option<String>, usual: &str) -> String {
     let text = given.unwrap_or_default();
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let seen = text.chars().filter(|c| !is_hidden(*c));
+    let text: String = seen.map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text: String = text.trim().chars().take(MAX_NAME).collect();
     let text = text.trim_end();
     if text.is_empty() { usual.to_owned() } else { text.to_owned() }
@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn every_name_becomes_one_that_can_be_here() {
         assert_eq!(name(Some(" Žluťoučký\tkůň\n".into()), "x"), "Žluťoučký kůň");
-        assert_eq!(name(Some("\u{7}".into()), "company 3"), "company 3");
+        assert_eq!(name(Some("\u{7}\u{200b}".into()), "company 3"), "company 3");
+        assert_eq!(name(Some("A\u{200b} \u{202e}".into()), "x"), "A");
         assert_eq!(name(None, "company 3"), "company 3");
         assert_eq!(name(Some("ž".repeat(200)), "x").chars().count(), 128);
     }

@@ -162,6 +162,9 @@ pub struct Report {
     pub time_zone: String,
     /// Nothing was written.
     pub dry_run: bool,
+    /// In a dry run, the database that is made first; none if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_database: Option<String>,
     /// What became of the things of each kind.
     pub counts: BTreeMap<Kind, Counts>,
     /// What was left out, and why.
@@ -299,7 +302,9 @@ mod tests {
         let one = Scheduled { run_template: 4, name, schedule, time_zone, next, on_there: true };
         report.schedules.push(Scheduled { next: None, on_there: false, ..one.clone() });
         report.schedules.push(one);
+        report.new_database = Some("/d/multiflexi.db".into());
         let text = report.to_string();
+        assert!(text.contains("/d/multiflexi.db is no database of a scheduler yet"), "{text}");
         assert!(text.contains("30 × job (1, 2, ") && text.contains("and 10 more): it has not"));
         assert!(text.contains("company 1 is 9 here") && text.contains("schedules: 1 (bring them)"));
         let schedule = "run template 4 \"x\": 30 2 24 12 * in UTC, ";

@@ -55,6 +55,9 @@ impl fmt::Display for Report {
         }
         section(f, "Not imported", lines.into_iter())?;
         section(f, "About the source", self.of_the_source.iter().cloned())?;
+        if let Some(database) = &self.new_database {
+            writeln!(f, "\n{database} is no database of a scheduler yet: an import makes it one.")?;
+        }
         if self.dry_run {
             f.write_str("\nNothing was written.\n")?;
         }

@@ -21,6 +21,8 @@ pub use error::SourceError;
 pub use row::Row;
 pub use tables::*;
 
+use crate::store::in_time;
+
 use columns::{Column, bytes_of, expression, identifier};
 use error::explain;
 
@@ -58,7 +60,7 @@ impl Source {
         let name = address.name.clone();
         let options = address.options.clone().timezone(zone.map(str::to_owned));
         let failed = |error: sqlx::Error| explain(&name, &error);
-        let mut conn = options.connect().await.map_err(failed)?;
+        let mut conn = in_time(options.connect()).await.map_err(failed)?;
         for statement in [
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
             "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",

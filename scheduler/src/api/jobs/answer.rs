@@ -41,8 +41,8 @@ pub(in crate::api) fn from_state(number: i32) -> Result<State, Status> {
 
 /// A job.
 pub(super) fn job(row: JobRow) -> v1::Job {
-    let JobRow { created, queued, started, ended, .. } = row;
-    let took = Durations::from(Times { created: Some(created), queued, started, ended });
+    let JobRow { created, queued, started, ended, ran, .. } = row;
+    let took = Durations::from(Times { created: Some(created), queued, started, ended, ran });
     v1::Job {
         id: row.id.0,
         run_template_id: row.run_template.0.0,
@@ -83,8 +83,8 @@ pub(in crate::api) fn attempt(row: AttemptRow) -> v1::Attempt {
     };
     let [user, system] = row.cpu_us.map(|us| duration(Duration::from_micros(us.unsigned_abs())));
     let [stdout, stderr] = row.streams;
-    let AttemptRow { queued, started, ended, .. } = row;
-    let times = Times { created: None, queued: Some(queued), started, ended };
+    let AttemptRow { queued, started, ended, ran, .. } = row;
+    let times = Times { created: None, queued: Some(queued), started, ended, ran };
     let took = Durations::from(times);
     v1::Attempt {
         number: row.number,

@@ -85,11 +85,14 @@ pub enum Progress {
     Succeeded,
     /// It could not be done.
     Failed,
+    /// Somebody has said that it is not to be done.
+    Cancelled,
 }
 
 impl Progress {
     /// All of them, in their order.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// The name that the database holds.
     pub fn name(self) -> &'static str {
@@ -98,6 +101,7 @@ impl Progress {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }

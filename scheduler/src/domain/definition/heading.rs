@@ -1,15 +1,14 @@
 //! What a definition says of itself before it comes to the point: its name, UUID,
 //! version, home page and tags.
 
+use crate::domain::names;
+
 use super::{
     check,
     localized::Localized,
     report::{Report, quote_text},
     section::Section,
 };
-
-/// Longest name, in characters.
-const MAX_NAME: usize = 128;
 
 /// The name, which must be there.
 pub(in crate::domain) fn name(section: &mut Section<'_>, report: &mut Report) -> Localized {
@@ -20,16 +19,11 @@ pub(in crate::domain) fn name(section: &mut Section<'_>, report: &mut Report) ->
     }
     let faultless = report.faults();
     let name = section.localized("name", report);
-    let text = name.main();
-    let characters = text.chars().count();
-    if report.faults() > faultless {
-        // What is no text cannot be empty or too long besides.
-    } else if text.trim().is_empty() {
-        report.fault(&path, "is empty: give a name of 1 to 128 characters");
-    } else if characters > MAX_NAME {
-        report.fault(&path, format!("has {characters} characters: it may have up to {MAX_NAME}"));
-    } else if text.chars().any(char::is_control) {
-        report.fault(&path, format!("{} has a control character", quote_text(text)));
+    // What is no text cannot be empty or too long besides.
+    if report.faults() == faultless
+        && let Err(wrong) = names::check(name.main())
+    {
+        report.fault(&path, wrong);
     }
     name
 }

@@ -60,6 +60,9 @@ pub struct Times {
     pub started: Option<i64>,
     /// It ended.
     pub ended: Option<i64>,
+    /// How long the process ran by its agent's clock; none if that has not said. Who was to
+    /// be told of its end may have been away for longer.
+    pub ran: Option<Duration>,
 }
 
 /// How long the parts of a life took; none for a part that is not over. A database's clock
@@ -68,7 +71,7 @@ pub struct Times {
 pub struct Durations {
     /// In the queue, until the process was started.
     pub queued: Option<Duration>,
-    /// From the start of the process to the end.
+    /// Of the process: what its agent says, else from its start to the end.
     pub run: Option<Duration>,
     /// From the job's creation to its end.
     pub total: Option<Duration>,
@@ -82,7 +85,7 @@ impl From<Times> for Durations {
         };
         Self {
             queued: between(times.queued, times.started),
-            run: between(times.started, times.ended),
+            run: times.ended.and(times.ran).or(between(times.started, times.ended)),
             total: between(times.created, times.ended),
         }
     }
@@ -135,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_process_ran_is_its_agents_word() {
+        let ran = Some(Duration::from_secs(3));
+        let (started, ended) = (Some(0), Some(16_000_000));
+        let mut times = Times { started, ended, ran, ..Times::default() };
+        assert_eq!(Durations::from(times).run, ran);
+        times.ran = None;
+        assert_eq!(Durations::from(times).run, Some(Duration::from_secs(16)));
+    }
+
+    #[test]
     fn a_job_that_never_started_has_no_time_of_running() {
         let times = Times { queued: Some(1), ended: Some(9), ..Times::default() };
         assert_eq!(Durations::from(times), Durations::default());
@@ -143,7 +156,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_makes_no_negative_time() {
         let [created, queued, started, ended] = [9, 7, 5, i64::MIN].map(Some);
-        let times = Times { created, queued, started, ended };
+        let times = Times { created, queued, started, ended, ran: None };
         let none = Some(Duration::ZERO);
         assert_eq!(Durations::from(times), Durations { queued: none, run: none, total: none });
     }

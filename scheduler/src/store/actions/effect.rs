@@ -26,6 +26,9 @@ pub const COMMAND: &str = "COMMAND";
 /// The application whose jobs run commands of actions. No action of a company follows them.
 pub(super) const COMMANDS: &str = "8d7b8a1e-6f0c-4a53-9b8e-3f1d2c5a7e60";
 
+/// Its name.
+const NAME: &str = "CustomCommand";
+
 /// What it says of itself.
 const DEFINITION: &str = r#"{
     "$schema": "https://multiflexi.eu/schema/application.json",
@@ -181,10 +184,23 @@ async fn commands(tx: &mut Tx<'_>) -> Result<ApplicationId, StoreError> {
     if let Some(id) = known.fetch_optional(&mut *tx.conn).await? {
         return Ok(ApplicationId(id));
     }
-    let definition: Definition =
-        application::parse(DEFINITION).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM apps WHERE name LIKE $1")
+        .bind(format!("{NAME}%"))
+        .fetch_all(&mut *tx.conn)
+        .await?;
+    let definition = definition(&names)?;
     let put = PutApplication { id: None, definition: Arc::new(definition), replace: false };
     Ok(put.apply(tx).await?.id())
+}
+
+/// What the application that runs commands says of itself: it is known by its UUID, and has
+/// another name where somebody has taken its own.
+fn definition(taken: &[String]) -> Result<Definition, StoreError> {
+    let numbered = (2..).map(|number| format!("{NAME} {number}"));
+    let mut names = std::iter::once(NAME.to_owned()).chain(numbered);
+    let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    let document = DEFINITION.replace(&format!("{NAME:?}"), &format!("{free:?}"));
+    application::parse(&document).map_err(|error| StoreError::Invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -193,7 +209,14 @@ mod tests {
 
     #[test]
     fn what_runs_commands_is_an_application() {
-        let definition = application::parse(DEFINITION).unwrap();
+        let named = |taken: &[&str]| {
+            let taken: Vec<String> = taken.iter().map(|name| (*name).to_owned()).collect();
+            definition(&taken).unwrap().name.main().to_owned()
+        };
+        assert_eq!(named(&["CustomCommands"]), "CustomCommand");
+        assert_eq!(named(&["CustomCommand"]), "CustomCommand 2");
+        assert_eq!(named(&["CustomCommand 2", "CustomCommand"]), "CustomCommand 3");
+        let definition = definition(&[]).unwrap();
         assert_eq!(definition.uuid.as_deref(), Some(COMMANDS));
         assert_eq!(definition.cmdparams, format!("{{{COMMAND}}}"));
     }

@@ -5,6 +5,7 @@ mod config;
 mod effect;
 mod outbox;
 mod record;
+mod seal;
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
@@ -22,7 +23,8 @@ pub use config::{CreateAction, DeleteAction, UpdateAction};
 pub use effect::{COMMAND, Effect};
 pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
 pub(super) use outbox::{Ran, enqueue};
-pub use record::{ActionFailure, RecordAction, Recorded, RetryAction};
+pub use record::{ActionFailure, CancelAction, RecordAction, Recorded, RetryAction};
+pub use seal::{NextSettings, SealSettings, SecretSettings, SettingsSealed};
 
 /// An action of a run template or of a company.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     Effect,
@@ -13,7 +13,7 @@ use crate::{
         action::Progress,
         ids::{JobId, PerformedActionId},
     },
-    store::{Change, StoreError, Tx},
+    store::{Change, StoreError, Tx, jobs},
 };
 
 /// Why an action was not done.
@@ -93,7 +93,38 @@ impl Change for RecordAction {
     }
 }
 
-/// Has an action done again that could not be done: at once, and with all its tries.
+/// How an action stands, which somebody wants to be otherwise.
+struct Standing {
+    job: JobId,
+    attempt: i32,
+    progress: Progress,
+    /// When it is due; none if it waits for the one before it, or has ended.
+    due: Option<i64>,
+    /// What the action that it was of is told now, sealed; none if that is gone.
+    settings: Option<String>,
+}
+
+/// Reads how an action stands; nobody else changes it until the transaction ends.
+async fn standing(tx: &mut Tx<'_>, id: PerformedActionId) -> Result<Standing, StoreError> {
+    let sql = format!(
+        "SELECT job_id, attempt, state, due, (SELECT c.configuration FROM actionconfig c \
+         WHERE c.id = action.actionconfig_id AND c.module = action.module \
+         AND c.created <= action.created) FROM action WHERE id = $1 {}",
+        tx.dialect.lock_rows()
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&mut *tx.conn).await?;
+    let row = row.ok_or(StoreError::NotFound { what: "action of a job", id: id.0 })?;
+    Ok(Standing {
+        job: JobId(row.try_get(0)?),
+        attempt: jobs::small(&row, 1)?.unwrap_or_default(),
+        progress: row.try_get::<String, _>(2)?.parse().map_err(|e: String| jobs::decode(e))?,
+        due: row.try_get(3)?,
+        settings: row.try_get(4)?,
+    })
+}
+
+/// Has an action done that could not be done, was cancelled, or waits for its next try: at
+/// once, with all its tries, and with what the action that it was of is told now.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryAction(pub PerformedActionId);
 
@@ -102,24 +133,63 @@ impl Change for RetryAction {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0;
-        let sql = format!(
-            "UPDATE action SET state = '{}', due = $2, ended = NULL, tries = 0 \
-             WHERE id = $1 AND state = '{}'",
-            Progress::Pending,
-            Progress::Failed
-        );
-        let again = sqlx::query(AssertSqlSafe(sql)).bind(id.0).bind(tx.now);
-        if again.execute(&mut *tx.conn).await?.rows_affected() > 0 {
-            return Ok(());
+        let Standing { progress, due, settings, .. } = standing(tx, id).await?;
+        match (progress, due) {
+            (Progress::Failed | Progress::Cancelled, _) | (Progress::Pending, Some(_)) => {}
+            (Progress::Pending, None) => {
+                return Err(StoreError::Refused(format!(
+                    "action {id} waits for the one before it: retry or cancel that one"
+                )));
+            }
+            (Progress::Running | Progress::Succeeded, _) => {
+                return Err(StoreError::Refused(format!(
+                    "action {id} is {progress}: only one that has failed, was cancelled or waits \
+                     for its next try is done again"
+                )));
+            }
         }
-        let state = sqlx::query_scalar::<_, String>("SELECT state FROM action WHERE id = $1")
+        let sql = format!(
+            "UPDATE action SET state = '{}', due = $2, ended = NULL, tries = 0, \
+             configuration = COALESCE($3, configuration) WHERE id = $1",
+            Progress::Pending
+        );
+        sqlx::query(AssertSqlSafe(sql))
             .bind(id.0)
-            .fetch_optional(&mut *tx.conn)
-            .await?
-            .ok_or(StoreError::NotFound { what: "action of a job", id: id.0 })?;
-        Err(StoreError::Refused(format!(
-            "action {id} is {state}: only one that has failed is done again"
-        )))
+            .bind(tx.now)
+            .bind(settings)
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Leaves an action undone that is still to be done; the one after it has its turn.
+#[derive(Clone, Copy, Debug)]
+pub struct CancelAction(pub PerformedActionId);
+
+impl Change for CancelAction {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let id = self.0;
+        let Standing { job, attempt, progress, due, .. } = standing(tx, id).await?;
+        if progress != Progress::Pending {
+            return Err(StoreError::Refused(format!(
+                "action {id} is {progress}: only one that is pending can be cancelled"
+            )));
+        }
+        let sql = format!(
+            "UPDATE action SET state = '{}', due = NULL, ended = $2, \
+             outcome = COALESCE('cancelled; its last try: ' || outcome, 'cancelled') \
+             WHERE id = $1",
+            Progress::Cancelled
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(id.0).bind(tx.now).execute(&mut *tx.conn).await?;
+        // One that was waiting for another leaves it to that one.
+        match due {
+            Some(_) => give_time(tx, (job, attempt), tx.now).await,
+            None => Ok(()),
+        }
     }
 }
 

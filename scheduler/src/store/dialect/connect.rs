@@ -1,9 +1,14 @@
 //! Connections: told their settings, and refused where the server is too old.
 
+use std::{io, time::Duration};
+
 use sqlx::{AnyConnection, ConnectOptions as _, Executor as _, any::AnyConnectOptions};
 
 use super::Dialect;
 use crate::store::{Location, StoreError};
+
+/// How long a server may take to let somebody in: beyond it, it is away.
+pub(in crate::store) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The oldest PostgreSQL that this program is tested with.
 const OLDEST_POSTGRES: i64 = 15;
@@ -54,12 +59,40 @@ fn mysql_too_old(version: &str) -> Option<String> {
     is_old.then(|| format!("its server is {version}: {needed}"))
 }
 
+/// How a database is connected to. Its statements are not logged: those of a migration are
+/// long, and take long.
+pub(in crate::store) fn options(location: &Location) -> Result<AnyConnectOptions, StoreError> {
+    sqlx::any::install_default_drivers();
+    let options = location.url.parse::<AnyConnectOptions>();
+    let options = options.map_err(|error| StoreError::open(location, &error))?;
+    Ok(options.disable_statement_logging())
+}
+
+/// What a server is asked first, for as long as it may take to let somebody in: one that
+/// takes connections and says nothing would be waited for for ever.
+pub(crate) async fn in_time<T>(
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let silent = |_| {
+        let said = format!("it says nothing for {} s", PATIENCE.as_secs());
+        sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, said))
+    };
+    tokio::time::timeout(PATIENCE, asked).await.map_err(silent)?
+}
+
+/// A connection that was told nothing.
+pub(in crate::store) async fn reach(
+    options: &AnyConnectOptions,
+) -> Result<AnyConnection, sqlx::Error> {
+    in_time(options.connect()).await
+}
+
 /// A connection with its settings.
 pub(in crate::store) async fn connect(
     options: &AnyConnectOptions,
     dialect: Dialect,
 ) -> Result<AnyConnection, sqlx::Error> {
-    let mut connection = options.connect().await?;
+    let mut connection = reach(options).await?;
     prepare(&mut connection, dialect).await?;
     Ok(connection)
 }
@@ -75,6 +108,14 @@ pub(in crate::store) async fn prepare(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statements_are_not_logged_however_long_they_take() {
+        let location = Location { url: "sqlite::memory:".to_owned(), name: String::new() };
+        let logged = options(&location).unwrap().log_settings;
+        let levels = [logged.statements_level, logged.slow_statements_level];
+        assert_eq!(levels.map(|level| level.to_string()), ["OFF", "OFF"]);
+    }
 
     #[test]
     fn a_server_that_is_too_old_is_said() {

@@ -3,11 +3,13 @@
 
 mod connect;
 mod erase;
+mod history;
 mod ids;
 
 use super::{StoreError, schema::Migrations};
 
-pub(super) use connect::{connect, prepare, require_version};
+pub(crate) use connect::in_time;
+pub(super) use connect::{PATIENCE, connect, options, prepare, reach, require_version};
 pub use erase::Erased;
 pub(super) use erase::erase;
 pub(super) use ids::{last_id, prefer_id, set_last_id, take_id};
@@ -49,27 +51,9 @@ impl Dialect {
     /// The schema's history.
     pub(super) fn migrations(self) -> Migrations {
         match self {
-            Self::Sqlite => &[
-                ("initial", include_str!("../../../../migrations/sqlite/0001_initial.sql")),
-                ("events", include_str!("../../../../migrations/sqlite/0002_events.sql")),
-                ("schedules", include_str!("../../../../migrations/sqlite/0003_schedules.sql")),
-                ("actions", include_str!("../../../../migrations/sqlite/0004_actions.sql")),
-                ("zabbix", include_str!("../../../../migrations/sqlite/0005_zabbix.sql")),
-            ],
-            Self::Postgres => &[
-                ("initial", include_str!("../../../../migrations/postgres/0001_initial.sql")),
-                ("events", include_str!("../../../../migrations/postgres/0002_events.sql")),
-                ("schedules", include_str!("../../../../migrations/postgres/0003_schedules.sql")),
-                ("actions", include_str!("../../../../migrations/postgres/0004_actions.sql")),
-                ("zabbix", include_str!("../../../../migrations/postgres/0005_zabbix.sql")),
-            ],
-            Self::Mysql => &[
-                ("initial", include_str!("../../../../migrations/mysql/0001_initial.sql")),
-                ("events", include_str!("../../../../migrations/mysql/0002_events.sql")),
-                ("schedules", include_str!("../../../../migrations/mysql/0003_schedules.sql")),
-                ("actions", include_str!("../../../../migrations/mysql/0004_actions.sql")),
-                ("zabbix", include_str!("../../../../migrations/mysql/0005_zabbix.sql")),
-            ],
+            Self::Sqlite => history::SQLITE,
+            Self::Postgres => history::POSTGRES,
+            Self::Mysql => history::MYSQL,
         }
     }
 
@@ -121,6 +105,23 @@ impl Dialect {
             Self::Mysql => {
                 "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
                  START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+            }
+        }
+    }
+
+    /// Names of the tables, whoever has made them.
+    pub(super) fn tables(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "SELECT name FROM sqlite_master \
+                 WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
+            }
+            Self::Postgres => {
+                "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
+            }
+            Self::Mysql => {
+                "SELECT CAST(table_name AS CHAR) FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
             }
         }
     }

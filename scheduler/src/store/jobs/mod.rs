@@ -6,7 +6,7 @@ mod create;
 mod delete;
 mod list;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
@@ -51,6 +51,8 @@ pub struct JobRow {
     pub started: Option<i64>,
     /// When it ended.
     pub ended: Option<i64>,
+    /// How long the attempt ran by its agent's clock, if that has said.
+    pub ran: Option<Duration>,
     /// The attempt's exit code.
     pub exit_code: Option<i32>,
     /// The signal that ended the attempt.
@@ -71,7 +73,7 @@ pub struct JobRow {
 
 const COLUMNS: &str = "SELECT j.id, j.runtemplate_id, t.name, j.app_id, a.name, j.company_id, \
      c.name, j.state, j.attempt, j.env, j.created, j.queued, j.ended, n.started, n.exit_code, \
-     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision, j.schedule";
+     n.signal, g.name, n.trouble, j.created_by, j.priority, j.due, a.revision, j.schedule, n.ran_us";
 
 /// What a job's row is joined with, its newest attempt as `n`.
 const JOINED: &str = "JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a ON a.id = j.app_id \
@@ -87,6 +89,11 @@ pub(super) fn decode(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error 
 
 pub(super) fn small(row: &AnyRow, column: usize) -> Result<Option<i32>, sqlx::Error> {
     row.try_get::<Option<i64>, _>(column)?.map(i32::try_from).transpose().map_err(decode)
+}
+
+pub(super) fn micros(row: &AnyRow, column: usize) -> Result<Option<Duration>, sqlx::Error> {
+    let micros: Option<i64> = row.try_get(column)?;
+    Ok(micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
 }
 
 pub(super) fn state(row: &AnyRow, column: usize) -> Result<State, sqlx::Error> {
@@ -121,6 +128,7 @@ fn job(row: &AnyRow, definition: Arc<Definition>, vault: &Vault) -> Result<JobRo
         queued: row.try_get(11)?,
         ended: row.try_get(12)?,
         started: row.try_get::<Option<i64>, _>(13)?.filter(|_| !waits),
+        ran: micros(row, 23)?.filter(|_| !waits),
         exit_code: small(row, 14)?.filter(|_| !waits),
         signal: small(row, 15)?.filter(|_| !waits),
         agent: row.try_get::<Option<String>, _>(16)?.filter(|_| !waits),
@@ -153,6 +161,8 @@ pub struct AttemptRow {
     pub started: Option<i64>,
     /// When it ended.
     pub ended: Option<i64>,
+    /// How long it ran by its agent's clock, if that has said.
+    pub ran: Option<Duration>,
     /// Its exit code.
     pub exit_code: Option<i32>,
     /// The signal that ended it.
@@ -182,7 +192,8 @@ pub struct AttemptRow {
 const ATTEMPT_COLUMNS: &str = "SELECT n.number, n.fence, n.state, g.name, n.command, n.offered, \
      n.started, n.ended, n.exit_code, n.signal, n.pid, n.user_cpu_us, n.system_cpu_us, \
      n.peak_memory_bytes, n.stdout_bytes, n.stdout_sha256, n.stderr_bytes, n.stderr_sha256, \
-     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable, a.id, a.revision, n.queued \
+     n.leftovers, n.trouble, n.choice, n.retry_due, n.unreachable, a.id, a.revision, n.queued, \
+     n.ran_us \
      FROM attempt n JOIN agent g ON g.id = n.agent_id JOIN job j ON j.id = n.job_id \
      JOIN apps a ON a.id = j.app_id";
 
@@ -205,6 +216,7 @@ fn attempt(row: &AnyRow, definition: Arc<Definition>) -> Result<AttemptRow, sqlx
         offered: row.try_get(5)?,
         started: row.try_get(6)?,
         ended: row.try_get(7)?,
+        ran: micros(row, 26)?,
         exit_code: small(row, 8)?,
         signal: small(row, 9)?,
         pid: row.try_get(10)?,

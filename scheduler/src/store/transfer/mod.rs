@@ -5,7 +5,7 @@ mod rows;
 use std::path::Path;
 
 use serde::Serialize;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::AnyConnectOptions};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use super::{
     Dialect, Exclusive, Location, StoreError, connection::Connection, dialect, schedulers::LEASE,
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// All tables but `scheduler`, which says who is there now; each after those it refers to.
-const TABLES: [&str; 22] = [
+pub(super) const TABLES: [&str; 22] = [
     "company",
     "companyenv",
     "apps",
@@ -124,11 +124,9 @@ struct Side {
 
 impl Side {
     async fn open(location: &Location) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
         let dialect = Dialect::of(&location.url)?;
-        let explain = |error| StoreError::open(location, &error);
-        let options = location.url.parse::<AnyConnectOptions>().map_err(explain)?;
-        let connection = dialect::connect(&options, dialect).await.map_err(explain)?;
+        let connection = dialect::connect(&dialect::options(location)?, dialect).await;
+        let connection = connection.map_err(|error| StoreError::open(location, &error))?;
         Ok(Self { connection, dialect })
     }
 }

@@ -293,6 +293,7 @@ async fn end_attempts(
         ("k_leftovers", TEXT),
         ("k_trouble", TEXT),
         ("k_due", INT),
+        ("k_ran", INT),
     ];
     let sql = format!(
         "UPDATE attempt SET state = r.k_state, ended = $2, exit_code = r.k_exit_code, \
@@ -300,7 +301,7 @@ async fn end_attempts(
          system_cpu_us = r.k_system, peak_memory_bytes = r.k_memory, stdout_bytes = r.k_out, \
          stdout_sha256 = r.k_out_hash, stderr_bytes = r.k_err, stderr_sha256 = r.k_err_hash, \
          log_length = r.k_log, leftovers = r.k_leftovers, trouble = r.k_trouble, \
-         retry_due = r.k_due \
+         retry_due = r.k_due, ran_us = r.k_ran \
          FROM {} WHERE {ATTEMPT_IS_KEY} AND attempt.state IN {from}",
         tx.dialect.rows("$1", &columns)
     );
@@ -346,6 +347,7 @@ fn row(ended: &Ended, retries: &HashMap<AttemptKey, Due>) -> serde_json::Value {
         leftovers,
         trouble,
         retries.get(&key).map(|retry| retry.due),
+        (!completion.elapsed.is_zero()).then(|| microseconds(completion.elapsed)),
     ])
 }
 

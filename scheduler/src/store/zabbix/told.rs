@@ -1,6 +1,6 @@
 //! What has happened, with what is known of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
@@ -27,6 +27,8 @@ pub struct JobFacts {
     pub started: Option<i64>,
     /// When the attempt ended.
     pub ended: Option<i64>,
+    /// How long it ran by its agent's clock, if that has said.
+    pub ran: Option<Duration>,
     /// The attempt's process id.
     pub pid: Option<i64>,
     /// The attempt's agent.
@@ -74,7 +76,7 @@ impl Store {
         let columns = [("k_job", Kind::Int), ("k_attempt", Kind::Int), ("k_event", Kind::Int)];
         let sql = format!(
             "SELECT j.id, r.k_attempt, r.k_event, j.created, COALESCE(f.queued, j.queued), \
-             j.created_by, j.due, n.started, n.ended, n.pid, g.name, j.schedule FROM {} \
+             j.created_by, j.due, n.started, n.ended, n.pid, g.name, j.schedule, n.ran_us FROM {} \
              JOIN job j ON j.id = r.k_job \
              LEFT JOIN attempt f ON f.job_id = j.id AND f.number = 1 \
              LEFT JOIN attempt n ON n.job_id = j.id AND n.number = r.k_attempt \
@@ -97,6 +99,7 @@ impl Store {
                 pid: row.try_get(9)?,
                 agent: row.try_get(10)?,
                 slot: row.try_get(11)?,
+                ran: jobs::micros(row, 12)?,
             };
             Ok::<_, sqlx::Error>(((JobId(row.try_get(0)?), attempt, row.try_get(2)?), facts))
         };

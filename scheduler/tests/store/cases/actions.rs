@@ -1,5 +1,8 @@
 //! What follows the ends of jobs: the outbox, its claims, and the performer.
 
+mod by_hand;
+mod secrets;
+
 use std::{
     sync::{
         Arc,
@@ -19,17 +22,20 @@ use multiflexi_scheduler::{
     },
     store::{
         Accept, ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs,
-        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, KeepAction, NewJobs,
-        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, Reseal, RetryAction,
-        StoreError, UpdateAction, UpdateRunTemplate,
+        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs,
+        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction,
+        UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
 
 use crate::{
-    databases::{Database, open, open_with_keys},
-    world::{World, agent, cancel, exited, new_template, queue, template, with_retry},
+    databases::{Database, open},
+    world::{World, cancel, exited, new_template, queue, template, with_retry},
 };
+
+pub use by_hand::*;
+pub use secrets::*;
 
 /// A lease that outlasts every test.
 const LONG: Duration = Duration::from_secs(3600);
@@ -261,29 +267,6 @@ pub async fn a_condition_is_asked_of_each_end(database: Box<dyn Database>) {
     assert_eq!(three.claim.state, Some(State::Failed));
 }
 
-pub async fn what_has_failed_is_done_again_when_somebody_says_so(database: Box<dyn Database>) {
-    let world = World::new(database).await;
-    world.with_action("A", Mode::Always).await;
-    let key = world.ended_with(0).await;
-    let action = world.due(LONG).await.remove(0);
-    let id = action.claim.id;
-    let running = world.store.change(RetryAction(id)).await.unwrap_err().to_string();
-    assert!(running.contains("is running"), "{running}");
-    let failure = ActionFailure { reason: "no".to_owned(), again: None };
-    world.record(&action, Err(failure)).await;
-    world.store.change(RetryAction(id)).await.unwrap();
-    let again = world.due(LONG).await.remove(0);
-    assert_eq!((again.claim.id, again.tries), (id, 1), "with all its tries");
-    assert!(world.store.change(KeepAction { claim: again.claim, lease: LONG }).await.unwrap());
-    assert!(!world.store.change(KeepAction { claim: action.claim, lease: LONG }).await.unwrap());
-    world.record(&again, Ok(Effect::Nothing("yes".to_owned()))).await;
-    let done = world.performed(key.job).await.remove(0);
-    assert_eq!((done.progress, done.outcome.as_deref()), (Progress::Succeeded, Some("yes")));
-    assert!(world.store.change(RetryAction(id)).await.is_err());
-    let unknown = world.store.change(RetryAction(999.into())).await.unwrap_err();
-    assert_eq!(unknown.to_string(), "there is no action of a job 999");
-}
-
 pub async fn a_job_is_not_removed_before_what_follows_it_is_done(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let before = world.ended_with(0).await;
@@ -303,25 +286,6 @@ pub async fn a_job_is_not_removed_before_what_follows_it_is_done(database: Box<d
     let action = world.due(LONG).await.remove(0);
     world.record(&action, Err(never)).await;
     assert_eq!(beyond().await, [before.job, other.job], "nothing more is to be done");
-}
-
-pub async fn what_an_action_is_told_is_sealed_anew(database: Box<dyn Database>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(database).await;
-    world.store = open_with_keys(world.database.as_ref(), folder.path()).await;
-    world.agent = agent(&world.store, "another agent").await;
-    let mut settings = Given::from([("TOKEN".to_owned(), "open sesame".to_owned())]);
-    settings.secret.insert("TOKEN".to_owned());
-    let create = CreateAction { settings, ..world.action("A", Mode::Always) };
-    let id = world.store.change(create).await.unwrap();
-    let key = world.ended_with(0).await;
-    world.store.vault().add_key().unwrap();
-    assert_eq!(world.store.change(Reseal::begin()).await.unwrap().secrets, 2);
-    world.store.vault().forget_others().unwrap();
-    assert_eq!(world.store.action(id).await.unwrap().settings.values["TOKEN"], "open sesame");
-    let performed = world.performed(key.job).await.remove(0);
-    assert_eq!(performed.settings.values["TOKEN"], "open sesame");
-    assert!(performed.settings.secret.contains("TOKEN"));
 }
 
 pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn Database>) {

@@ -38,6 +38,10 @@ pub async fn a_job_goes_through_its_life(database: Box<dyn Database>) {
     let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
     assert_eq!((attempt.pid, attempt.cpu_us), (Some(4711), [1500, 700]));
     assert_eq!(attempt.streams[0], Some((3, "01".repeat(32))));
+    // Its agent's clock says so, however late that was heard.
+    let ran = Some(exited(key, 3).elapsed);
+    let runs = world.store.ended_runs(job.run_template.0, 1).await.unwrap();
+    assert_eq!((attempt.ran, job.ran, runs[0].took), (ran, ran, ran));
 }
 
 pub async fn a_stale_fence_changes_nothing(database: Box<dyn Database>) {

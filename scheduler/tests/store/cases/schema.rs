@@ -5,7 +5,7 @@ use multiflexi_scheduler::{
         ids::{JobId, RunTemplateId},
         job::State,
     },
-    store::{CreateCompany, Store},
+    store::{CreateCompany, Store, lacks, upgrade_database},
 };
 use sqlx::{
     Connection as _, SqlSafeStr as _,
@@ -30,6 +30,39 @@ pub async fn a_newer_schema_is_refused(database: Box<dyn Database>) {
     pool.close().await;
     let error = Store::open(&location, crate::databases::no_keys()).await.unwrap_err().to_string();
     assert!(error.contains("999") && error.contains("newer program"), "{error}");
+}
+
+/// What an earlier start that failed has left in a database of others.
+const LEFT: &str = "INSERT INTO _sqlx_migrations \
+    (version, description, success, checksum, execution_time) VALUES (1, 'initial', false, 'x', 1)";
+
+pub async fn a_database_of_others_is_refused_and_stays_as_it_is(database: Box<dyn Database>) {
+    sqlx::any::install_default_drivers();
+    let location = database.location();
+    let mut theirs = sqlx::AnyConnection::connect(&location.url).await.unwrap();
+    let refused = async |words: &[&str]| {
+        let opened = Store::open(&location, crate::databases::no_keys()).await.map(drop);
+        let upgraded = upgrade_database(&location).await.map(drop);
+        for refused in [opened, upgraded, lacks(&location).await.map(drop)] {
+            let error = refused.unwrap_err().to_string();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+            assert!(!error.contains("create it again"), "{error}");
+        }
+    };
+    sqlx::raw_sql("CREATE TABLE other (id INTEGER)").execute(&mut theirs).await.unwrap();
+    refused(&["the table other", "DB_DATABASE"]).await;
+    let php = "CREATE TABLE company (id INTEGER); CREATE TABLE runtemplate (id INTEGER)";
+    sqlx::raw_sql(php).execute(&mut theirs).await.unwrap();
+    refused(&["PHP MultiFlexi", "`import-multiflexi`"]).await;
+    let history = "SELECT COUNT(*) FROM _sqlx_migrations";
+    let history = sqlx::raw_sql(history).execute(&mut theirs).await;
+    assert!(history.is_err(), "nothing was written into it");
+
+    let nothing = Migrator::with_migrations(Vec::new());
+    nothing.run_direct(None, &mut theirs, false).await.unwrap();
+    refused(&["PHP MultiFlexi", "drop the table _sqlx_migrations"]).await;
+    sqlx::raw_sql(LEFT).execute(&mut theirs).await.unwrap();
+    refused(&["PHP MultiFlexi", "drop the table _sqlx_migrations"]).await;
 }
 
 pub async fn refused_changes_do_not_spoil_their_neighbours(database: Box<dyn Database>) {

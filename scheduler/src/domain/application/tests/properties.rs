@@ -73,7 +73,7 @@ fn any_definition() -> impl Strategy<Value = Value> {
     let field = ("[A-Z_][A-Z0-9_]{0,6}", prop::sample::select(Kind::ALL), any::<String>());
     let fields = prop::collection::vec(field, 0..4);
     let extra = prop::collection::vec(("x[a-z ]{0,6}", any_json()), 0..4);
-    ("[a-zž][a-zž ]{0,9}", any::<String>(), fields, extra).prop_map(
+    ("[a-zž]([a-zž ]{0,8}[a-zž])?", any::<String>(), fields, extra).prop_map(
         |(name, description, fields, extra)| {
             let mut document = serde_json::Map::new();
             let (before, after) = extra.split_at(extra.len() / 2);
