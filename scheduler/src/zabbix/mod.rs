@@ -84,7 +84,7 @@ impl Settings {
         let (host, port) = server(&given.server)?;
         if given.interval < SHORTEST_INTERVAL {
             return Err(format!(
-                "ZABBIX_INTERVAL is {}: {} is the shortest that Zabbix is told in",
+                "ZABBIX_INTERVAL is {}: take {} or longer",
                 humantime::format_duration(given.interval),
                 humantime::format_duration(SHORTEST_INTERVAL)
             ));
@@ -325,7 +325,7 @@ mod tests {
         let with = |interval| Settings::read(Given { interval, ..given("zabbix") }, "own");
         for short in [Duration::ZERO, Duration::from_millis(999)] {
             let said = with(short).unwrap_err();
-            assert!(said.contains("ZABBIX_INTERVAL") && said.contains("1s is"), "{said}");
+            assert!(said.contains("ZABBIX_INTERVAL") && said.contains("1s or longer"), "{said}");
         }
         let told = with(Duration::from_secs(1)).unwrap().unwrap();
         assert_eq!(told.interval, Duration::from_secs(1));
