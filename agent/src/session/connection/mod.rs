@@ -2,9 +2,11 @@
 //! everything that happens, one thing after the other; what takes long (uploads,
 //! output) runs beside it.
 
+mod orders;
+mod progress;
+
 use std::{sync::Arc, time::Duration};
 
-use multiflexi_program::shutdown::Stop;
 use multiflexi_proto::{
     PROTOCOL, std_duration,
     v1::{
@@ -22,33 +24,22 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
-    Config,
-    create_job_artifacts::{self, create_job_artifacts},
+    Config, create_job_artifacts,
     holdings::{Holdings, Phase},
     identity::Identity,
     is_refusal,
     log_pump::{self, Command, Commands},
     messages,
     outbox::Outbox,
-    outgoing_log::{News, Spool},
+    outgoing_log::News,
     stopping::Stopping,
     supervisor_link::SupervisorLink,
     telemetry,
 };
-use crate::{
-    link::{AttemptKey, Completion, Event, Request},
-    spool,
-};
-
-/// Most bytes of files and variables in one message to the supervisor, if it launches more
-/// than one attempt.
-const LAUNCHED: usize = 16 * 1024 * 1024;
+use crate::link::{AttemptKey, Event, Request};
 
 /// Messages that may wait for the network; more are gathered in the outbox.
 const OUTGOING: usize = 8;
-
-/// Things the supervisor says that are dealt with before the scheduler is told.
-const AT_ONCE: usize = 256;
 
 /// How often the agent shows that it lives if the scheduler does not say.
 const BEAT: Duration = Duration::from_secs(5);
@@ -319,199 +310,5 @@ impl Session<'_> {
             }
         }
         true
-    }
-
-    /// Takes the offers for which there is a slot.
-    fn accept_offers(&mut self) {
-        let slots = usize::try_from(self.config.slots).unwrap_or(usize::MAX);
-        while self.holdings.busy() < slots && self.stopping.now() == Stop::No {
-            let Some(offer) = self.holdings.offers.pop_front() else { return };
-            self.outbox.accepted.push(messages::to_key(offer.key));
-            self.holdings.set(offer.key, Phase::Accepted(Box::new(offer)));
-        }
-    }
-
-    /// Deals with what the scheduler says.
-    async fn told(&mut self, message: ConnectResponse) {
-        match message.message {
-            Some(Message::Offer(offer)) => {
-                let spool = self.config.spool;
-                let launches = offer.launches.into_iter();
-                let launches = launches.filter_map(|launch| messages::launch(launch, spool));
-                self.holdings.offers.extend(launches);
-            }
-            Some(Message::Start(start)) => self.start(&start.keys).await,
-            Some(Message::Cancel(cancel)) => {
-                for key in messages::keys(&cancel.keys) {
-                    self.cancel(key).await;
-                }
-            }
-            Some(Message::Withdraw(withdraw)) => {
-                for key in messages::keys(&withdraw.keys) {
-                    self.withdraw(key, &withdraw.reason).await;
-                }
-            }
-            Some(Message::Acknowledge(acknowledge)) => {
-                for key in messages::keys(&acknowledge.keys) {
-                    self.holdings.remove(key);
-                    self.pump.send(Command::Forget(key)).await;
-                    self.supervisor.ask(Request::Forget(key)).await;
-                }
-            }
-            Some(Message::Welcome(_)) | None => {}
-        }
-    }
-
-    async fn start(&mut self, keys: &[v1::AttemptKey]) {
-        let launches: Vec<_> =
-            messages::keys(keys).filter_map(|key| self.holdings.launch(key)).collect();
-        if launches.is_empty() {
-            return;
-        }
-        telemetry::launched(&launches);
-        for launch in &launches {
-            let key = launch.key;
-            tracing::debug!(job = key.job_id, attempt = key.attempt, "launching");
-            self.pump.send(Command::Begin { key, durable: 0, length: 0 }).await;
-        }
-        // A message has its limit, and files can be large.
-        let mut batch = Vec::with_capacity(launches.len());
-        let mut bytes = 0;
-        for launch in launches {
-            let size = launch.size();
-            if bytes > 0 && bytes + size > LAUNCHED {
-                self.supervisor.ask(Request::Launch(std::mem::take(&mut batch))).await;
-                bytes = 0;
-            }
-            bytes += size;
-            batch.push(launch);
-        }
-        self.supervisor.ask(Request::Launch(batch)).await;
-    }
-
-    async fn cancel(&mut self, key: AttemptKey) {
-        match self.holdings.get(key).map(|holding| &holding.phase) {
-            Some(Phase::Accepted(_)) => {
-                self.complete(key, messages::cancelled_unlaunched(key));
-            }
-            Some(Phase::Launched) => self.supervisor.ask(Request::Cancel(key)).await,
-            // It ends, or has ended, by itself.
-            Some(Phase::Ended(_) | Phase::Completed(_)) | None => {}
-        }
-    }
-
-    async fn withdraw(&mut self, key: AttemptKey, reason: &str) {
-        if self.holdings.drop_offer(key) {
-            return;
-        }
-        let Some(holding) = self.holdings.remove(key) else { return };
-        telemetry::dropped(key);
-        if !matches!(holding.phase, Phase::Accepted(_)) {
-            tracing::warn!(
-                job = key.job_id,
-                attempt = key.attempt,
-                reason,
-                "killing a withdrawn attempt"
-            );
-            self.pump.send(Command::Forget(key)).await;
-            self.supervisor.ask(Request::Kill(key)).await;
-        }
-    }
-
-    /// Deals with what the supervisor says, and with what it has said besides.
-    async fn happened(&mut self, event: Event) {
-        let mut next = Some(event);
-        for left in (0..AT_ONCE).rev() {
-            let Some(event) = next else { return };
-            self.holdings.note(&event);
-            match event {
-                Event::Hello { .. } => {}
-                Event::Started(key, started) => {
-                    self.outbox.started.push(messages::started(key, started));
-                }
-                Event::LogGrew(key, length) => self.pump.send(Command::Grew(key, length)).await,
-                Event::Waits(key, reason) => {
-                    self.pump.send(Command::Waits(key, !reason.is_empty())).await;
-                    self.outbox.waiting.push_back(messages::waiting(key, &reason));
-                }
-                Event::Ended(key, completion) => {
-                    self.pump.send(Command::Grew(key, completion.log_length)).await;
-                    if self.holdings.get(key).is_some() {
-                        self.end(key, &completion);
-                    }
-                }
-            }
-            next = if left > 0 { self.supervisor.try_next() } else { None };
-        }
-    }
-
-    /// A process has ended: its files are uploaded, if there are any.
-    fn end(&mut self, key: AttemptKey, completion: &Completion) {
-        if !completion.has_files {
-            self.complete(key, messages::completion(key, completion, Vec::new()));
-            return;
-        }
-        self.outbox.finishing.push(messages::to_key(key));
-        let work = spool::work(&spool::attempt(&self.config.directory, key));
-        let (client, at_once) = (self.client.clone(), Arc::clone(&self.at_once));
-        let names = completion.masked_names.clone();
-        self.uploads.spawn(async move {
-            (key, create_job_artifacts(client, key, work, names, at_once).await)
-        });
-    }
-
-    fn uploaded(
-        &mut self,
-        key: AttemptKey,
-        result: Result<Vec<FailedArtifact>, Status>,
-    ) -> Result<(), Status> {
-        let failed = result?;
-        if let Some(Phase::Ended(completion)) = self.holdings.get(key).map(|one| &one.phase) {
-            let completion = messages::completion(key, completion, failed);
-            self.complete(key, completion);
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self, key: AttemptKey, mut completion: v1::Completion) {
-        telemetry::completed(key);
-        completion.lost_output = self.holdings.lost(key);
-        self.holdings.set(key, Phase::Completed(Box::new(completion.clone())));
-        self.outbox.complete(completion);
-    }
-
-    /// Deals with how a spool is. A final record that was sent before is sent again with what
-    /// is lost: the scheduler waits for output otherwise.
-    fn spool(&mut self, News { key, spool }: News) {
-        let waits = match spool {
-            Spool::Readable => String::new(),
-            Spool::Waits(reason) => reason,
-            Spool::Lost { from, reason } => {
-                let waits = format!("the rest of its output is lost: {reason}");
-                let from_offset = i64::try_from(from).unwrap_or(i64::MAX);
-                let lost = v1::LostOutput { from_offset, reason };
-                self.outbox.completed.extend(self.holdings.set_lost(key, Some(lost)));
-                waits
-            }
-        };
-        self.outbox.waiting.push_back(messages::waiting(key, &waits));
-    }
-
-    /// Does what the agent was told about stopping.
-    async fn stop(&mut self) {
-        if self.stopping.now() == Stop::No {
-            return;
-        }
-        self.outbox.going_away = true;
-        for offer in self.holdings.offers.drain(..) {
-            let key = Some(messages::to_key(offer.key));
-            let reason = "the agent is stopping".to_owned();
-            self.outbox.refused.push(v1::Refuse { key, reason });
-        }
-        if self.stopping.now() == Stop::Cancel {
-            for key in self.holdings.running() {
-                self.cancel(key).await;
-            }
-        }
     }
 }
