@@ -61,7 +61,11 @@ fn damaged(stack: &mut Stack, script: &str, more: &[&str], damage: impl FnOnce(&
     eventually("its process has ended", || attempt.join("ended").exists().then_some(()));
     damage(&spool);
     stack.agent.start_again();
-    let ended = stack.ended(job);
+    // It may be tried again: the end of an attempt is not its own.
+    let ended = eventually("it has ended for good", || {
+        let shown = stack.show(job);
+        (!shown["ended"].is_null()).then_some(shown)
+    });
     eventually("its agent may forget it", || (!attempt.exists()).then_some(()));
     fs::remove_file(&sign.0).unwrap();
     ended
