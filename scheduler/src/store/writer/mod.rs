@@ -120,9 +120,7 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(%error, changes = batch.len(), "a transaction failed; each of its changes is made by itself");
-                    for change in batch {
-                        self.make_alone(change).await;
-                    }
+                    self.make_each(batch).await;
                 }
             }
         }
@@ -133,15 +131,32 @@ impl Worker {
         }
     }
 
+    /// Makes changes one by one. Once the database is away it is so for all that are left: each
+    /// would wait for it as long again.
+    async fn make_each(&mut self, changes: Vec<Box<dyn Pending>>) {
+        let mut changes = changes.into_iter();
+        for change in changes.by_ref() {
+            let mut alone = vec![change];
+            match self.make_alone(&mut alone).await {
+                Ok(()) => alone.into_iter().for_each(|change| change.settle(None)),
+                Err(error) => {
+                    settle_all(alone, &error);
+                    if matches!(error, StoreError::Away(_)) {
+                        return settle_all(changes.collect(), &error);
+                    }
+                }
+            }
+        }
+    }
+
     /// Makes one change. Where another scheduler's transaction is in the way, it is made again:
     /// of two that wait for each other, the database lets one go on.
-    async fn make_alone(&mut self, change: Box<dyn Pending>) {
-        let mut alone = vec![change];
-        for tries in 1.. {
-            match self.transact(&mut alone, false).await {
-                Ok(()) => return alone.into_iter().for_each(|change| change.settle(None)),
-                Err(error) if error.is_collision() && tries < TRIES => {}
-                Err(error) => return settle_all(alone, &error),
+    async fn make_alone(&mut self, alone: &mut Vec<Box<dyn Pending>>) -> Result<(), StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.transact(alone, false).await {
+                Err(error) if error.is_collision() && tries < TRIES => tries += 1,
+                result => return result,
             }
         }
     }

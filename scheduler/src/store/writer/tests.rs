@@ -154,3 +154,32 @@ async fn one_that_is_refused_does_not_spoil_those_that_it_is_made_with() {
     assert!(matches!(wrong.await, Err(StoreError::Invalid(_))));
     assert_eq!(*made.lock().unwrap(), ["right+wrong", "right", "wrong"]);
 }
+
+/// Counts how often it was tried to reach a database that is away.
+struct Unreached(Arc<AtomicU32>);
+
+impl Change for Unreached {
+    type Output = ();
+
+    async fn apply(&self, _: &mut Tx<'_>) -> Result<(), StoreError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(StoreError::Away("it says nothing".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_not_waited_for_by_each_change_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    let tries = [(); 3].map(|()| Arc::<AtomicU32>::default());
+    let mut handed_in = Vec::new();
+    for tries in &tries {
+        handed_in.push(store.begin_change(Unreached(Arc::clone(tries))).await.unwrap());
+    }
+    for change in handed_in {
+        assert!(matches!(change.await, Err(StoreError::Away(_))));
+    }
+    let tries = tries.map(|tries| tries.load(Ordering::Relaxed));
+    assert_eq!(tries, [2, 0, 0], "with the others, and then by itself for all of them");
+    store.change(Nothing).await.unwrap();
+}
