@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use multiflexi_fixture::{
-    Agent, AgentOptions, Cli, Lines, Scheduler, SchedulerOptions, database::Server, eventually,
+    Agent, AgentOptions, Cli, Lines, Scheduler, SchedulerOptions,
+    database::{Database, Server},
+    eventually,
 };
 
 /// Schedulers that share a database, and an agent of each.
 struct Group {
+    database: Database,
     agents: Vec<Agent>,
     schedulers: Vec<Scheduler>,
     // The server goes after those who use it.
@@ -19,12 +22,13 @@ impl Group {
     fn start(size: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("mf-test-").tempdir().unwrap();
         let mut server = Server::start();
-        let environment = server.database().environment;
+        let database = server.database();
+        let environment = database.environment.clone();
         let data = folder.path().join("data");
         let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
         let schedulers: Vec<_> =
             (0..size).map(|_| Scheduler::start(&data, options.clone())).collect();
-        let mut group = Self { agents: Vec::new(), schedulers, server, folder };
+        let mut group = Self { database, agents: Vec::new(), schedulers, server, folder };
         for number in 0..size {
             let url = group.schedulers[number].url();
             group.agent(number, &url);
@@ -50,6 +54,26 @@ impl Group {
 
     fn cli(&self, number: usize) -> Cli {
         Cli::new(&self.schedulers[number].url())
+    }
+
+    /// Says to all schedulers again and again what one of them says that is not there.
+    fn announce(&self, piece: &str, times: usize) {
+        match &self.server {
+            Server::Postgres(server) => {
+                let one = format!("SELECT pg_notify('multiflexi', '{piece}'), pg_sleep(0.01);\n");
+                server.run_in(&self.database, &one.repeat(times));
+            }
+            Server::MariaDb(server) => {
+                let name =
+                    &self.database.environment.iter().find(|(name, _)| name == "DB_DATABASE");
+                let name = name.map(|(_, name)| name.as_str()).unwrap_or_default();
+                let one = format!(
+                    "INSERT INTO announcement (said, at) VALUES ('{piece}', UNIX_TIMESTAMP() * 1000000); \
+                     DO SLEEP(0.01);\n"
+                );
+                server.run(&format!("USE `{name}`;\n{}", one.repeat(times)));
+            }
+        }
     }
 
     /// A run template of a shell script.
@@ -137,6 +161,20 @@ fn a_job_goes_on_when_its_agent_connects_to_another_scheduler() {
     assert_eq!(shown["attempts"].as_array().unwrap().len(), 1, "{shown}");
     let artifacts = cli.json(["artifact:list", "--job", &job]);
     assert_eq!(artifacts["artifacts"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn an_attempt_is_not_forgotten_because_of_news_that_come_late() {
+    let group = Group::start(1);
+    let template = group.script("yes | head -c 150000000");
+    let job = group.cli(0).create(["job:create", "--template", &template, "--queue"]);
+    // Its agent was with another scheduler, which says so when it is back here. It must not
+    // matter when that is heard: also when the process has ended and its output is on the way.
+    group.announce(&format!("{{\"from\":77,\"taken\":[[{job},1,1]]}}"), 300);
+    group.cli(0).wait_for_state(job, "succeeded");
+    let shown = group.cli(0).json(["job:show", &job.to_string()]);
+    assert_eq!(shown["attempts"].as_array().unwrap().len(), 1, "{shown}");
 }
 
 #[test]

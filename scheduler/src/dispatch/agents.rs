@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use multiflexi_proto::v1::{ConnectResponse, Hello, connect_response::Message};
-use tokio::sync::mpsc;
+use multiflexi_proto::v1::{ConnectResponse, Hello, Welcome, connect_response::Message};
+use tokio::sync::{SetOnce, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -23,6 +24,9 @@ const SHORT: Duration = Duration::from_millis(100);
 /// How many times its slots an agent is offered ahead then. The more it has, the more
 /// ends share a commit.
 const AHEAD: usize = 3;
+
+/// Agents that can connect at once, if chance spreads them well.
+const TURNS: usize = 32;
 
 /// A message to an agent, or the status that ends its stream.
 pub(super) type ToAgent = Result<ConnectResponse, Status>;
@@ -43,9 +47,11 @@ pub(super) struct Connected {
     instance: String,
     pub(super) slots: usize,
     sender: mpsc::Sender<ToAgent>,
+    /// Set once it is welcomed: until then it is told nothing else.
+    welcomed: SetOnce<()>,
     has: Mutex<HashMap<AttemptKey, Phase>>,
-    /// It takes no more offers.
-    leaving: AtomicBool,
+    /// It has been welcomed, and has not said that it goes.
+    takes_offers: AtomicBool,
     /// Moving average of how long its attempts run, in microseconds.
     typical: AtomicU64,
     /// Ends the session.
@@ -61,17 +67,35 @@ impl Connected {
         stop: CancellationToken,
     ) -> Self {
         let typical = AtomicU64::new(u64::MAX);
-        let (has, leaving) = (Mutex::default(), AtomicBool::new(false));
+        let (has, takes_offers) = (Mutex::default(), AtomicBool::new(false));
         let (name, instance) = (hello.name.clone(), hello.instance.clone());
-        Self { id, name, instance, slots, sender, has, leaving, typical, stop }
+        let welcomed = SetOnce::new();
+        Self { id, name, instance, slots, sender, welcomed, has, takes_offers, typical, stop }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AttemptKey, Phase>> {
         self.has.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a message; waits while the agent is slow to read.
+    /// Welcomes it: the first message, which the others wait for. From now on it takes
+    /// offers.
+    pub(super) async fn welcome(&self, welcome: Welcome) {
+        self.send_now(Message::Welcome(welcome)).await;
+        self.takes_offers.store(true, Ordering::Relaxed);
+        let _ = self.welcomed.set(());
+    }
+
+    /// Sends a message, after the welcome; waits while the agent is slow to read.
     pub(super) async fn send(&self, message: Message) {
+        tokio::select! {
+            biased;
+            _ = self.welcomed.wait() => self.send_now(message).await,
+            // It never will be.
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn send_now(&self, message: Message) {
         // An agent that is gone learns what it missed when it reconciles.
         let _ = self.sender.send(Ok(ConnectResponse { message: Some(message) })).await;
     }
@@ -81,9 +105,11 @@ impl Connected {
         self.sender.is_closed()
     }
 
-    /// Ends the stream with a status.
-    pub(super) async fn fail(&self, status: Status) {
-        let _ = self.sender.send(Err(status)).await;
+    /// Ends the session, and its stream with a status. One that reads nothing is not waited
+    /// for: its stream just ends.
+    pub(super) fn end(&self, status: Status) {
+        self.stop.cancel();
+        let _ = self.sender.try_send(Err(status));
     }
 
     pub(super) fn hold(&self, keys: impl IntoIterator<Item = AttemptKey>, phase: Phase) {
@@ -100,7 +126,7 @@ impl Connected {
     }
 
     pub(super) fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+        self.takes_offers.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn ran_for(&self, elapsed: Duration) {
@@ -120,7 +146,7 @@ impl Connected {
 
     /// Free slots, and how many attempts more it may be offered ahead.
     fn room(&self) -> (usize, usize) {
-        if self.leaving.load(Ordering::Relaxed) {
+        if !self.takes_offers.load(Ordering::Relaxed) {
             return (0, 0);
         }
         let short = u128::from(self.typical.load(Ordering::Relaxed)) < SHORT.as_micros();
@@ -142,6 +168,8 @@ pub(super) fn name_taken(name: &str) -> Status {
 #[derive(Debug, Default)]
 pub struct Agents {
     connected: Mutex<HashMap<AgentId, Arc<Connected>>>,
+    /// Whose turn it is to connect, by a hash of the name.
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 /// How much the connected agents have to do.
@@ -195,6 +223,15 @@ impl Agents {
         if taken { Err(name_taken(name)) } else { Ok(()) }
     }
 
+    /// Waits until nobody else of this name connects. Two sessions of one agent are so added
+    /// and reconciled in the order in which they were registered.
+    pub(super) async fn turn(&self, name: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let turn = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
+        self.turns[turn].lock().await
+    }
+
     /// Adds a session; returns the one of the same agent that it replaces.
     pub(super) fn add(&self, agent: Arc<Connected>) -> Option<Arc<Connected>> {
         self.lock().insert(agent.id, agent)
@@ -237,7 +274,27 @@ mod tests {
         let sender = mpsc::channel(1).0;
         let stop = CancellationToken::new();
         let hello = Hello { name: format!("agent-{id}"), ..Hello::default() };
-        Arc::new(Connected::new(AgentId(id), &hello, slots, sender, stop))
+        let agent = Connected::new(AgentId(id), &hello, slots, sender, stop);
+        agent.takes_offers.store(true, Ordering::Relaxed);
+        Arc::new(agent)
+    }
+
+    #[tokio::test]
+    async fn the_welcome_comes_first() {
+        let (sender, mut answers) = mpsc::channel(8);
+        let stop = CancellationToken::new();
+        let agent = Connected::new(AgentId(1), &Hello::default(), 2, sender, stop.clone());
+        assert_eq!(agent.room(), (0, 0), "it takes no offers yet");
+        let cancel = || Message::Cancel(multiflexi_proto::v1::Cancel::default());
+        tokio::join!(agent.send(cancel()), agent.welcome(Welcome::default()));
+        assert_eq!(agent.room(), (2, 0));
+        let mut next = async || answers.recv().await.unwrap().unwrap().message.unwrap();
+        assert!(matches!(next().await, Message::Welcome(_)));
+        assert!(matches!(next().await, Message::Cancel(_)));
+
+        let agent = Connected::new(AgentId(1), &Hello::default(), 2, mpsc::channel(8).0, stop);
+        agent.end(Status::aborted("no"));
+        agent.send(cancel()).await;
     }
 
     fn key(job: i64) -> AttemptKey {

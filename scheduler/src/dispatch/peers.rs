@@ -1,13 +1,15 @@
 //! What the other schedulers of a shared database have to do with this one's work: it shows
 //! them that it lives, takes note of those that are gone, and acts on what they tell.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::{Dispatch, convert, repeated::Repeated};
 use crate::{
+    domain::ids::AttemptKey,
+    logs::LiveLog,
     peers::News,
     store::{KeepAlive, LoseContact, Lost, StoreError},
 };
@@ -51,8 +53,7 @@ impl Dispatch {
             tracing::warn!("the others took this scheduler for gone: its agents connect again");
             let status = Status::unavailable("the scheduler was away");
             for agent in self.shared.agents.all() {
-                agent.stop.cancel();
-                agent.fail(status.clone()).await;
+                agent.end(status.clone());
             }
         }
         if alive.some_gone || *known != others {
@@ -111,12 +112,7 @@ impl Dispatch {
         if news.patience {
             self.shared.unreachable.notify_one();
         }
-        let taken: Vec<_> = news
-            .taken
-            .into_iter()
-            .filter(|key| self.shared.agents.holder(*key).is_none())
-            .collect();
-        self.shared.logs.close(&taken);
+        self.forget_taken(news.taken).await;
         news.jobs.iter().for_each(|job| self.shared.events.ring(*job));
         for (agent, key) in news.cancels {
             if let Some(agent) = self.shared.agents.get(agent) {
@@ -126,6 +122,32 @@ impl Dispatch {
         for (key, reason) in news.withdrawn {
             self.withdraw_here(key, &reason).await;
         }
+    }
+
+    /// Ends what is here of the logs of attempts that another scheduler has now. What it told
+    /// may be old, and the agent back here: the database knows, and a log that was begun
+    /// since is another.
+    async fn forget_taken(&self, keys: Vec<AttemptKey>) {
+        let logs: Vec<_> = keys.into_iter().filter_map(|key| self.shared.logs.get(key)).collect();
+        if logs.is_empty() {
+            return;
+        }
+        if let Err(error) = self.forget_if_elsewhere(&logs).await {
+            tracing::warn!(%error, "whose the output of some attempts is cannot be read; trying on");
+            let dispatch = self.clone();
+            self.try_on(move || {
+                let (dispatch, logs) = (dispatch.clone(), logs.clone());
+                async move { dispatch.forget_if_elsewhere(&logs).await.is_ok() }
+            });
+        }
+    }
+
+    async fn forget_if_elsewhere(&self, logs: &[Arc<LiveLog>]) -> Result<(), StoreError> {
+        let keys: Vec<AttemptKey> = logs.iter().map(|log| log.key()).collect();
+        let elsewhere = self.shared.store.held_elsewhere(&keys).await?;
+        let taken = logs.iter().filter(|log| elsewhere.contains(&log.key()));
+        taken.for_each(|log| self.shared.logs.close_this(log));
+        Ok(())
     }
 
     /// Looks at all that may have changed without being told.

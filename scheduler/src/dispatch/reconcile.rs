@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use multiflexi_proto::v1::{self, HeldAttempt, connect_response::Message};
+use multiflexi_proto::v1::{self, HeldAttempt};
+use tokio::sync::MutexGuard;
 
 use super::{
     Dispatch,
@@ -27,12 +28,14 @@ pub(super) enum ReconcileError {
 }
 
 impl Dispatch {
-    /// Reconciles, and tells the agent: first the welcome, then what is over.
+    /// Reconciles, and tells the agent: first the welcome, then what is over. Its `turn` ends
+    /// when the store has been asked.
     pub(super) async fn reconcile(
         &self,
         agent: &Arc<Connected>,
         held: &[HeldAttempt],
         Registered { missing, moved, .. }: Registered,
+        turn: MutexGuard<'_, ()>,
     ) -> Result<(), ReconcileError> {
         let keys: Vec<AttemptKey> =
             held.iter().filter_map(|held| convert::key(held.key.as_ref())).collect();
@@ -41,7 +44,9 @@ impl Dispatch {
             self.shared.logs.close(&keys);
         }
         let change = Reconcile { agent: agent.id, held: keys, missing };
-        let outcome = self.shared.store.change(change).await?;
+        let outcome = self.shared.store.begin_change(change).await?;
+        drop(turn);
+        let outcome = outcome.await?;
         let mut resumed = Vec::with_capacity(outcome.resumed.len());
         for held in &outcome.resumed {
             let log = self.shared.logs.resume(held.key).await?;
@@ -52,15 +57,9 @@ impl Dispatch {
             });
         }
         agent.hold(outcome.resumed.iter().map(|held| held.key), Phase::Accepted);
-        agent
-            .send(Message::Welcome(v1::Welcome {
-                agent_id: agent.id.0,
-                heartbeat_interval: Some(multiflexi_proto::duration(
-                    self.shared.settings.heartbeat,
-                )),
-                resumed,
-            }))
-            .await;
+        let heartbeat = multiflexi_proto::duration(self.shared.settings.heartbeat);
+        let heartbeat_interval = Some(heartbeat);
+        agent.welcome(v1::Welcome { agent_id: agent.id.0, heartbeat_interval, resumed }).await;
         let has_ended = |key: &AttemptKey| {
             held.iter().any(|held| held.ended && convert::key(held.key.as_ref()) == Some(*key))
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use multiflexi_proto::{
     PROTOCOL,
-    v1::{ConnectRequest, HeldAttempt, Hello, connect_request::Message},
+    v1::{ConnectRequest, Hello, connect_request::Message},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
@@ -42,6 +42,46 @@ impl Dispatch {
         };
         let slots = check(&hello)?;
         self.shared.agents.check_name(&hello.name, &hello.instance)?;
+        let (sender, answers) = mpsc::channel(OUTGOING);
+        // A connection that breaks here ends this request, and must not leave behind an agent
+        // that nobody serves: a task of its own sees to that.
+        let begun = self.clone().begin(hello, slots, sender, requests);
+        let begun = self.shared.tasks.spawn(begun).await;
+        begun.map_err(|error| Status::unavailable(error.to_string()))??;
+        Ok(ReceiverStream::new(answers))
+    }
+
+    /// Begins the session of an agent.
+    async fn begin(
+        self,
+        hello: Hello,
+        slots: usize,
+        sender: mpsc::Sender<ToAgent>,
+        requests: Streaming<ConnectRequest>,
+    ) -> Result<(), Status> {
+        let turn = self.shared.agents.turn(&hello.name).await;
+        let registered = self.register(&hello).await?;
+        let stop = self.shared.stop.child_token();
+        let agent = Arc::new(Connected::new(registered.id, &hello, slots, sender, stop));
+        if let Some(replaced) = self.shared.agents.add(Arc::clone(&agent)) {
+            replaced.end(Status::aborted("the agent has connected again"));
+        }
+        if let Err(error) = self.reconcile(&agent, &hello.held, registered, turn).await {
+            self.gone(&agent, "its attempts could not be reconciled").await;
+            return Err(Status::unavailable(error.to_string()));
+        }
+        tracing::info!(
+            agent = agent.name,
+            slots = agent.slots,
+            held = hello.held.len(),
+            "agent connected"
+        );
+        self.shared.tasks.spawn(self.clone().serve(agent, requests));
+        self.look_at_queue();
+        Ok(())
+    }
+
+    async fn register(&self, hello: &Hello) -> Result<Registered, Status> {
         let register = RegisterAgent {
             name: hello.name.clone(),
             instance: hello.instance.clone(),
@@ -50,47 +90,10 @@ impl Dispatch {
             version: hello.version.clone(),
             labels: hello.labels.clone().into_iter().collect(),
         };
-        let registered = self.shared.store.change(register).await.map_err(|error| match error {
+        self.shared.store.change(register).await.map_err(|error| match error {
             StoreError::AlreadyExists { name, .. } => name_taken(&name),
             error => Status::unavailable(error.to_string()),
-        })?;
-
-        let (sender, answers) = mpsc::channel(OUTGOING);
-        let stop = self.shared.stop.child_token();
-        let agent = Arc::new(Connected::new(registered.id, &hello, slots, sender, stop));
-        // A connection that breaks here ends this request, and must not leave behind an agent
-        // that nobody serves: a task of its own sees to that.
-        let begun = self.clone().begin(agent, hello.held, registered, requests);
-        let begun = self.shared.tasks.spawn(begun).await;
-        begun.map_err(|error| Status::unavailable(error.to_string()))??;
-        Ok(ReceiverStream::new(answers))
-    }
-
-    /// Begins the session of an agent that is registered.
-    async fn begin(
-        self,
-        agent: Arc<Connected>,
-        held: Vec<HeldAttempt>,
-        registered: Registered,
-        requests: Streaming<ConnectRequest>,
-    ) -> Result<(), Status> {
-        if let Some(replaced) = self.shared.agents.add(Arc::clone(&agent)) {
-            replaced.stop.cancel();
-            replaced.fail(Status::aborted("the agent has connected again")).await;
-        }
-        if let Err(error) = self.reconcile(&agent, &held, registered).await {
-            self.gone(&agent, "its attempts could not be reconciled").await;
-            return Err(Status::unavailable(error.to_string()));
-        }
-        tracing::info!(
-            agent = agent.name,
-            slots = agent.slots,
-            held = held.len(),
-            "agent connected"
-        );
-        self.shared.tasks.spawn(self.clone().serve(agent, requests));
-        self.look_at_queue();
-        Ok(())
+        })
     }
 
     async fn serve(self, agent: Arc<Connected>, mut requests: Streaming<ConnectRequest>) {

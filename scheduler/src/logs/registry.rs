@@ -214,6 +214,18 @@ impl Logs {
         ended.iter().for_each(|entry| entry.log.end());
     }
 
+    /// Ends this log, unless the attempt has another one by now.
+    pub fn close_this(&self, log: &Arc<LiveLog>) {
+        {
+            let mut live = self.lock();
+            match live.get(&log.key()) {
+                Some(entry) if Arc::ptr_eq(&entry.log, log) => live.remove(&log.key()),
+                _ => return,
+            };
+        }
+        log.end();
+    }
+
     /// The decoded bytes of a stored chunk.
     pub(super) async fn load(
         &self,

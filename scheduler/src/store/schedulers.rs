@@ -215,6 +215,22 @@ impl Store {
         Ok(rows.iter().map(load).collect::<Result<_, _>>()?)
     }
 
+    /// Those attempts whose agent was connected to another scheduler last.
+    pub async fn held_elsewhere(&self, keys: &[AttemptKey]) -> Result<Vec<AttemptKey>, StoreError> {
+        let sql = format!(
+            "SELECT r.k_job, r.k_attempt, r.k_fence FROM {} \
+             JOIN attempt n ON n.job_id = r.k_job AND n.number = r.k_attempt \
+             AND n.fence = r.k_fence JOIN agent a ON a.id = n.agent_id WHERE a.scheduler_id <> $2",
+            self.dialect.rows("$1", &KEY)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(keys_json(keys))
+            .bind(self.known.me.0)
+            .fetch_all(&self.readers)
+            .await?;
+        Ok(rows.iter().map(super::transitions::key).collect::<Result<_, _>>()?)
+    }
+
     /// Where the scheduler is to which an attempt's agent is connected, if that is another
     /// than this one.
     pub async fn elsewhere(&self, key: AttemptKey) -> Result<Option<String>, StoreError> {

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use multiflexi_fixture::{
-    Agent, AgentOptions, Cli, Clock, Scheduler, SchedulerOptions, database::Server,
+    Agent, AgentOptions, Cli, Clock, Lines, Scheduler, SchedulerOptions, database::Server,
     mariadb::MariaDb, postgres::Postgres, proxy::Proxy,
 };
 
@@ -20,6 +20,12 @@ use crate::{
 
 /// Jobs that may wait or run while faults go on: enough to be hit, few enough to end.
 const OPEN: usize = 40;
+
+/// How long jobs may take to end once nothing disturbs them.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How much of a log is shown of programs whose jobs do not end.
+const LAST_LINES: usize = 20;
 
 /// What is broken, how often and how long.
 #[derive(Debug, Args)]
@@ -92,7 +98,7 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
         }
     }
     println!("faults: {injected:?}");
-    settle(&workload)?;
+    settle(&workload, &[&system.scheduler.log, &system.agent.log])?;
     system.agent.terminate();
     system.scheduler.terminate();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -109,13 +115,18 @@ pub fn run(arguments: &Schedule) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until every job has ended.
-pub fn settle(workload: &Workload) -> anyhow::Result<()> {
+/// Waits until every job has ended. If that takes too long, says what is known of those that
+/// have not, and what the programs have logged last.
+pub fn settle(workload: &Workload, logs: &[&Lines]) -> anyhow::Result<()> {
     let begun = Instant::now();
     while workload.open() > 0 {
-        if begun.elapsed() > Duration::from_secs(300) {
-            println!("{} jobs do not end", workload.open());
-            break;
+        if begun.elapsed() > PATIENCE {
+            workload.say_open();
+            for log in logs {
+                let lines = log.so_far();
+                println!("---\n{}", lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"));
+            }
+            anyhow::bail!("{} jobs do not end", workload.open());
         }
         fault::pause(Duration::from_millis(200));
     }

@@ -88,7 +88,8 @@ pub fn run(arguments: &Schedulers) -> anyhow::Result<()> {
         let (jobs, open) = (workload.jobs.len(), workload.open());
         println!("{jobs} jobs, {open} open, killed {killed:?}, {:.0?}", begun.elapsed());
     }
-    settle(&workload)?;
+    let logs = schedulers.iter().map(|one| &one.log).chain(agents.iter().map(|one| &one.log));
+    settle(&workload, &logs.collect::<Vec<_>>())?;
     let elapsed = begun.elapsed();
     for agent in &mut agents {
         agent.terminate();

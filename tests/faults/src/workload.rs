@@ -96,6 +96,19 @@ impl Workload {
         self.jobs.len() - usize::try_from(ended).unwrap_or_default()
     }
 
+    /// Prints what is known of the first jobs that have not ended.
+    pub fn say_open(&self) {
+        for state in ["queued", "offered", "running", "finishing", "unreachable"] {
+            let list = self.cli.run(["job:list", "--state", state, "--limit", "3", "-f", "json"]);
+            let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap_or_default();
+            for job in list["jobs"].as_array().into_iter().flatten() {
+                let id = job["id"].to_string();
+                println!("{}", self.cli.run(["job:show", &id, "-f", "json"]).text());
+                println!("{}", self.cli.run(["job:why", &id]).text());
+            }
+        }
+    }
+
     /// How often each attempt of each job began and ended, by what the jobs themselves
     /// wrote down.
     pub fn ledger(&self) -> io::Result<BTreeMap<(i64, i64), (u32, u32)>> {

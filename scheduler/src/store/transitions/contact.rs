@@ -10,7 +10,7 @@ use crate::{
         ids::{AgentId, AttemptKey, JobId},
         job::{State, Transition},
     },
-    store::{Change, Store, StoreError, Tx, connection::Connection, decisions, jobs},
+    store::{Change, Store, StoreError, Tx, connection::Connection, decisions, jobs, schedulers},
 };
 
 /// Takes back what agents were offered and marks what they run as unreachable.
@@ -98,7 +98,8 @@ pub enum Missing {
     Unknown,
 }
 
-/// Compares what an agent says that it holds with what it should hold.
+/// Compares what an agent says that it holds with what it should hold. Refused if the agent
+/// has connected to another scheduler meanwhile: what it said here is old.
 #[derive(Clone, Debug)]
 pub struct Reconcile {
     /// The agent.
@@ -137,6 +138,10 @@ impl Change for Reconcile {
     type Output = Reconciled;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Reconciled, StoreError> {
+        if !schedulers::is_here(tx, self.agent).await? {
+            let why = "the agent has connected to another scheduler meanwhile";
+            return Err(StoreError::Refused(why.to_owned()));
+        }
         let expected = on_agent(tx, self.agent.0).await?;
         let (offered, open): (Vec<Open>, Vec<Open>) =
             expected.into_iter().partition(|open| open.state == State::Offered);
