@@ -169,6 +169,9 @@ impl Store {
             .await
             .map_err(|error| StoreError::open(location, &error))?;
         schema::migrate(&mut connection, dialect, location).await?;
+        dialect::prepare_writer(&mut connection, dialect)
+            .await
+            .map_err(|error| StoreError::open(location, &error))?;
         let readers = AnyPoolOptions::new()
             .max_connections(dialect.readers())
             .min_connections(0)

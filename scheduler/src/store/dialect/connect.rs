@@ -97,6 +97,27 @@ pub(in crate::store) async fn connect(
     Ok(connection)
 }
 
+/// A connection with its settings, on which changes are made.
+pub(in crate::store) async fn connect_writer(
+    options: &AnyConnectOptions,
+    dialect: Dialect,
+) -> Result<AnyConnection, sqlx::Error> {
+    let mut connection = connect(options, dialect).await?;
+    prepare_writer(&mut connection, dialect).await?;
+    Ok(connection)
+}
+
+/// Tells a connection what it needs besides to make changes.
+pub(in crate::store) async fn prepare_writer(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), sqlx::Error> {
+    if let Some(settings) = dialect.settings_of_writer() {
+        connection.execute(settings).await?;
+    }
+    Ok(())
+}
+
 /// Tells a new connection its settings.
 pub(in crate::store) async fn prepare(
     connection: &mut AnyConnection,

@@ -9,7 +9,9 @@ mod ids;
 use super::{StoreError, schema::Migrations};
 
 pub(crate) use connect::in_time;
-pub(super) use connect::{PATIENCE, connect, options, prepare, reach, require_version};
+pub(super) use connect::{
+    PATIENCE, connect, connect_writer, options, prepare, prepare_writer, reach, require_version,
+};
 pub use erase::Erased;
 pub(super) use erase::erase;
 pub(super) use ids::{last_id, prefer_id, set_last_id, take_id};
@@ -84,6 +86,19 @@ impl Dialect {
                  information_schema_stats_expiry = 0, \
                  optimizer_switch = 'block_nested_loop=off' */"
             }
+        }
+    }
+
+    /// What a connection is told besides on which every change is made: its statements are
+    /// few and find rows by their keys, so one plan of each is enough, and none reads all of a
+    /// table because it was empty when the plan was made.
+    pub(super) fn settings_of_writer(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite | Self::Mysql => None,
+            Self::Postgres => Some(
+                "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+                 SET jit = off;",
+            ),
         }
     }
 
@@ -262,13 +277,22 @@ impl Dialect {
         }
     }
 
-    /// A column as it stands in a guard, where it must not choose the index: SQLite,
-    /// which counts no rows, would walk all jobs of a state to find the one whose id it
-    /// is given.
+    /// A column of text as it stands in a guard, where it must not choose the index: who
+    /// counts no rows, or counted them long ago, would walk all jobs of a state to find the
+    /// one whose id it is given.
     pub(super) fn unindexed(self, column: &str) -> String {
         match self {
             Self::Sqlite => format!("+{column}"),
-            Self::Postgres | Self::Mysql => column.to_owned(),
+            Self::Postgres => format!("({column} || '')"),
+            Self::Mysql => column.to_owned(),
+        }
+    }
+
+    /// A parameter that must not choose the plan: SQLite would make it anew for each value.
+    pub(super) fn unplanned(self, parameter: &str) -> String {
+        match self {
+            Self::Sqlite => format!("+{parameter}"),
+            Self::Postgres | Self::Mysql => parameter.to_owned(),
         }
     }
 
@@ -363,7 +387,11 @@ impl Dialect {
                     Kind::Int => format!("CAST(value->>{index} AS BIGINT)"),
                     Kind::Text => format!("value->>{index}"),
                 };
-                (format!("jsonb_array_elements(CAST({parameter} AS JSONB)) AS e(value)"), column)
+                // Each is an array, but PostgreSQL takes that for so rare that it expects one
+                // row. For the hundred that it expects of any JSON it would read all of a table
+                // that was empty when it made the plan, which stays until it counts the rows.
+                let from = "AS e(value) WHERE jsonb_typeof(value) = 'array'";
+                (format!("jsonb_array_elements(CAST({parameter} AS JSONB)) {from}"), column)
             }
             Self::Mysql => {
                 let column = |(index, (name, kind)): (usize, &(&str, Kind))| {

@@ -120,7 +120,7 @@ fn claim_sql(dialect: Dialect) -> String {
         to = Transition::Offer.to(),
         state = dialect.unindexed("job.state"),
         held = dialect.unindexed("job.held"),
-        limit = dialect.unindexed("$1"),
+        limit = dialect.unplanned("$1"),
         index = dialect.by_index("job_ready"),
         skip = dialect.skip_locked(),
     )
@@ -246,8 +246,9 @@ pub(super) async fn take_back(
         sqlx::query(AssertSqlSafe(sql)).bind(keys_json(keys)).fetch_all(&mut *tx.conn).await?;
     let withdrawn: Vec<AttemptKey> = withdrawn.iter().map(key).collect::<Result<_, _>>()?;
     let sql = format!(
-        "DELETE FROM attempt WHERE state IN {from} \
-         AND EXISTS (SELECT 1 FROM {rows} WHERE {ATTEMPT_IS_KEY})"
+        "DELETE FROM attempt WHERE {} IN {from} \
+         AND EXISTS (SELECT 1 FROM {rows} WHERE {ATTEMPT_IS_KEY})",
+        tx.dialect.unindexed("attempt.state")
     );
     sqlx::query(AssertSqlSafe(sql)).bind(keys_json(&withdrawn)).execute(&mut *tx.conn).await?;
     decisions::record_all(tx, &withdrawn, "withdrawn", why).await?;
@@ -280,7 +281,8 @@ impl Change for Started {
         let rows = tx.dialect.rows("$1", &[job, number, fence, ("k_pid", Kind::Int)]);
         let sql = format!(
             "UPDATE attempt SET pid = r.k_pid FROM {rows} \
-             WHERE {ATTEMPT_IS_KEY} AND attempt.state = 'running'"
+             WHERE {ATTEMPT_IS_KEY} AND {} = 'running'",
+            tx.dialect.unindexed("attempt.state")
         );
         // A process has one id, however often it is said.
         let started: BTreeMap<_, _> = changes

@@ -302,8 +302,9 @@ async fn end_attempts(
          stdout_sha256 = r.k_out_hash, stderr_bytes = r.k_err, stderr_sha256 = r.k_err_hash, \
          log_length = r.k_log, leftovers = r.k_leftovers, trouble = r.k_trouble, \
          retry_due = r.k_due, ran_us = r.k_ran \
-         FROM {} WHERE {ATTEMPT_IS_KEY} AND attempt.state IN {from}",
-        tx.dialect.rows("$1", &columns)
+         FROM {} WHERE {ATTEMPT_IS_KEY} AND {} IN {from}",
+        tx.dialect.rows("$1", &columns),
+        tx.dialect.unindexed("attempt.state")
     );
     let rows: Vec<serde_json::Value> = ended.iter().map(|ended| row(ended, retries)).collect();
     sqlx::query(AssertSqlSafe(sql))

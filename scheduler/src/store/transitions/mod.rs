@@ -104,7 +104,8 @@ async fn transition(
     }
     let sql = format!(
         "UPDATE attempt SET state = '{to}'{attempt_set} FROM {rows} \
-         WHERE {ATTEMPT_IS_KEY} AND attempt.state IN {from} AND $2 > 0"
+         WHERE {ATTEMPT_IS_KEY} AND {} IN {from} AND $2 > 0",
+        tx.dialect.unindexed("attempt.state")
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(keys_json(&changed))

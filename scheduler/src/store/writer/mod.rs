@@ -171,7 +171,7 @@ impl Worker {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
-                let connected = dialect::connect(&self.options, self.dialect).await;
+                let connected = dialect::connect_writer(&self.options, self.dialect).await;
                 none.insert(connected.inspect_err(|_| telemetry::store_failed())?)
             }
         };
@@ -188,7 +188,7 @@ impl Worker {
             // still counts a transaction. The new one is opened before the old one is closed:
             // the last that closes a database removes files that need room to be made again.
             Err(_) if !rolled_back => {
-                self.connection = dialect::connect(&self.options, self.dialect).await.ok();
+                self.connection = dialect::connect_writer(&self.options, self.dialect).await.ok();
             }
             _ => {}
         }
