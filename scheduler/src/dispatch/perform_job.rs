@@ -102,7 +102,8 @@ impl Dispatch {
 
     /// An agent takes offers. It may start those that are still its.
     pub(super) async fn accept(&self, agent: &Arc<Connected>, keys: Vec<AttemptKey>) {
-        let accepted = match self.shared.store.change(Accept(keys.clone())).await {
+        let accept = Accept { agent: agent.id, keys: keys.clone() };
+        let accepted = match self.shared.store.change(accept).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::error!(agent = agent.name, %error, "accepted offers cannot be recorded");

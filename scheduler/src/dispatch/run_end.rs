@@ -129,7 +129,12 @@ impl Dispatch {
         let mut keys: Vec<AttemptKey> = ended.iter().map(|ended| ended.completion.key).collect();
         let (mut pause, since) = (RETRY[0], Instant::now());
         let elsewhere = loop {
-            let result = match self.shared.store.begin_change(Finish(ended.clone())).await {
+            let result = match self
+                .shared
+                .store
+                .begin_change(Finish { agent: agent.id, ends: ended.clone() })
+                .await
+            {
                 Ok(pending) => {
                     // A claim for the free slots shares this transaction.
                     self.slot_freed();

@@ -1,11 +1,14 @@
 //! The schedulers that use this database now: table `scheduler`. Each renews its row while
 //! it lives; one that has not for a while is gone, and so are its connections to agents.
 
+use std::collections::BTreeSet;
+
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     Change, Dialect, Store, StoreError, Tx,
     connection::Connection,
+    dialect::Kind,
     transitions::{KEY, keys_json},
 };
 use crate::domain::ids::{AgentId, AttemptKey, SchedulerId};
@@ -117,44 +120,36 @@ impl Change for Leave {
     }
 }
 
-/// Those attempts whose agent was connected to this scheduler last. None of the others can
-/// be while the transaction lasts: what a scheduler has of an attempt is worth nothing once
-/// its agent has connected to another. A database of one scheduler is not even asked.
-pub(super) async fn held_here(
-    tx: &mut Tx<'_>,
-    keys: &[AttemptKey],
-) -> Result<Vec<AttemptKey>, StoreError> {
-    if !tx.dialect.is_shared() {
-        return Ok(keys.to_vec());
-    }
-    let sql = format!(
-        "SELECT r.k_job, r.k_attempt, r.k_fence FROM {} \
-         JOIN attempt n ON n.job_id = r.k_job AND n.number = r.k_attempt \
-         AND n.fence = r.k_fence JOIN agent a ON a.id = n.agent_id \
-         WHERE a.scheduler_id = $2 {}",
-        tx.dialect.rows("$1", &KEY),
-        tx.dialect.share("a")
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(keys_json(keys))
-        .bind(tx.known.me.0)
-        .fetch_all(&mut *tx.conn)
-        .await?;
-    Ok(rows.iter().map(super::transitions::key).collect::<Result<_, _>>()?)
+/// Whether an agent was connected to this scheduler last. It stays so while the transaction
+/// lasts: what a scheduler has of an attempt is worth nothing once its agent has connected to
+/// another.
+pub(super) async fn is_here(tx: &mut Tx<'_>, agent: AgentId) -> Result<bool, StoreError> {
+    Ok(are_here(tx, &[agent]).await? == [true])
 }
 
-/// Whether an agent was connected to this scheduler last; it stays so while the transaction
-/// lasts.
-pub(super) async fn is_here(tx: &mut Tx<'_>, agent: AgentId) -> Result<bool, StoreError> {
+/// The same of several agents. A database of one scheduler is not even asked, nor is one
+/// asked twice in a transaction.
+pub(super) async fn are_here(tx: &mut Tx<'_>, agents: &[AgentId]) -> Result<Vec<bool>, StoreError> {
     if !tx.dialect.is_shared() {
-        return Ok(true);
+        return Ok(vec![true; agents.len()]);
     }
-    let sql = format!(
-        "SELECT a.id FROM agent a WHERE a.id = $1 AND a.scheduler_id = $2 {}",
-        tx.dialect.share("a")
-    );
-    let here = sqlx::query(AssertSqlSafe(sql)).bind(agent.0).bind(tx.known.me.0);
-    Ok(here.fetch_optional(&mut *tx.conn).await?.is_some())
+    let unknown: BTreeSet<[i64; 1]> =
+        agents.iter().filter(|agent| !tx.here.contains(agent)).map(|agent| [agent.0]).collect();
+    if !unknown.is_empty() {
+        let sql = format!(
+            "SELECT a.id FROM {} JOIN agent a ON a.id = r.k_agent WHERE a.scheduler_id = $2 \
+             ORDER BY a.id {}",
+            tx.dialect.rows("$1", &[("k_agent", Kind::Int)]),
+            tx.dialect.share("a")
+        );
+        let here: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(serde_json::json!(unknown).to_string())
+            .bind(tx.known.me.0)
+            .fetch_all(&mut *tx.conn)
+            .await?;
+        tx.here.extend(here.into_iter().map(AgentId));
+    }
+    Ok(agents.iter().map(|agent| tx.here.contains(agent)).collect())
 }
 
 /// Whether a scheduler is there.
@@ -165,9 +160,20 @@ pub(super) async fn is_alive(tx: &mut Tx<'_>, scheduler: i64) -> Result<bool, St
 
 /// Refuses an attempt whose agent was connected to another scheduler last.
 pub(super) async fn held(tx: &mut Tx<'_>, key: AttemptKey) -> Result<(), StoreError> {
-    match held_here(tx, &[key]).await?.is_empty() {
-        true => Err(StoreError::Refused(format!("{key} is not known here"))),
-        false => Ok(()),
+    if !tx.dialect.is_shared() {
+        return Ok(());
+    }
+    let agent = sqlx::query_scalar(
+        "SELECT agent_id FROM attempt WHERE job_id = $1 AND number = $2 AND fence = $3",
+    )
+    .bind(key.job.0)
+    .bind(i64::from(key.number))
+    .bind(key.fence.0)
+    .fetch_optional(&mut *tx.conn)
+    .await?;
+    match agent {
+        Some(agent) if is_here(tx, AgentId(agent)).await? => Ok(()),
+        _ => Err(StoreError::Refused(format!("{key} is not known here"))),
     }
 }
 

@@ -186,11 +186,13 @@ impl World {
     }
 
     async fn hear(&mut self, host: usize, message: ToScheduler) {
+        let agent = self.hosts[host].id;
         match message {
             ToScheduler::Accept(said) => {
                 // Its deadline may come all the same: the store knows better.
                 let key = self.understood(said).await;
-                let accepted = self.store.change(Accept(vec![key])).await.unwrap() == [key];
+                let accepted =
+                    self.store.change(Accept { agent, keys: vec![key] }).await.unwrap() == [key];
                 let answer = if accepted { ToAgent::Start } else { ToAgent::Withdraw };
                 // Said twice, it is accepted once: the second is no news.
                 if accepted || !self.is_open(key).await {
@@ -209,7 +211,7 @@ impl World {
                     exit_code: code,
                     ..Completion::lost(key, 0, String::new())
                 };
-                self.store.change(Finish(vec![ended(end)])).await.unwrap();
+                self.store.change(Finish { agent, ends: vec![ended(end)] }).await.unwrap();
                 self.hosts[host].down.push(ToAgent::Acknowledge(said));
             }
         }
@@ -269,7 +271,7 @@ impl World {
         let agreed = self.store.change(Reconcile { agent, held, missing }).await.unwrap();
         for key in agreed.gone {
             let end = Completion::lost(key, 0, String::new());
-            self.store.change(Finish(vec![ended(end)])).await.unwrap();
+            self.store.change(Finish { agent, ends: vec![ended(end)] }).await.unwrap();
         }
         let host = &mut self.hosts[host];
         host.connected = true;

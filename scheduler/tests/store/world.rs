@@ -74,14 +74,24 @@ impl World {
     /// An attempt that runs.
     pub async fn running(&self) -> AttemptKey {
         let key = self.offered().await;
-        assert_eq!(self.store.change(Accept(vec![key])).await.unwrap(), [key]);
+        assert_eq!(self.store.change(self.accept(vec![key])).await.unwrap(), [key]);
         key
+    }
+
+    /// Its agent takes offers.
+    pub fn accept(&self, keys: Vec<AttemptKey>) -> Accept {
+        Accept { agent: self.agent, keys }
+    }
+
+    /// Attempts of its agent end.
+    pub fn finish(&self, ends: Vec<Ended>) -> Finish {
+        Finish { agent: self.agent, ends }
     }
 
     /// Ends an attempt; says whether it was still open.
     pub async fn end(&self, completion: Completion, chunk: Option<StoredChunk>) -> bool {
         let key = completion.key;
-        self.store.change(Finish(vec![ended(completion, chunk)])).await.unwrap().ended == [key]
+        self.store.change(self.finish(vec![ended(completion, chunk)])).await.unwrap().ended == [key]
     }
 
     pub async fn state(&self, job: JobId) -> State {

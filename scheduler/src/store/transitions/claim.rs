@@ -16,10 +16,7 @@ use crate::{
         job::{Launch, Outcome, Transition, run_begin},
     },
     store::{
-        Change, Dialect, StoreError, Tx, decisions,
-        dialect::Kind,
-        run_templates,
-        schedulers::{self, held_here},
+        Change, Dialect, StoreError, Tx, decisions, dialect::Kind, run_templates, schedulers,
         variables,
     },
     telemetry,
@@ -182,7 +179,12 @@ async fn fail(tx: &mut Tx<'_>, key: AttemptKey, trouble: String) -> Result<(), S
 
 /// Records that an agent takes offers, if it is connected to this scheduler.
 #[derive(Clone, Debug)]
-pub struct Accept(pub Vec<AttemptKey>);
+pub struct Accept {
+    /// The agent.
+    pub agent: AgentId,
+    /// The offers.
+    pub keys: Vec<AttemptKey>,
+}
 
 impl Change for Accept {
     /// Those that it may start.
@@ -198,8 +200,12 @@ impl Change for Accept {
         changes: &[&Self],
         tx: &mut Tx<'_>,
     ) -> Result<Vec<Vec<AttemptKey>>, StoreError> {
-        let parts = || changes.iter().map(|change| change.0.as_slice());
-        let keys = held_here(tx, &united(parts())).await?;
+        let agents: Vec<AgentId> = changes.iter().map(|change| change.agent).collect();
+        let here = schedulers::are_here(tx, &agents).await?;
+        let part = |(change, here): (&&Self, bool)| if here { change.keys.clone() } else { vec![] };
+        let parts: Vec<Vec<AttemptKey>> = changes.iter().zip(here).map(part).collect();
+        let parts = || parts.iter().map(Vec::as_slice);
+        let keys = united(parts());
         let started = transition(tx, Transition::Start, &keys, "", ", started = $2").await?;
         Ok(shares(parts(), started))
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ids::AttemptKey,
+        ids::{AgentId, AttemptKey},
         job::{Completion, Outcome, State, StreamSummary, Template, Transition},
         retry::Verdict,
     },
@@ -26,8 +26,7 @@ use crate::{
         artifacts::{self, NewArtifact, Source, hex},
         decisions::{self, Decision},
         dialect::Kind,
-        jobs, run_templates,
-        schedulers::held_here,
+        jobs, run_templates, schedulers,
     },
 };
 
@@ -59,14 +58,19 @@ pub struct Finished {
     pub admitted: u64,
 }
 
-/// Ends attempts whose agent is connected to this scheduler, or was last: of the others what
-/// is here is old.
+/// Ends attempts of an agent that is connected to this scheduler, or was last: of another
+/// what is here is old.
 #[derive(Clone, Debug)]
-pub struct Finish(pub Vec<Ended>);
+pub struct Finish {
+    /// The agent.
+    pub agent: AgentId,
+    /// The ends.
+    pub ends: Vec<Ended>,
+}
 
 impl Finish {
     fn keys(&self) -> Vec<AttemptKey> {
-        self.0.iter().map(|ended| ended.completion.key).collect()
+        self.ends.iter().map(|ended| ended.completion.key).collect()
     }
 }
 
@@ -80,24 +84,25 @@ impl Change for Finish {
     }
 
     async fn apply_all(changes: &[&Self], tx: &mut Tx<'_>) -> Result<Vec<Finished>, StoreError> {
-        let parts: Vec<Vec<AttemptKey>> = changes.iter().map(|change| change.keys()).collect();
-        let keys = united(parts.iter().map(Vec::as_slice));
-        let here: HashSet<AttemptKey> = held_here(tx, &keys).await?.into_iter().collect();
+        let agents: Vec<AgentId> = changes.iter().map(|change| change.agent).collect();
+        let here = schedulers::are_here(tx, &agents).await?;
+        let (mut parts, mut ends) = (Vec::with_capacity(changes.len()), Vec::new());
         // One that is said twice ends as it is said first.
-        let mut left = here.clone();
-        let ended: Vec<&Ended> = changes
-            .iter()
-            .flat_map(|change| &change.0)
-            .filter(|ended| left.remove(&ended.completion.key))
-            .collect();
-        let mut all = end(tx, &ended, Transition::End(Outcome::Succeeded).from()).await?;
+        let mut known = HashSet::new();
+        for (change, here) in changes.iter().zip(&here) {
+            parts.push(if *here { change.keys() } else { Vec::new() });
+            let first = |ended: &&Ended| *here && known.insert(ended.completion.key);
+            ends.extend(change.ends.iter().filter(first));
+        }
+        let mut all = end(tx, &ends, Transition::End(Outcome::Succeeded).from()).await?;
         let ended = shares(parts.iter().map(Vec::as_slice), std::mem::take(&mut all.ended));
-        let finished = parts.into_iter().zip(ended).map(|(part, ended)| Finished {
-            ended,
-            elsewhere: part.into_iter().filter(|key| !here.contains(key)).collect(),
-            // Told once: somebody looks at the queue then.
-            admitted: std::mem::take(&mut all.admitted),
-        });
+        let finished =
+            changes.iter().zip(here).zip(ended).map(|((change, here), ended)| Finished {
+                ended,
+                elsewhere: if here { Vec::new() } else { change.keys() },
+                // Told once: somebody looks at the queue then.
+                admitted: std::mem::take(&mut all.admitted),
+            });
         Ok(finished.collect())
     }
 }

@@ -1,6 +1,9 @@
 //! What a change to the database is, and the transaction that it is made in.
 
+use std::collections::HashSet;
+
 use crate::{
+    domain::ids::AgentId,
     store::{
         Dialect, StoreError, connection::Connection, documents::Known, transitions::ends::End,
     },
@@ -54,6 +57,8 @@ pub struct Tx<'c> {
     /// The database's time when the transaction began, in microseconds since the
     /// Unix epoch.
     pub(in crate::store) now: i64,
+    /// Agents that are known to be connected to this scheduler while the transaction lasts.
+    pub(in crate::store) here: HashSet<AgentId>,
     /// Jobs that have ended for good in it.
     pub(in crate::store) ends: Vec<End>,
 }

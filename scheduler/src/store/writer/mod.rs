@@ -11,7 +11,7 @@
 mod change;
 mod pending;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 use tokio::{
@@ -236,8 +236,8 @@ async fn apply_within(
 ) -> Result<bool, StoreError> {
     let mut connection = Connection::new(connection, dialect);
     let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut connection).await?;
-    let (vault, ends) = (&known.vault, Vec::new());
-    let mut tx = Tx { conn: &mut connection, dialect, known, vault, now, ends };
+    let (vault, here, ends) = (&known.vault, HashSet::new(), Vec::new());
+    let mut tx = Tx { conn: &mut connection, dialect, known, vault, now, here, ends };
     let mut next = 0;
     loop {
         while let Some(waiting) = waiting.as_mut().filter(|_| batch.len() < BATCH)

@@ -21,10 +21,9 @@ use multiflexi_scheduler::{
         retry::{Backoff, RetryPolicy},
     },
     store::{
-        Accept, ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs,
-        CreateRunTemplate, DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs,
-        NewRunTemplate, Page, PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction,
-        UpdateRunTemplate,
+        ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs, CreateRunTemplate,
+        DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs, NewRunTemplate, Page,
+        PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction, UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
@@ -106,7 +105,7 @@ pub async fn an_end_for_good_is_followed_by_the_actions_for_it(database: Box<dyn
     // Run again they follow again; a run that is cancelled while it waits has none.
     world.store.change(queue(badly.job)).await.unwrap();
     let again = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![again])).await.unwrap();
+    world.store.change(world.accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     assert_eq!(world.kinds(badly.job).await, ["F", "A", "S", "A"]);
     world.store.change(queue(badly.job)).await.unwrap();
@@ -259,7 +258,7 @@ pub async fn a_condition_is_asked_of_each_end(database: Box<dyn Database>) {
     assert_eq!(world.kinds(key.job).await[0], "R");
     world.store.change(queue(zero.job)).await.unwrap();
     let again = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![again])).await.unwrap();
+    world.store.change(world.accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     assert_eq!(world.kinds(zero.job).await, ["S", "A", "S"]);
     let due = world.due(LONG).await;
@@ -303,7 +302,7 @@ pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn 
     // One that is there can be run, and what follows it cannot make another.
     world.store.change(queue(disabled.job)).await.unwrap();
     let again = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![again])).await.unwrap();
+    world.store.change(world.accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     let action = world.due(LONG).await.remove(0);
     world

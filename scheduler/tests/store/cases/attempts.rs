@@ -9,8 +9,8 @@ use multiflexi_scheduler::{
         retry::{Backoff, RetryPolicy},
     },
     store::{
-        Accept, ArtifactFilter, Cancelled, CreateJobs, FinishingAttempts, GiveUp, ListPage,
-        Missing, NewJobs, Reconcile, RegisterAgent, Started, StartedRow,
+        ArtifactFilter, Cancelled, CreateJobs, FinishingAttempts, GiveUp, ListPage, Missing,
+        NewJobs, Reconcile, RegisterAgent, Started, StartedRow,
     },
 };
 
@@ -25,7 +25,7 @@ pub async fn a_job_goes_through_its_life(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let key = world.offered().await;
     assert_eq!(world.state(key.job).await, State::Offered);
-    world.store.change(Accept(vec![key])).await.unwrap();
+    world.store.change(world.accept(vec![key])).await.unwrap();
     assert_eq!(world.state(key.job).await, State::Running);
     world.store.change(Started(vec![StartedRow { key, pid: 4711 }])).await.unwrap();
     let finishing = world.store.change(FinishingAttempts(vec![key])).await.unwrap();
@@ -52,7 +52,7 @@ pub async fn a_stale_fence_changes_nothing(database: Box<dyn Database>) {
     let ahead = AttemptKey { fence: Fence(key.fence.0 + 1), ..key };
     for wrong in [stale, ahead, AttemptKey { number: key.number + 1, ..key }] {
         assert!(!world.end(exited(wrong, 0), None).await);
-        assert!(world.store.change(Accept(vec![wrong])).await.unwrap().is_empty());
+        assert!(world.store.change(world.accept(vec![wrong])).await.unwrap().is_empty());
         assert!(world.store.change(FinishingAttempts(vec![wrong])).await.unwrap().is_empty());
         world.store.change(withdraw(wrong)).await.unwrap();
         world.store.change(Started(vec![StartedRow { key: wrong, pid: 1 }])).await.unwrap();
@@ -67,7 +67,7 @@ pub async fn a_finished_attempt_never_changes(database: Box<dyn Database>) {
     assert!(world.end(exited(key, 0), None).await);
     let before = world.store.attempts(key.job).await.unwrap();
     assert!(!world.end(exited(key, 1), None).await);
-    assert!(world.store.change(Accept(vec![key])).await.unwrap().is_empty());
+    assert!(world.store.change(world.accept(vec![key])).await.unwrap().is_empty());
     assert!(restart(&world.store).await.is_empty());
     world.store.change(cancel(key.job)).await.unwrap_err();
     assert_eq!(world.store.attempts(key.job).await.unwrap(), before);
@@ -85,7 +85,7 @@ pub async fn running_again_makes_the_next_attempt(database: Box<dyn Database>) {
     let second = world.claim(1).await.launches[0].key;
     assert_eq!((second.job, second.number), (first.job, 2));
     assert!(second.fence > first.fence);
-    world.store.change(Accept(vec![second])).await.unwrap();
+    world.store.change(world.accept(vec![second])).await.unwrap();
     assert!(!world.end(exited(first, 0), None).await);
     assert!(world.end(exited(second, 0), None).await);
     let attempts = world.store.attempts(first.job).await.unwrap();
@@ -101,8 +101,8 @@ pub async fn an_offer_that_is_withdrawn_costs_no_attempt(database: Box<dyn Datab
     let second = world.claim(1).await.launches[0].key;
     assert_eq!((second.job, second.number), (first.job, 1));
     assert!(second.fence > first.fence);
-    assert!(world.store.change(Accept(vec![first])).await.unwrap().is_empty());
-    assert_eq!(world.store.change(Accept(vec![second])).await.unwrap(), [second]);
+    assert!(world.store.change(world.accept(vec![first])).await.unwrap().is_empty());
+    assert_eq!(world.store.change(world.accept(vec![second])).await.unwrap(), [second]);
 }
 
 pub async fn cancelling_ends_what_waits_and_marks_what_runs(database: Box<dyn Database>) {
@@ -113,7 +113,7 @@ pub async fn cancelling_ends_what_waits_and_marks_what_runs(database: Box<dyn Da
     let offered = world.offered().await;
     let cancelled = world.store.change(cancel(offered.job)).await.unwrap();
     assert_eq!(cancelled, Cancelled::Ended(Some(offered)));
-    assert!(world.store.change(Accept(vec![offered])).await.unwrap().is_empty());
+    assert!(world.store.change(world.accept(vec![offered])).await.unwrap().is_empty());
     let running = world.running().await;
     let cancelled = world.store.change(cancel(running.job)).await.unwrap();
     assert_eq!(cancelled, Cancelled::OnAgent(world.agent, running));
@@ -246,10 +246,10 @@ pub async fn a_retry_is_queued_with_the_end_and_claimed_when_it_is_due(
     let second = world.claim(1).await.launches[0].key;
     assert_eq!((second.job, second.number), (first.job, 2));
     assert!(!world.end(exited(first, 0), None).await, "the first attempt's fence is past");
-    world.store.change(Accept(vec![second])).await.unwrap();
+    world.store.change(world.accept(vec![second])).await.unwrap();
     assert!(world.end(exited(second, 1), None).await);
     let third = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![third])).await.unwrap();
+    world.store.change(world.accept(vec![third])).await.unwrap();
     assert!(world.end(exited(third, 1), None).await);
     assert_eq!(world.state(first.job).await, State::Failed, "three attempts are all");
     let decisions = world.store.decisions(first.job).await.unwrap();
@@ -258,7 +258,7 @@ pub async fn a_retry_is_queued_with_the_end_and_claimed_when_it_is_due(
     // Asked for by a person, it has three attempts again.
     world.store.change(queue(first.job)).await.unwrap();
     let fourth = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![fourth])).await.unwrap();
+    world.store.change(world.accept(vec![fourth])).await.unwrap();
     world.end(exited(fourth, 1), None).await;
     assert_eq!(world.state(first.job).await, State::Queued);
 

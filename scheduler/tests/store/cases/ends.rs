@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use multiflexi_scheduler::{
     domain::{
-        ids::{AttemptKey, RunTemplateId},
+        ids::{AgentId, AttemptKey, RunTemplateId},
         job::{Completion, EndCause},
         retry::{Backoff, RetryPolicy},
     },
-    store::{Accept, CreateJobs, DeleteJob, Finish, GiveUp, NewJobs, Runs, Store},
+    store::{CreateJobs, DeleteJob, Finish, GiveUp, NewJobs, Runs, Store},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ pub async fn every_end_for_good_is_counted_by_how_it_was(database: Box<dyn Datab
     let [well, badly, late] = [world.running().await, world.running().await, world.running().await];
     let timed_out = Completion { cause: EndCause::TimedOut, ..exited(late, 143) };
     let together = [exited(well, 0), exited(badly, 1), timed_out].map(|end| ended(end, None));
-    world.store.change(Finish(together.to_vec())).await.unwrap();
+    world.store.change(world.finish(together.to_vec())).await.unwrap();
     assert!(!world.end(exited(well, 0), None).await, "it has ended before");
     let waiting = world.queued(1).await[0];
     world.store.change(cancel(waiting)).await.unwrap();
@@ -42,7 +42,7 @@ pub async fn every_end_for_good_is_counted_by_how_it_was(database: Box<dyn Datab
     // Run again it counts again, and deleted it stays counted.
     world.store.change(queue(badly.job)).await.unwrap();
     let again = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![again])).await.unwrap();
+    world.store.change(world.accept(vec![again])).await.unwrap();
     world.end(exited(again, 1), None).await;
     world.store.change(DeleteJob(badly.job)).await.unwrap();
     assert_eq!(runs(&world.store, world.template).await.failed, 2);
@@ -52,7 +52,7 @@ pub async fn every_end_for_good_is_counted_by_how_it_was(database: Box<dyn Datab
     let new = NewJobs { environment, queue: true, ..world.new_jobs(1) };
     world.store.change(CreateJobs(new)).await.unwrap();
     let away = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![away])).await.unwrap();
+    world.store.change(world.accept(vec![away])).await.unwrap();
     restart(&world.store).await;
     let lost = ended(Completion::lost(away, 0, "gone".to_owned()), None);
     world.store.change(GiveUp(vec![lost])).await.unwrap();
@@ -69,14 +69,14 @@ pub async fn what_is_said_at_once_by_several_is_done_once(database: Box<dyn Data
     let world = World::new(database).await;
     let store = &world.store;
     let [one, two] = [world.offered().await, world.offered().await];
-    let accepts = [vec![one], vec![two, one]].map(|keys| store.begin_change(Accept(keys)));
+    let accepts = [vec![one], vec![two, one]].map(|keys| store.begin_change(world.accept(keys)));
     let [first, second] = accepts.map(|accept| async { accept.await.unwrap().await.unwrap() });
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first, second), (vec![one], vec![two]));
 
     let finish = |ends: &[(AttemptKey, i32)]| {
         let ends = ends.iter().map(|(key, code)| ended(exited(*key, *code), None)).collect();
-        store.begin_change(Finish(ends))
+        store.begin_change(world.finish(ends))
     };
     let finishes = [finish(&[(one, 0)]), finish(&[(two, 1), (one, 5)]), finish(&[(two, 0)])];
     let [first, second, third] =
@@ -99,7 +99,7 @@ pub async fn an_attempt_that_is_retried_is_not_counted(database: Box<dyn Databas
     world.end(exited(first, 1), None).await;
     assert_eq!(runs(&world.store, world.template).await, Runs::default());
     let second = world.claim(1).await.launches[0].key;
-    world.store.change(Accept(vec![second])).await.unwrap();
+    world.store.change(world.accept(vec![second])).await.unwrap();
     world.end(exited(second, 0), None).await;
     let counted = runs(&world.store, world.template).await;
     assert_eq!((counted.succeeded, counted.failed), (1, 0));
@@ -124,10 +124,10 @@ pub async fn schedulers_that_share_a_database_count_together(database: Box<dyn D
         }
     }
     // Each ends jobs of both, in the opposite order.
-    let end = async |store: &Store, keys: Vec<AttemptKey>| {
+    let end = async |store: &Store, agent: AgentId, keys: Vec<AttemptKey>| {
         for pair in keys.chunks(2) {
             let ends = pair.iter().map(|key| ended(exited(*key, 0), None)).collect();
-            assert_eq!(store.change(Finish(ends)).await.unwrap().ended.len(), 2);
+            assert_eq!(store.change(Finish { agent, ends }).await.unwrap().ended.len(), 2);
         }
     };
     let [of_first, of_second] = of;
@@ -136,7 +136,7 @@ pub async fn schedulers_that_share_a_database_count_together(database: Box<dyn D
     let (ours, theirs) = pairs.split_at(JOBS / 2);
     world.store = here.0;
     let theirs: Vec<AttemptKey> = theirs.iter().flat_map(|[one, two]| [*two, *one]).collect();
-    tokio::join!(end(&world.store, ours.concat()), end(&other, theirs));
+    tokio::join!(end(&world.store, here.1, ours.concat()), end(&other, there.1, theirs));
     for template in [first, second] {
         assert_eq!(runs(&world.store, template).await.succeeded, JOBS as i64);
     }

@@ -9,8 +9,8 @@ use multiflexi_scheduler::{
         job::State,
     },
     store::{
-        Accept, ClaimActions, CreateJobs, DeleteJob, Finish, FinishingAttempts, JobFilter,
-        JobOrder, JobPage, NewJobs, ReleaseDue, Store,
+        ClaimActions, CreateJobs, DeleteJob, FinishingAttempts, JobFilter, JobOrder, JobPage,
+        NewJobs, ReleaseDue, Store,
     },
 };
 
@@ -83,14 +83,14 @@ async fn jobs(counted: &Counted, world: &World) {
     let claimed = counted.few("a claim", world.claim(5)).await;
     let keys: Vec<_> = claimed.launches.iter().map(|launch| launch.key).collect();
     assert_eq!(keys.len(), 5);
-    let started = counted.few("a start", store.change(Accept(keys.clone()))).await;
+    let started = counted.few("a start", store.change(world.accept(keys.clone()))).await;
     assert_eq!(started.unwrap(), keys);
     let finishing = FinishingAttempts(keys.clone());
     counted.few("a transition", store.change(finishing)).await.unwrap();
     for key in &keys {
         assert!(counted.few("an end", world.end(exited(*key, 0), None)).await);
     }
-    let finish = Finish(keys.iter().map(|key| ended(exited(*key, 0), None)).collect());
+    let finish = world.finish(keys.iter().map(|key| ended(exited(*key, 0), None)).collect());
     counted.few("an end that comes again", store.change(finish)).await.unwrap();
     counted.few("new jobs", world.queued(3)).await;
     let loaded = store.change(CreateJobs(NewJobs { queue: false, ..world.new_jobs(1) })).await;

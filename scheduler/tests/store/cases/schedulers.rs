@@ -5,8 +5,8 @@ use std::{future::Future, time::Duration};
 use multiflexi_scheduler::{
     domain::job::State,
     store::{
-        Accept, AddPart, BeginUpload, Change, Dialect, Finish, KeepAlive, Leave, LoseContact, Lost,
-        Part, PutChunk, RegisterAgent, ReleaseDue, Store, StoreError, UpdateRunTemplate, Upload,
+        AddPart, BeginUpload, Change, Dialect, KeepAlive, Leave, LoseContact, Lost, Part, PutChunk,
+        RegisterAgent, ReleaseDue, Store, StoreError, UpdateRunTemplate, Upload,
     },
 };
 
@@ -28,7 +28,12 @@ pub async fn what_a_scheduler_has_is_worth_nothing_once_the_agent_is_elsewhere(
     world.store.change(put(0)).await.unwrap();
     other.change(put(10)).await.expect_err("its agent is not there");
     assert!(
-        other.change(Finish(vec![ended(exited(key, 0), None)])).await.unwrap().ended.is_empty()
+        other
+            .change(world.finish(vec![ended(exited(key, 0), None)]))
+            .await
+            .unwrap()
+            .ended
+            .is_empty()
     );
 
     let upload = Upload { key, filename: "a".to_owned(), size: 3 };
@@ -42,7 +47,7 @@ pub async fn what_a_scheduler_has_is_worth_nothing_once_the_agent_is_elsewhere(
     assert!(matches!(stale, Err(StoreError::Refused(_))), "{stale:?}");
     let stale = world.store.change(BeginUpload(upload)).await;
     assert!(matches!(stale, Err(StoreError::Refused(_))), "{stale:?}");
-    assert!(world.store.change(Accept(vec![offered])).await.unwrap().is_empty());
+    assert!(world.store.change(world.accept(vec![offered])).await.unwrap().is_empty());
     let claimed = world.claim(1).await;
     assert!(claimed.elsewhere && claimed.launches.is_empty(), "{claimed:?}");
     let part = Part { start: 0, length: 3, object: "o".to_owned() };
@@ -50,12 +55,12 @@ pub async fn what_a_scheduler_has_is_worth_nothing_once_the_agent_is_elsewhere(
     assert!(matches!(stale, Err(StoreError::Refused(_))), "{stale:?}");
     // And that its connection here is gone means nothing.
     assert!(world.store.change(lose_contact(world.agent)).await.unwrap().is_empty());
-    let stale = Finish(vec![ended(exited(key, 1), None)]);
+    let stale = world.finish(vec![ended(exited(key, 1), None)]);
     let finished = world.store.change(stale).await.unwrap();
     assert!(finished.ended.is_empty() && finished.elsewhere == [key], "{finished:?}");
 
     other.change(put(10)).await.unwrap();
-    let finished = other.change(Finish(vec![ended(exited(key, 0), None)])).await.unwrap();
+    let finished = other.change(world.finish(vec![ended(exited(key, 0), None)])).await.unwrap();
     assert_eq!(finished.ended, [key]);
     assert_eq!(world.store.job(key.job).await.unwrap().exit_code, Some(0));
     other.close().await;

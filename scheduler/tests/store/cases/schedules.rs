@@ -8,8 +8,8 @@ use multiflexi_scheduler::{
         schedule::{Interval, Overlap, Rhythm},
     },
     store::{
-        Accept, Cancelled, FireSchedules, Fired, Page, ScheduleChange, SetSchedule, SlotOutcome,
-        SlotRow, TrimSlots, UpdateRunTemplate,
+        Cancelled, FireSchedules, Fired, Page, ScheduleChange, SetSchedule, SlotOutcome, SlotRow,
+        TrimSlots, UpdateRunTemplate,
     },
 };
 
@@ -127,7 +127,7 @@ pub async fn a_run_that_has_not_ended_meets_the_next_as_told(database: Box<dyn D
         let first = world.fire(slot).await.jobs[0];
         let key = world.claim(1).await.launches[0].key;
         assert_eq!(key.job, first);
-        world.store.change(Accept(vec![key])).await.unwrap();
+        world.store.change(world.accept(vec![key])).await.unwrap();
         let second = world.fire(slot + MINUTE).await;
         let third = world.fire(slot + 2 * MINUTE).await;
         let made = (second.jobs.len(), third.jobs.len());

@@ -108,7 +108,7 @@ pub async fn no_more_run_at_once_than_the_limits_allow(database: Box<dyn Databas
     assert_eq!(world.next(9).await, free);
     let first =
         AttemptKey { job: jobs[0], number: 1, fence: multiflexi_scheduler::domain::ids::Fence(1) };
-    world.store.change(multiflexi_scheduler::store::Accept(vec![first])).await.unwrap();
+    world.store.change(world.accept(vec![first])).await.unwrap();
     assert!(world.end(exited(first, 0), None).await);
     assert_eq!(world.next(9).await, jobs[2..3], "one has ended, one follows");
     // Those that wait leave no hole when they are cancelled or deleted.
