@@ -200,5 +200,11 @@ fn on_mariadb() {
 #[test]
 #[ignore = "needs MariaDB: apt-get install mariadb-server"]
 fn on_mariadb_what_is_done_often_looks_at_few_rows() {
-    cases::reads::what_is_done_often_looks_at_few_rows();
+    cases::reads::what_is_done_often_looks_at_few_rows_of_mariadb();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: apt-get install postgresql"]
+fn on_postgresql_what_is_done_often_looks_at_few_rows() {
+    cases::reads::what_is_done_often_looks_at_few_rows_of_postgresql();
 }
