@@ -7,7 +7,7 @@ use multiflexi_fixture::{Agent, Cli, Scheduler, Stack, eventually, processes};
 use sha2::{Digest as _, Sha256};
 
 /// Largest resident memory that output may cost a process.
-const MEMORY: u64 = 64 * 1024 * 1024;
+const MEMORY: u64 = if cfg!(debug_assertions) { 96 } else { 64 } << 20;
 
 fn hash_of(mut pipe: impl std::io::Read) -> (u64, Vec<u8>) {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
@@ -27,7 +27,7 @@ const GIBIBYTE: &str =
     "yes 'the quick brown fox jumps over the lazy dog, again and again' | head -c 1073741824";
 
 #[test]
-#[ignore = "1 GiB: run it on the release build with `just volume`"]
+#[ignore = "1 GiB: `just volume` runs it on the release build"]
 fn a_gibibyte_of_output_arrives_whole_and_costs_no_memory() {
     let stack = Stack::start();
     let job = stack.job(stack.script(GIBIBYTE, &[]));
@@ -54,7 +54,7 @@ fn a_gibibyte_of_output_arrives_whole_and_costs_no_memory() {
 }
 
 #[test]
-#[ignore = "100 MiB in one line: run it on the release build with `just volume`"]
+#[ignore = "100 MiB in one line: `just volume` runs it on the release build"]
 fn a_line_of_a_hundred_mebibytes_arrives_whole() {
     let stack = Stack::start();
     let job = stack.job(stack.script("head -c 104857600 /dev/zero | tr '\\0' x", &[]));
@@ -67,7 +67,7 @@ fn a_line_of_a_hundred_mebibytes_arrives_whole() {
 }
 
 #[test]
-#[ignore = "10,000 jobs: run it on the release build with `just volume`"]
+#[ignore = "10,000 jobs: `just volume` runs it on the release build"]
 fn ten_thousand_jobs_all_succeed_with_both_output_artifacts() {
     let stack = Stack::start();
     let template = stack.template("/bin/true", "", &[]).to_string();
@@ -117,7 +117,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-#[ignore = "mounts a small tmpfs: run it as root with `just volume`"]
+#[ignore = "mounts a small tmpfs: `just volume` runs it, as root"]
 fn a_full_disk_under_the_scheduler_stops_only_what_needs_room_and_loses_nothing() {
     let disk = SmallDisk::new(24);
     let folder = tempfile::tempdir().unwrap();
@@ -162,7 +162,7 @@ fn a_full_disk_under_the_scheduler_stops_only_what_needs_room_and_loses_nothing(
 }
 
 #[test]
-#[ignore = "mounts a small tmpfs: run it as root with `just volume`"]
+#[ignore = "mounts a small tmpfs: `just volume` runs it, as root"]
 fn a_scheduler_stops_though_the_output_of_a_lost_job_cannot_be_stored() {
     let disk = SmallDisk::new(24);
     let folder = tempfile::tempdir().unwrap();
@@ -203,7 +203,7 @@ fn a_scheduler_stops_though_the_output_of_a_lost_job_cannot_be_stored() {
 }
 
 #[test]
-#[ignore = "mounts a small tmpfs: run it as root with `just volume`"]
+#[ignore = "mounts a small tmpfs: `just volume` runs it, as root"]
 fn a_full_disk_under_an_agent_is_said_and_each_job_does_as_its_policy_says() {
     let disk = SmallDisk::new(32);
     let folder = tempfile::tempdir().unwrap();
@@ -279,7 +279,7 @@ fn a_full_disk_under_an_agent_is_said_and_each_job_does_as_its_policy_says() {
 }
 
 #[test]
-#[ignore = "ten thousand jobs: run it on the release build with `just volume`"]
+#[ignore = "ten thousand jobs: `just volume` runs it on the release build"]
 fn ten_jobs_of_one_company_do_not_wait_for_ten_thousand_of_another() {
     let stack = Stack::start();
     let many = stack.template("/bin/true", "", &[]).to_string();
