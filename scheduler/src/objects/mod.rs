@@ -9,7 +9,11 @@ mod identity;
 mod place;
 mod trial;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
@@ -60,11 +64,23 @@ where
     }
 }
 
+/// Bytes that a folder leaves free on its disk. An object that does not fit would take all of
+/// it until it is given up, again and again, and the database beside it may need a page.
+const RESERVE: u64 = 8 * 1024 * 1024;
+
+/// Bytes that are free on a folder's disk, if that is known.
+fn free(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// A handle on the store.
 #[derive(Clone, Debug)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     told: Arc<Told>,
+    /// Where it is, if it is a folder.
+    folder: Option<PathBuf>,
 }
 
 impl Objects {
@@ -80,12 +96,14 @@ impl Objects {
                     .map_err(|error| unusable(error::root(&error)))?
                     .with_automatic_cleanup(true)
                     .with_fsync(true);
-                Ok(Self { store: Arc::new(store), told: Arc::new(Told { name, cloud: None }) })
+                let told = Arc::new(Told { name, cloud: None });
+                Ok(Self { store: Arc::new(store), told, folder: Some(folder.clone()) })
             }
             Place::Bucket { cloud, bucket, prefix } => {
                 let (store, server) = cloud::open(*cloud, bucket, prefix).map_err(unusable)?;
                 let name = server.map(|server| format!("{name} at {server}")).unwrap_or(name);
-                Ok(Self { store, told: Arc::new(Told { name, cloud: Some(*cloud) }) })
+                let told = Arc::new(Told { name, cloud: Some(*cloud) });
+                Ok(Self { store, told, folder: None })
             }
         }
     }
@@ -102,6 +120,12 @@ impl Objects {
 
     /// Stores an object, replacing one of that name.
     pub async fn put(&self, name: &str, content: Vec<Bytes>) -> Result<(), ObjectError> {
+        if let Some(folder) = &self.folder {
+            let size: u64 = content.iter().map(|part| part.len() as u64).sum();
+            if free(folder).is_some_and(|free| free < size + RESERVE) {
+                return Err(ObjectError::Full);
+            }
+        }
         let put = self.store.put(&Name::from(name), PutPayload::from_iter(content)).await;
         put.map(drop).map_err(self.explain(name))
     }

@@ -198,6 +198,14 @@ fn on_mariadb() {
 }
 
 #[test]
+#[ignore = "needs MySQL: put mysqld and mysql into PATH"]
+fn on_mysql() {
+    let mut server = multiflexi_fixture::mariadb::MariaDb::start_mysql();
+    let run = run_all_shared(&mut || Box::new(databases::Server::new(server.empty().url)));
+    println!("{run} cases passed on MySQL");
+}
+
+#[test]
 #[ignore = "needs MariaDB: apt-get install mariadb-server"]
 fn on_mariadb_what_is_done_often_looks_at_few_rows() {
     cases::reads::what_is_done_often_looks_at_few_rows_of_mariadb();

@@ -41,9 +41,9 @@ impl Change for CreateAction {
         };
         let id = sqlx::query_scalar(
             "INSERT INTO actionconfig (runtemplate_id, company_id, module, mode, position, \
-             configuration, leads_to, created) VALUES ($1, $2, $3, $4, COALESCE($5, \
-             (SELECT MAX(position) + 1 FROM actionconfig \
-             WHERE runtemplate_id = $1 OR company_id = $2), 1), $6, $7, $8) RETURNING id",
+             configuration, leads_to, created) SELECT $1, $2, $3, $4, \
+             COALESCE($5, other.next, 1), $6, $7, $8 FROM (SELECT MAX(position) + 1 AS next \
+             FROM actionconfig WHERE runtemplate_id = $1 OR company_id = $2) AS other RETURNING id",
         )
         .bind(template)
         .bind(company)

@@ -216,7 +216,7 @@ impl Change for ClaimActions {
         let rows = sqlx::query(AssertSqlSafe(claim_sql(tx.dialect)))
             .bind(self.limit)
             .bind(tx.now)
-            .bind(microseconds(self.lease))
+            .bind(tx.now.saturating_add(microseconds(self.lease)))
             .fetch_all(&mut *tx.conn)
             .await?;
         let claimed = |row: &AnyRow| {
@@ -245,7 +245,7 @@ fn claim_sql(dialect: Dialect) -> String {
     format!(
         "WITH next AS (SELECT id FROM action {} WHERE state IN {OPEN} AND due <= $2 \
          ORDER BY due, id LIMIT $1 {}) \
-         UPDATE action SET state = '{}', fence = fence + 1, tries = tries + 1, due = $2 + $3, \
+         UPDATE action SET state = '{}', fence = fence + 1, tries = tries + 1, due = $3, \
          started = COALESCE(started, $2) FROM next WHERE action.id = next.id \
          RETURNING action.id, action.fence, action.job_id, action.attempt, \
          action.runtemplate_id, action.module, action.configuration, action.tries, \

@@ -16,6 +16,9 @@ const OLDEST_POSTGRES: i64 = 15;
 /// The oldest MariaDB that this program is tested with.
 const OLDEST_MARIADB: (i64, i64) = (10, 11);
 
+/// The first MySQL that knows all that our statements say.
+const OLDEST_MYSQL: (i64, i64) = (8, 0);
+
 /// Refuses a server that is too old.
 pub(in crate::store) async fn require_version(
     connection: &mut AnyConnection,
@@ -46,17 +49,16 @@ fn postgres_too_old(version: i64) -> Option<String> {
     })
 }
 
-/// `version` is the server's own word, such as 10.11.6-MariaDB-1 or 8.0.36. MySQL cannot say
-/// what it has just written.
+/// `version` is the server's own word, such as 10.11.6-MariaDB-1 or 8.0.36.
 fn mysql_too_old(version: &str) -> Option<String> {
-    let (major, minor) = OLDEST_MARIADB;
-    let needed = format!("MariaDB {major}.{minor} or newer is needed");
-    if !version.contains("MariaDB") {
-        return Some(format!("its server is MySQL {version}: {needed}"));
-    }
+    let (name, oldest) = match version.contains("MariaDB") {
+        true => ("MariaDB", OLDEST_MARIADB),
+        false => ("MySQL", OLDEST_MYSQL),
+    };
     let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
-    let is_old = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST_MARIADB;
-    is_old.then(|| format!("its server is {version}: {needed}"))
+    let is_old = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < oldest;
+    let (major, minor) = oldest;
+    is_old.then(|| format!("its server is {name} {version}: {major}.{minor} or newer is needed"))
 }
 
 /// How a database is connected to. Its statements are not logged: those of a migration are
@@ -144,9 +146,11 @@ mod tests {
             [14, 15, 18].map(postgres_too_old),
             [Some("its server is PostgreSQL 14: 15 or newer is needed".to_owned()), None, None]
         );
-        let versions = ["10.6.3-MariaDB-log", "10.11.6-MariaDB-1", "11.4.2-MariaDB"];
-        assert_eq!(versions.map(|version| mysql_too_old(version).is_some()), [true, false, false]);
-        let mysql = mysql_too_old("8.0.36").unwrap();
-        assert_eq!(mysql, "its server is MySQL 8.0.36: MariaDB 10.11 or newer is needed");
+        let old = ["10.6.3-MariaDB-log", "5.7.44-log"];
+        assert!(old.into_iter().all(|version| mysql_too_old(version).is_some()));
+        let new = ["10.11.6-MariaDB-1", "11.4.2-MariaDB", "8.0.36", "9.7.4-2"];
+        assert!(new.into_iter().all(|version| mysql_too_old(version).is_none()));
+        let mysql = mysql_too_old("5.7.44-log").unwrap();
+        assert_eq!(mysql, "its server is MySQL 5.7.44-log: 8.0 or newer is needed");
     }
 }

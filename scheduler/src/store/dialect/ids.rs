@@ -93,8 +93,8 @@ pub(in crate::store) async fn set_last_id(
         // moment; what a row must have is not asked of that one.
         Dialect::Mysql if last > last_id(connection, dialect, table).await? => {
             let insert = format!(
-                "/*M! SET STATEMENT sql_mode = '', foreign_key_checks = 0 FOR */ \
-                 INSERT /*+ SET_VAR(sql_mode = '') SET_VAR(foreign_key_checks = OFF) */ \
+                "/*M! SET STATEMENT foreign_key_checks = 0 FOR */ \
+                 INSERT /*+ SET_VAR(foreign_key_checks = OFF) */ IGNORE \
                  INTO {table} (id) VALUES ({last})"
             );
             connection.execute(AssertSqlSafe(insert)).await?;

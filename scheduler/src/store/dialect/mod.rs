@@ -23,7 +23,7 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL 15 or newer.
     Postgres,
-    /// MariaDB 10.11 or newer.
+    /// MySQL 8 or newer, or MariaDB 10.11 or newer.
     Mysql,
 }
 
@@ -185,8 +185,8 @@ impl Dialect {
         match self {
             Self::Sqlite | Self::Postgres => None,
             Self::Mysql => Some([
-                "SELECT CAST(GET_LOCK(CONCAT('multiflexi ', MD5(DATABASE())), 3600) AS BIGINT)",
-                "SELECT CAST(RELEASE_LOCK(CONCAT('multiflexi ', MD5(DATABASE()))) AS BIGINT)",
+                "SELECT CAST(GET_LOCK(CONCAT('multiflexi ', LEFT(SHA2(DATABASE(), 256), 40)), 3600) AS SIGNED)",
+                "SELECT CAST(RELEASE_LOCK(CONCAT('multiflexi ', LEFT(SHA2(DATABASE(), 256), 40))) AS SIGNED)",
             ]),
         }
     }
@@ -208,6 +208,14 @@ impl Dialect {
         match self {
             Self::Sqlite => "",
             Self::Postgres | Self::Mysql => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// Whether an `INSERT` of many rows can return them. Of one row each can.
+    pub(super) fn returns_many(self) -> bool {
+        match self {
+            Self::Sqlite | Self::Postgres => true,
+            Self::Mysql => false,
         }
     }
 
@@ -403,7 +411,10 @@ impl Dialect {
                 };
                 let columns: Vec<String> = columns.iter().enumerate().map(column).collect();
                 let columns = columns.join(", ");
-                return format!("JSON_TABLE({parameter}, '$[*]' COLUMNS ({columns})) AS r");
+                // Bare, it could not stand beside what is locked: MySQL would lock it, too.
+                return format!(
+                    "(SELECT * FROM JSON_TABLE({parameter}, '$[*]' COLUMNS ({columns})) AS j) AS r"
+                );
             }
         };
         let columns: Vec<String> = columns

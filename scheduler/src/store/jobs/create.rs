@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -76,6 +77,12 @@ impl Change for CreateJobs {
         }
         let environment = environment(tx, new).await?;
         let state = if new.queue { State::Queued } else { State::Loaded };
+        let returns = tx.dialect.returns_many();
+        let mut request = new.request_id.clone();
+        if !returns {
+            // The jobs are found by it.
+            request.get_or_insert_with(|| Uuid::new_v4().to_string());
+        }
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1), \
              turn (first) AS (SELECT {turn} FROM runtemplate o WHERE o.id = $7 LIMIT 1) \
@@ -84,10 +91,11 @@ impl Change for CreateJobs {
              SELECT t.id, t.app_id, t.company_id, $2, $3, $4, n.i, $5, $6, $9, \
              COALESCE($10, t.priority), turn.first + n.i, $11, {limited}, {held}, $12 \
              FROM runtemplate t JOIN company c ON c.id = t.company_id, n, turn \
-             WHERE t.id = $7 AND t.active = 1 AND ($8 = 0 OR t.company_id = $8) RETURNING id, company_id, held",
+             WHERE t.id = $7 AND t.active = 1 AND ($8 = 0 OR t.company_id = $8) {returning}",
             turn = admission::turn(tx.dialect, "o.company_id", "COALESCE($10, o.priority)"),
             limited = admission::limited("$6"),
             held = admission::held("$6", "$11", "$5"),
+            returning = if returns { "RETURNING id, company_id, held" } else { "" },
         );
         let due = match new.start {
             Start::AtOnce => None,
@@ -97,11 +105,11 @@ impl Change for CreateJobs {
             }
         };
         let due = due.filter(|time| *time > tx.now);
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let insert = sqlx::query(AssertSqlSafe(sql))
             .bind(i64::from(new.count))
             .bind(environment)
             .bind(state.name())
-            .bind(new.request_id.clone())
+            .bind(request.clone())
             .bind(tx.now)
             .bind(new.queue.then_some(tx.now))
             .bind(new.run_template.0)
@@ -109,9 +117,12 @@ impl Change for CreateJobs {
             .bind(new.by.clone())
             .bind(new.priority.map(i64::from))
             .bind(due)
-            .bind(new.slot)
-            .fetch_all(&mut *tx.conn)
-            .await?;
+            .bind(new.slot);
+        let mut rows = insert.fetch_all(&mut *tx.conn).await?;
+        if !returns {
+            let read = "SELECT id, company_id, held FROM job WHERE request_id = $1";
+            rows = sqlx::query(read).bind(request).fetch_all(&mut *tx.conn).await?;
+        }
         let Some(first) = rows.first() else { return Err(why_not_created(tx, new).await?) };
         if first.try_get::<Option<String>, _>(2)?.as_deref() == Some(admission::LIMIT) {
             admission::admit(tx, &[first.try_get(1)?].into()).await?;

@@ -1,7 +1,7 @@
 //! Our statements on MySQL and MariaDB. They are written once, with `$1` placeholders and in
 //! the SQL that SQLite and PostgreSQL share; here each is said in the words of these two as
 //! it is sent. An `UPDATE` that returns rows, which neither can say, becomes three statements
-//! of the same transaction.
+//! of the same transaction; an `INSERT` that does, which MySQL cannot say, two.
 
 mod spell;
 mod tokens;
@@ -12,7 +12,7 @@ use sqlx::{
     error::BoxDynError,
 };
 
-use spell::{Spelled, Steps, Text, spell};
+use spell::{Add, Spelled, Steps, Text, spell};
 
 use super::error;
 
@@ -70,12 +70,26 @@ impl Statement {
     pub(super) async fn run(self, conn: &mut AnyConnection) -> Result<Vec<Answer>, sqlx::Error> {
         match &self.spelled {
             Spelled::One(text) => collect(conn, self.send(text)).await,
-            Spelled::Unless(text) => match collect(conn, self.send(text)).await {
-                Err(sqlx::Error::Database(said)) if error::is_duplicate(&*said) => Ok(Vec::new()),
-                other => other,
-            },
+            Spelled::Add(add) => self.add(add, conn).await,
             Spelled::Steps(steps) => self.step(steps, conn).await,
         }
+    }
+
+    async fn add(&self, add: &Add, conn: &mut AnyConnection) -> Result<Vec<Answer>, sqlx::Error> {
+        let mut answer = match collect(conn, self.send(&add.insert)).await {
+            Err(sqlx::Error::Database(said)) if add.unless && error::is_duplicate(&*said) => {
+                return Ok(Vec::new());
+            }
+            other => other?,
+        };
+        let added =
+            |answer: &Answer| matches!(answer, Either::Left(done) if done.rows_affected() > 0);
+        if let Some(returning) = &add.returning
+            && answer.iter().any(added)
+        {
+            answer.extend(collect(conn, self.send(returning)).await?);
+        }
+        Ok(answer)
     }
 
     async fn step(

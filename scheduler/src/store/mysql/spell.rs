@@ -50,10 +50,21 @@ pub(super) struct Text {
 pub(super) enum Spelled {
     /// This.
     One(Text),
-    /// This, which adds a row; if it is there already, nothing is to happen.
-    Unless(Text),
+    /// A row to add, with more to it than a statement.
+    Add(Add),
     /// An update in steps.
     Steps(Steps),
+}
+
+/// A row that is added where that cannot be said in one statement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Add {
+    /// Adds it. A row in its place that is changed instead is the last that was added, too.
+    pub(super) insert: Text,
+    /// If it is there already, nothing is to happen.
+    pub(super) unless: bool,
+    /// Reads what is asked for of the row that was added last, if anything is.
+    pub(super) returning: Option<Text>,
 }
 
 /// An update that cannot be said in one statement: the rows are read and locked, with what
@@ -149,7 +160,8 @@ fn quoted(name: &str) -> String {
     format!("`{name}`")
 }
 
-/// An `INSERT`: its `WITH` stands after the columns, and conflicts are said otherwise.
+/// An `INSERT`: its `WITH` stands after the columns, conflicts are said otherwise, and what it
+/// returns, of one row, is read by the id that this was given.
 fn insert(with: &[Token<'_>], insert: &[Token<'_>]) -> Spelled {
     let mut text = Text::default();
     let end = find_all(insert, &["ON", "CONFLICT"]);
@@ -157,16 +169,18 @@ fn insert(with: &[Token<'_>], insert: &[Token<'_>]) -> Spelled {
     let body = find(insert, "SELECT").or_else(|| find(insert, "VALUES")).unwrap_or(insert.len());
     let (head, rest) = insert.split_at(body);
     text.put(head).put(with).put(&rest[..end.unwrap_or(returning) - body]);
-    let Some(conflict) = end else {
-        text.put(&insert[returning..]);
-        return Spelled::One(text);
-    };
-    let conflict = &insert[conflict..returning];
     let table = head.get(4).map_or("", |table| table.text);
+    let asked = insert.get(returning + 1..).map(|asked| {
+        let mut read = Text::default();
+        read.say("SELECT ").put(trim(asked));
+        read.say(&format!(" FROM {table} WHERE id = LAST_INSERT_ID()"));
+        read
+    });
+    let Some(conflict) = end else { return added(text, false, asked) };
+    let conflict = &insert[conflict..returning];
     if find_all(conflict, &["DO", "NOTHING"]).is_some() {
         if find(insert, "VALUES").is_some() {
-            text.put(&insert[returning..]);
-            return Spelled::Unless(text);
+            return added(text, true, asked);
         }
         let column = head.iter().skip(5).find(|token| token.kind == Kind::Word);
         let column = quoted(column.map_or("", |column| column.text));
@@ -186,10 +200,19 @@ fn insert(with: &[Token<'_>], insert: &[Token<'_>]) -> Spelled {
                 }
             };
         }
+        if asked.is_some() {
+            text.say(&format!(", {table}.id = LAST_INSERT_ID({table}.id)"));
+        }
         text.say(" ");
     }
-    text.put(&insert[returning..]);
-    Spelled::One(text)
+    added(text, false, asked)
+}
+
+fn added(insert: Text, unless: bool, returning: Option<Text>) -> Spelled {
+    match (unless, returning) {
+        (false, None) => Spelled::One(insert),
+        (unless, returning) => Spelled::Add(Add { insert, unless, returning }),
+    }
 }
 
 /// An `UPDATE`: what it joins stands before the `SET`, and what has a `WITH` or `RETURNING`
@@ -226,7 +249,9 @@ fn update(with: &[Token<'_>], update: &[Token<'_>]) -> Spelled {
         text.say(" ").put(condition);
         return Spelled::One(text);
     }
-    text.put(with).say(&format!("SELECT {table}.id"));
+    // What a WITH locks must not be locked once more by the whole: MySQL refuses that.
+    let hint = if with.is_empty() { "" } else { "/*+ NO_MERGE() */ " };
+    text.put(with).say(&format!("SELECT {hint}{table}.id"));
     let mut columns = Vec::new();
     for (column, value) in assignments(set) {
         columns.push(column.to_owned());
@@ -311,15 +336,38 @@ mod tests {
              setting.`value` = IF(setting.value LIKE ?, VALUES(value), setting.`value`) "
         );
         let (sql, _) = one("WITH n (i) AS (SELECT 1) INSERT INTO a (b, c) SELECT $1, i FROM n \
-             ON CONFLICT (b) DO NOTHING RETURNING id");
+             ON CONFLICT (b) DO NOTHING");
         assert_eq!(
             sql,
             "INSERT INTO a (b, c) WITH n (i) AS (SELECT 1) SELECT ?, i FROM n  \
-             ON DUPLICATE KEY UPDATE a.`b` = a.`b` RETURNING id"
+             ON DUPLICATE KEY UPDATE a.`b` = a.`b` "
         );
         let unless = spell("INSERT INTO a (b) VALUES ($1) ON CONFLICT DO NOTHING");
         let sql = "INSERT INTO a (b) VALUES (?) ".to_owned();
-        assert_eq!(unless, Spelled::Unless(Text { sql, parameters: vec![1] }));
+        let insert = Text { sql, parameters: vec![1] };
+        assert_eq!(unless, Spelled::Add(Add { insert, unless: true, returning: None }));
+    }
+
+    #[test]
+    fn what_is_returned_of_a_row_that_is_added_is_read_by_its_id() {
+        let read = |sql| match spell(sql) {
+            Spelled::Add(Add { insert, unless: false, returning: Some(read) }) => {
+                (insert.sql, read.sql)
+            }
+            other => panic!("{other:?}"),
+        };
+        let (insert, returning) = read("INSERT INTO a (b) VALUES ($1) RETURNING id, rank");
+        assert_eq!(insert, "INSERT INTO a (b) VALUES (?) ");
+        assert_eq!(returning, "SELECT id, `rank` FROM a WHERE id = LAST_INSERT_ID()");
+        let (insert, _) = read(
+            "INSERT INTO a (b, c) VALUES ($1, $2) ON CONFLICT (b) DO UPDATE \
+             SET c = excluded.c RETURNING id",
+        );
+        assert_eq!(
+            insert,
+            "INSERT INTO a (b, c) VALUES (?, ?)  ON DUPLICATE KEY UPDATE a.`c` = VALUES(c), \
+             a.id = LAST_INSERT_ID(a.id) "
+        );
     }
 
     #[test]
@@ -346,7 +394,7 @@ mod tests {
         let Spelled::Steps(steps) = spelled else { panic!("{spelled:?}") };
         assert_eq!(
             steps.read.sql,
-            "WITH next AS (SELECT id FROM job LIMIT ? FOR UPDATE) SELECT job.id, 'offered', \
+            "WITH next AS (SELECT id FROM job LIMIT ? FOR UPDATE) SELECT /*+ NO_MERGE() */ job.id, 'offered', \
              fence + 1 FROM next STRAIGHT_JOIN job WHERE job.id = next.id FOR UPDATE"
         );
         assert_eq!(steps.columns, ["state", "fence"]);

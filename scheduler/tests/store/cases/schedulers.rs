@@ -10,7 +10,7 @@ use multiflexi_scheduler::{
     },
 };
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::{
     cases::contents::chunk,
@@ -148,13 +148,10 @@ async fn meanwhile<C: Change>(
     sqlx::query(AssertSqlSafe(sql)).execute(&mut *first).await.unwrap();
     let committed = async {
         let waits = match Dialect::of(&url).unwrap() {
-            Dialect::Mysql => {
-                "SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status \
-                 WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'"
-            }
-            _ => "SELECT COUNT(*) FROM pg_locks WHERE NOT granted",
+            Dialect::Mysql => "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
+            _ => "SELECT '', CAST(COUNT(*) AS TEXT) FROM pg_locks WHERE NOT granted",
         };
-        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
+        while sqlx::query(waits).fetch_one(&pool).await.unwrap().get::<String, _>(1) == "0" {
             tokio::task::yield_now().await;
         }
         first.commit().await.unwrap();
