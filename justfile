@@ -27,6 +27,11 @@ databases:
     cargo test -p multiflexi-e2e -- --ignored schedulers:: transfer::
     MULTIFLEXI_TEST_DATABASE=mariadb cargo test -p multiflexi-e2e -- --include-ignored life:: control:: output:: restarts:: retries:: actions:: lists:: credentials:: schedulers:: transfer::everything
 
+# The same on MySQL 8 or newer, whose mysqld and mysql have to be in PATH
+mysql:
+    cargo test -p multiflexi-scheduler --test store -- --ignored on_mysql
+    MULTIFLEXI_TEST_DATABASE=mysql cargo test -p multiflexi-e2e -- --include-ignored life:: control:: output:: restarts:: retries:: actions:: lists:: credentials:: schedulers:: transfer::everything
+
 # Logs and artifacts on an S3 server of the tests' own
 objects:
     cargo test -p multiflexi-e2e -- --ignored object_store::

@@ -61,7 +61,9 @@ impl Announcer {
             Some(telling) => telling,
             None => match Dialect::of(&self.location.url)? {
                 Dialect::Mysql => Telling::Table(connect(&self.location).await?, None),
-                _ => Telling::Notify(in_time(PgConnection::connect(&self.location.url)).await?),
+                _ => Telling::Notify(
+                    Box::pin(in_time(PgConnection::connect(&self.location.url))).await?,
+                ),
             },
         };
         match &mut telling {
@@ -123,7 +125,7 @@ impl Listener {
         if Dialect::of(&location.url)? == Dialect::Mysql {
             return Ok(Self(Hearing::Table(Box::new(Table::open(location).await?))));
         }
-        let mut listener = in_time(PgListener::connect(&location.url)).await?;
+        let mut listener = Box::pin(in_time(PgListener::connect(&location.url))).await?;
         listener.listen(CHANNEL).await?;
         Ok(Self(Hearing::Listen(listener)))
     }
