@@ -5,6 +5,8 @@ mod connect;
 mod erase;
 mod history;
 mod ids;
+mod rows;
+mod settings;
 
 use super::{StoreError, schema::Migrations};
 
@@ -15,6 +17,7 @@ pub(super) use connect::{
 pub use erase::Erased;
 pub(super) use erase::erase;
 pub(super) use ids::{last_id, prefer_id, set_last_id, take_id};
+pub(super) use rows::Kind;
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +28,6 @@ pub enum Dialect {
     Postgres,
     /// MySQL 8 or newer, or MariaDB 10.11 or newer.
     Mysql,
-}
-
-/// The type of a column of [`Dialect::rows`].
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    /// A 64-bit number.
-    Int,
-    /// Text.
-    Text,
 }
 
 impl Dialect {
@@ -56,49 +50,6 @@ impl Dialect {
             Self::Sqlite => history::SQLITE,
             Self::Postgres => history::POSTGRES,
             Self::Mysql => history::MYSQL,
-        }
-    }
-
-    /// What a new connection is told.
-    fn settings(self) -> &'static str {
-        match self {
-            // FULL: a commit that was acknowledged survives a power cut. What is deleted is
-            // overwritten: it may have been a secret.
-            Self::Sqlite => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; \
-                 PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                 PRAGMA secure_delete = ON; \
-                 PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
-            }
-            Self::Postgres => "SET TIME ZONE 'UTC';",
-            // What is between the marks is for MariaDB alone, or for MySQL alone. A statement
-            // waits for others no longer than SQLite does; a connection may be idle for a year.
-            // With join buffers, a page of a list would be sorted.
-            Self::Mysql => {
-                "SET NAMES utf8mb4 COLLATE utf8mb4_bin; \
-                 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-                 SET time_zone = '+00:00', innodb_lock_wait_timeout = 10, \
-                 wait_timeout = 31536000, \
-                 sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,PIPES_AS_CONCAT,ANSI_QUOTES,\
-                 NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO' \
-                 /*M!, max_recursive_iterations = 4294967295, join_cache_level = 0 */ \
-                 /*!80003 , cte_max_recursion_depth = 4294967295, \
-                 information_schema_stats_expiry = 0, \
-                 optimizer_switch = 'block_nested_loop=off' */"
-            }
-        }
-    }
-
-    /// What a connection is told besides on which every change is made: its statements are
-    /// few and find rows by their keys, so one plan of each is enough, and none reads all of a
-    /// table because it was empty when the plan was made.
-    pub(super) fn settings_of_writer(self) -> Option<&'static str> {
-        match self {
-            Self::Sqlite | Self::Mysql => None,
-            Self::Postgres => Some(
-                "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
-                 SET jit = off;",
-            ),
         }
     }
 
@@ -381,48 +332,6 @@ impl Dialect {
             Self::Sqlite => format!("MAX({one}, {other})"),
             Self::Postgres | Self::Mysql => format!("GREATEST({one}, {other})"),
         }
-    }
-
-    /// A table expression over the JSON array of arrays in `parameter`: many rows
-    /// in one parameter, so that a batch of any size is one prepared statement.
-    pub(super) fn rows(self, parameter: &str, columns: &[(&str, Kind)]) -> String {
-        let (from, column): (String, fn(usize, Kind) -> String) = match self {
-            Self::Sqlite => {
-                (format!("json_each({parameter})"), |index, _| format!("value->>{index}"))
-            }
-            Self::Postgres => {
-                let column = |index, kind| match kind {
-                    Kind::Int => format!("CAST(value->>{index} AS BIGINT)"),
-                    Kind::Text => format!("value->>{index}"),
-                };
-                // Each is an array, but PostgreSQL takes that for so rare that it expects one
-                // row. For the hundred that it expects of any JSON it would read all of a table
-                // that was empty when it made the plan, which stays until it counts the rows.
-                let from = "AS e(value) WHERE jsonb_typeof(value) = 'array'";
-                (format!("jsonb_array_elements(CAST({parameter} AS JSONB)) {from}"), column)
-            }
-            Self::Mysql => {
-                let column = |(index, (name, kind)): (usize, &(&str, Kind))| {
-                    let kind = match kind {
-                        Kind::Int => "BIGINT",
-                        Kind::Text => "LONGTEXT",
-                    };
-                    format!("{name} {kind} PATH '$[{index}]'")
-                };
-                let columns: Vec<String> = columns.iter().enumerate().map(column).collect();
-                let columns = columns.join(", ");
-                // Bare, it could not stand beside what is locked: MySQL would lock it, too.
-                return format!(
-                    "(SELECT * FROM JSON_TABLE({parameter}, '$[*]' COLUMNS ({columns})) AS j) AS r"
-                );
-            }
-        };
-        let columns: Vec<String> = columns
-            .iter()
-            .enumerate()
-            .map(|(index, (name, kind))| format!("{} AS {name}", column(index, *kind)))
-            .collect();
-        format!("(SELECT {} FROM {from}) AS r", columns.join(", "))
     }
 }
 
