@@ -17,9 +17,9 @@ pub enum Command {
     ImportMultiflexi(ImportMultiflexi),
     /// Brings the schema of the database up to date, as a scheduler does when it starts
     Migrate(Migrate),
-    /// Copies a whole database into an empty one, such as from SQLite to PostgreSQL or
-    /// MariaDB, and reads each row again. The schedulers of both must be stopped; agents and what runs on
-    /// them need not be
+    /// Copies a whole database into an empty one, such as from SQLite to PostgreSQL,
+    /// MariaDB or MySQL, and reads each row again. The schedulers of both must be stopped; agents and
+    /// what runs on them need not be
     Transfer(Transfer),
     /// Copies an SQLite database, its objects and, if you want, its keys into a new folder,
     /// while the scheduler goes on

@@ -22,7 +22,7 @@ use crate::{
 const OPEN: usize = 40;
 
 /// How long jobs may take to end once nothing disturbs them.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How much of a log is shown of programs whose jobs do not end.
 const LAST_LINES: usize = 20;

@@ -136,8 +136,10 @@ impl Dialect {
         match self {
             Self::Sqlite | Self::Postgres => None,
             Self::Mysql => Some([
-                "SELECT CAST(GET_LOCK(CONCAT('multiflexi ', LEFT(SHA2(DATABASE(), 256), 40)), 3600) AS SIGNED)",
-                "SELECT CAST(RELEASE_LOCK(CONCAT('multiflexi ', LEFT(SHA2(DATABASE(), 256), 40))) AS SIGNED)",
+                "SELECT CAST(GET_LOCK(CONCAT('multiflexi ', \
+                 LEFT(SHA2(DATABASE(), 256), 40)), 3600) AS SIGNED)",
+                "SELECT CAST(RELEASE_LOCK(CONCAT('multiflexi ', \
+                 LEFT(SHA2(DATABASE(), 256), 40))) AS SIGNED)",
             ]),
         }
     }
