@@ -265,6 +265,14 @@ impl Dialect {
         }
     }
 
+    /// A column of numbers that must choose neither the index nor the order of a join.
+    pub(super) fn unindexed_number(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("+{column}"),
+            Self::Postgres | Self::Mysql => column.to_owned(),
+        }
+    }
+
     /// Whether a column holds the text of a parameter, in large or small letters. Each
     /// database knows more or less of the letters beyond ASCII.
     pub(super) fn contains(self, column: &str, parameter: &str) -> String {

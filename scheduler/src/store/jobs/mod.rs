@@ -80,8 +80,8 @@ const JOINED: &str = "JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a 
      JOIN company c ON c.id = j.company_id \
      LEFT JOIN agent g ON g.id = n.agent_id";
 
-/// A job with its newest attempt, if it has one.
-const FROM: &str = "FROM job j LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt";
+/// Joins a job `j` to its newest attempt, if it has one.
+const NEWEST: &str = "LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt";
 
 pub(super) fn decode(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
@@ -238,7 +238,9 @@ fn attempt(row: &AnyRow, definition: Arc<Definition>) -> Result<AttemptRow, sqlx
 impl Store {
     /// One job.
     pub async fn job(&self, id: JobId) -> Result<JobRow, StoreError> {
-        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} {FROM} {JOINED} WHERE j.id = $1")))
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "{COLUMNS} FROM job j {NEWEST} {JOINED} WHERE j.id = $1"
+        )))
             .bind(id.0)
             .fetch_optional(&self.readers)
             .await?
