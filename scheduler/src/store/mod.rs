@@ -61,8 +61,7 @@ use crate::{domain::ids::SchedulerId, vault::Vault};
 pub use actions::{
     ActionClaim, ActionFailure, ActionRow, COMMAND, CancelAction, ClaimActions, ClaimedAction,
     CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow, RecordAction,
-    Recorded, ReleaseActions, RetryAction, SealSettings, SecretSettings, SettingsSealed,
-    UpdateAction,
+    Recorded, ReleaseActions, RetryAction, SealSettings, SecretSettings, UpdateAction,
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
@@ -84,6 +83,7 @@ pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
 pub(crate) use dialect::in_time;
 pub use dialect::{Dialect, Erased};
+pub use documents::SealDefinitions;
 pub use error::StoreError;
 pub use events::{EventPage, EventRow, TrimEvents};
 pub use exclusive::Exclusive;
@@ -97,7 +97,7 @@ pub use objects::{ObjectStoreRow, Referred, Referrer, RememberObjectStore};
 pub use page::{ListId, MAX_PAGE, Page};
 pub use performance::RunRow;
 pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
-pub use reseal::{Reseal, Resealed};
+pub use reseal::{AllSealed, Reseal, Resealed};
 pub use run_templates::{
     CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateFilter, RunTemplateRow, Runs,
     UpdateRunTemplate,

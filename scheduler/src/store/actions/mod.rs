@@ -24,7 +24,7 @@ pub use effect::{COMMAND, Effect};
 pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
 pub(super) use outbox::{Ran, enqueue};
 pub use record::{ActionFailure, CancelAction, RecordAction, Recorded, RetryAction};
-pub use seal::{NextSettings, SealSettings, SecretSettings, SettingsSealed};
+pub use seal::{NextSettings, SealSettings, SecretSettings};
 
 /// An action of a run template or of a company.
 #[derive(Clone, Debug, PartialEq, Eq)]

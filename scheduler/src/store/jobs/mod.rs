@@ -241,10 +241,10 @@ impl Store {
         let row = sqlx::query(AssertSqlSafe(format!(
             "{COLUMNS} FROM job j {NEWEST} {JOINED} WHERE j.id = $1"
         )))
-            .bind(id.0)
-            .fetch_optional(&self.readers)
-            .await?
-            .ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
+        .bind(id.0)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
         Ok(self.jobs_of_rows(&[row]).await?.remove(0))
     }
 
