@@ -242,6 +242,29 @@ fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
 }
 
 #[test]
+fn the_default_of_a_secret_is_in_no_file_and_exported_as_it_was_imported() {
+    let stack = Stack::start();
+    let document = DEFINITION
+        .replace(r#""type": "password""#, r#""type": "password", "defval": "open sesame""#);
+    assert_ne!(document, DEFINITION);
+    let file = stack.folder().join("default.multiflexi.app.json");
+    fs::write(&file, &document).unwrap();
+    let checked = stack.cli.run(["application:validate-json", &file.display().to_string()]);
+    assert!(checked.text().contains("whoever has this document knows it"), "{}", checked.text());
+    fs::remove_file(&file).unwrap();
+    let application = import(&stack, &document);
+    let template = template(&stack, application, &["--env", "PLACE=Brno"]);
+    let job = stack.job(template);
+    assert_eq!(stack.cli.run(["job:run", &job.to_string()]).text(), "Brno at 20\n12\n");
+    let (files, found) = search(&stack.folder().join("data"), "open sesame");
+    assert!(files >= 3 && found.is_empty(), "it is in {found:?}");
+    let exported = stack.cli.run(["application:export-json", &application.to_string()]).text();
+    let [exported, document]: [Value; 2] =
+        [&exported, &document].map(|text| serde_json::from_str(text).unwrap());
+    assert_eq!(exported, document);
+}
+
+#[test]
 fn what_a_new_definition_declares_secret_is_sealed_though_it_was_there_before() {
     let stack = Stack::start();
     let plain = DEFINITION.replace("\"password\"", "\"string\"");

@@ -165,6 +165,7 @@ impl Store {
     async fn open_as(role: Role, location: &Location, vault: Vault) -> Result<Self, StoreError> {
         let dialect = Dialect::of(&location.url)?;
         let options = dialect::options(location)?;
+        dialect::make_private(location, dialect);
         let mut connection = dialect::connect(&options, dialect)
             .await
             .map_err(|error| StoreError::open(location, &error))?;

@@ -12,7 +12,8 @@ use super::{StoreError, schema::Migrations};
 
 pub(crate) use connect::in_time;
 pub(super) use connect::{
-    PATIENCE, connect, connect_writer, options, prepare, prepare_writer, reach, require_version,
+    PATIENCE, connect, connect_writer, make_private, options, prepare, prepare_writer, reach,
+    require_version,
 };
 pub use erase::Erased;
 pub(super) use erase::erase;
