@@ -2,7 +2,8 @@
 
 use std::{fs, process::Command};
 
-use multiflexi_fixture::{Stack, programs};
+use multiflexi_fixture::{Lines, Stack, programs};
+use serde_json::{Value, json};
 
 #[test]
 fn the_seeds_workflow_example_works_as_printed() {
@@ -55,12 +56,23 @@ fn the_queue_is_processed_and_waited_for() {
     let answer = stack.cli.json(["queue:process"]);
     assert_eq!(answer["queued"], 20);
     assert_eq!(stack.cli.json(["queue:status"])["jobs"]["succeeded"], 20);
-    // Only what is queued by it is waited for; and the exit code tells.
+    // What waits for its time is not waited for; and the exit code tells.
     stack.cli.json(["job:create", "--template", &template, "--delay", "1h"]);
     let bad = stack.script("exit 3", &[]).to_string();
     stack.cli.json(["job:create", "--template", &bad]);
     let answer = stack.cli.run(["queue:process"]);
-    assert!(answer.code == 63 && answer.stderr.contains("1 of 1 jobs failed"), "{}", answer.stderr);
+    assert!(answer.code == 63 && answer.stderr.contains("1 of 1 job failed"), "{}", answer.stderr);
+    // What was queued before is.
+    stack.cli.json(["queue:pause"]);
+    stack.cli.json(["job:create", "--template", &template, "--count", "3", "--queue"]);
+    let answer = stack.cli.run(["queue:process", "--no-wait"]);
+    assert_eq!(answer.text(), "queued 0 jobs, and 3 waited already\n");
+    let mut process = stack.cli.start(["queue:process", "-f", "json"]);
+    let lines = Lines::of(process.stdout.take().unwrap());
+    stack.cli.json(["queue:resume"]);
+    let answer = lines.find("how it went", |line| serde_json::from_str::<Value>(line).ok());
+    assert_eq!(answer, json!({ "queued": 0, "waited": 3, "failed": 0 }));
+    assert_eq!(process.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -68,8 +68,8 @@ pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
 pub use announcements::{Announcer, Listener};
 pub use applications::{ApplicationFilter, ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
-    AddPart, ArtifactFilter, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact,
-    Source, Upload, hex,
+    About, AddPart, ArtifactFilter, ArtifactRow, BeginUpload, Content, FinishUpload, Part,
+    PutArtifact, Source, Upload, hex,
 };
 pub use assign::{AssignCredential, CreateWithCredentials, UpdateWithCredentials};
 pub use companies::{CompanyFilter, CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
@@ -96,7 +96,7 @@ pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use objects::{ObjectStoreRow, Referred, Referrer, RememberObjectStore};
 pub use page::{ListId, MAX_PAGE, Page};
 pub use performance::RunRow;
-pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
+pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Processed, Progress, QueueCounts, Wait};
 pub use reseal::{AllSealed, Reseal, Resealed};
 pub use run_templates::{
     CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateFilter, RunTemplateRow, Runs,

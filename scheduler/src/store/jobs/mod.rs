@@ -275,6 +275,16 @@ impl Store {
         self.known.applications.of(&self.readers, self.dialect, &revisions).await
     }
 
+    /// What the application of a job says of itself.
+    pub async fn definition_of(&self, id: JobId) -> Result<Arc<Definition>, StoreError> {
+        let sql = "SELECT a.id, a.revision FROM job j JOIN apps a ON a.id = j.app_id \
+                   WHERE j.id = $1";
+        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await?;
+        let row = row.ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
+        let definitions = self.definitions_of(std::slice::from_ref(&row), [0, 1]).await?;
+        Ok(of(&definitions, &row, 0)?)
+    }
+
     /// The attempts of a job, oldest first.
     pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRow>, StoreError> {
         let sql = format!("{ATTEMPT_COLUMNS} WHERE n.job_id = $1 ORDER BY n.number");

@@ -9,10 +9,10 @@ use multiflexi_scheduler::{
         job::{FailedArtifact, State},
     },
     store::{
-        AgentFilter, ApplicationFilter, ArtifactFilter, ArtifactRow, CancelJob, CompanyFilter,
-        CreateCompany, CreateRunTemplate, DeleteCompany, JobFilter, JobOrder, JobPage, ListPage,
-        NewRunTemplate, Order, PutApplication, PutArtifact, RegisterAgent, RunTemplateFilter, Sort,
-        Store, Upload,
+        About, AgentFilter, ApplicationFilter, ArtifactFilter, ArtifactRow, CancelJob,
+        CompanyFilter, CreateCompany, CreateRunTemplate, DeleteCompany, JobFilter, JobOrder,
+        JobPage, ListPage, NewRunTemplate, Order, PutApplication, PutArtifact, RegisterAgent,
+        RunTemplateFilter, Sort, Store, Upload,
     },
 };
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -207,7 +207,7 @@ pub async fn artifacts_of_all_jobs_are_found(database: Box<dyn Database>) {
         let key = world.running().await;
         let put = PutArtifact {
             upload: Upload { key, filename: filename.to_owned(), size: 1 },
-            content_type: content_type.to_owned(),
+            about: About { content_type: content_type.to_owned(), note: String::new() },
             sha256: [9; 32],
             content: b"1".to_vec(),
         };
