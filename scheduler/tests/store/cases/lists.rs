@@ -235,7 +235,7 @@ pub async fn artifacts_of_all_jobs_are_found(database: Box<dyn Database>) {
     let refused = store.artifacts(&by_name, &first(3)).await.unwrap_err().to_string();
     assert!(refused.contains("sorted by id"), "{refused}");
     let page = JobPage::parse(1, "").unwrap();
-    let newest = store.jobs(&JobFilter::default(), page).await.unwrap()[0].id;
+    let newest = store.jobs(&JobFilter::default(), page).await.unwrap().rows[0].id;
     let of_job = ArtifactFilter { job: Some(newest), ..by_name };
     assert_eq!(artifacts(store, &of_job).await.0, ["2 stderr.txt", "2 stdout.txt", "2 two.csv"]);
 }
