@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::Args;
-use multiflexi_program::say;
 use multiflexi_proto::MAX_DEFINITION;
 use multiflexi_proto::v1::{DefinitionNote, ImportOutcome};
 use serde_json::{Value, json};
@@ -20,7 +19,7 @@ use crate::{
     connect::Server,
     exit_code::Exit,
     failure::Failure,
-    output::{Format, Output, print},
+    output::{Format, Output, print, remark, tell},
 };
 
 /// What is defined by a document.
@@ -136,7 +135,7 @@ impl Import {
                     let reason = status.message();
                     values.push(json!({ "file": file, "outcome": "refused", "reason": reason }));
                     if output.format == Format::Text {
-                        say!("{file}: refused: {reason}");
+                        remark(&format!("{file}: refused: {reason}"));
                     }
                     continue;
                 }
@@ -161,9 +160,9 @@ impl Import {
                     0 => String::new(),
                     notes => format!(", {notes} notes"),
                 };
-                print(&format!("{file}: {outcome} {what} {id}, {name}{more}\n"))?;
+                tell(&format!("{file}: {outcome} {what} {id}, {name}{more}\n"))?;
                 if self.notes {
-                    print(&lines(&answer.notes))?;
+                    tell(&lines(&answer.notes))?;
                 }
             }
         }
@@ -245,7 +244,7 @@ impl Validate {
             if output.format == Format::Text {
                 let verdict = if valid { "valid" } else { "INVALID" };
                 let (faults, notes) = (lines(&answer.faults), lines(&answer.notes));
-                print(&format!("{file}: {verdict}\n{faults}{notes}"))?;
+                tell(&format!("{file}: {verdict}\n{faults}{notes}"))?;
             }
         }
         if output.format == Format::Json {

@@ -277,7 +277,7 @@ impl Preview {
         let answer = server.schedules().preview_schedule(request).await?.into_inner();
         if output.is_chatty() {
             let heading = heading(&answer);
-            output::print(&heading)?;
+            output::tell(&heading)?;
             if answer.slots.is_empty() {
                 return Ok(());
             }

@@ -2,6 +2,8 @@
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
+use super::visible;
+
 /// Tables have colours where they are asked for, also if NO_COLOR is set.
 pub(super) fn force_colours() {
     crossterm::style::force_color_output(true);
@@ -31,7 +33,7 @@ fn cell(text: String) -> Cell {
         "running" | "finishing" | "offered" => Some(Color::Cyan),
         _ => None,
     };
-    let cell = Cell::new(text);
+    let cell = Cell::new(visible(&text));
     match colour {
         Some(colour) => cell.fg(colour),
         None => cell,
