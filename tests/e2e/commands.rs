@@ -290,9 +290,6 @@ fn what_is_printed_can_be_chosen() {
     let short = ["company:update", "1", "--secret", "PIN=123"];
     assert!(stack.cli.run(short).stderr.contains("PIN has fewer than 4 bytes"));
 
-    let described = stack.cli.json(["describe"]);
-    let commands = described["commands"].as_array().unwrap();
-    assert!(commands.iter().any(|command| command["name"] == "job:run"));
     let pages = stack.folder().join("man");
     assert_eq!(stack.cli.run(["man", "--dir", pages.to_str().unwrap()]).code, 0);
     for program in ["cli", "job2script", "job2env", "scheduler", "agent"] {
@@ -305,6 +302,37 @@ fn what_is_printed_can_be_chosen() {
     let names = fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
     let of_help = names.filter(|name| name.to_string_lossy().contains("-help"));
     assert_eq!(of_help.count(), 0, "help is described nowhere else");
+}
+
+#[test]
+fn what_a_command_needs_is_described() {
+    let cli = multiflexi_fixture::Cli::new("http://127.0.0.1:1");
+    let described = cli.json(["describe"]);
+    let commands = described["commands"].as_array().unwrap();
+    let argument = |command: &str, name: &str| {
+        let command = commands.iter().find(|one| one["name"] == command).unwrap();
+        let mut arguments = command["arguments"].as_array().unwrap().iter();
+        arguments.find(|one| one["name"] == name).cloned().unwrap()
+    };
+    for command in ["job:show", "job:run", "job:env", "job:script", "company:update"] {
+        let id = argument(command, "id");
+        assert!(id["required"] == true && id["or"][0] == "--id", "{command}: {id}");
+        assert_eq!(argument(command, "--id")["required"], false);
+        let help = cli.run([command, "--help"]).text();
+        assert!(help.contains("[OPTIONS] <ID>\n") && help.contains("--id <ID>"), "{help}");
+    }
+    let owner = argument("action:create", "--template");
+    assert!(owner["required"] == true && owner["or"][0] == "--company", "{owner}");
+    assert!(argument("job:run", "--timestamps")["default"].is_null(), "a flag has no text");
+    assert_eq!(argument("job:list", "--limit")["default"], "50");
+    let codes = described["exit_codes"].as_array().unwrap().iter();
+    let codes: Vec<_> = codes.map(|one| one["code"].as_u64().unwrap()).collect();
+    assert!(codes.is_sorted() && codes.starts_with(&[0, 63, 64]), "{codes:?}");
+    // What all commands take stands behind a command's own.
+    let help = cli.run(["job:list", "--help"]).text();
+    let (own, global) = help.split_once("\nGlobal options:\n").unwrap();
+    assert!(own.contains("--order") && own.contains("--help") && global.contains("--server"));
+    assert!(!own.contains("--server") && !global.contains("--limit"), "{help}");
 }
 
 #[test]

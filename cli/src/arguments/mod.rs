@@ -23,19 +23,20 @@ pub use values::{duration, id, named, number, since, time, timestamp, variable};
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-cli", version, about, after_help = exit_code::HELP)]
+#[command(name = "multiflexi-cli", version, about, after_help = exit_code::help())]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Arguments {
-    /// What holds for all commands.
-    #[command(flatten)]
-    pub global: Global,
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: Global,
 }
 
 /// What holds for all commands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The scheduler [default: what --context, MULTIFLEXI_SERVER, MULTIFLEXI_CONTEXT or
     /// context:use names, in this order; else http://127.0.0.1:7780]. Of several with commas
@@ -83,17 +84,11 @@ impl Global {
 #[derive(Debug, Args)]
 pub struct ById {
     /// Its id
-    #[arg(value_parser = id, required_unless_present = "named", value_name = "ID")]
+    // What a given argument conflicts with is not missed.
+    #[arg(value_parser = id, required = true, conflicts_with = "named", value_name = "ID")]
     id: Option<i64>,
-    /// Its id, as the PHP MultiFlexi's command line has it
-    #[arg(
-        long = "id",
-        id = "named",
-        value_parser = id,
-        conflicts_with = "id",
-        value_name = "ID",
-        hide = true
-    )]
+    /// The same, as the PHP MultiFlexi's command line has it
+    #[arg(long = "id", id = "named", value_parser = id, value_name = "ID")]
     named: Option<i64>,
 }
 

@@ -62,10 +62,10 @@ pub struct Verdict {
 #[derive(Debug, Args)]
 struct Files {
     /// Definitions; - is stdin
-    #[arg(required_unless_present = "file", value_name = "FILE")]
+    #[arg(required = true, conflicts_with = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A definition, as the PHP MultiFlexi's command line has it
-    #[arg(long, alias = "json", value_name = "FILE", hide = true)]
+    /// The same, as the PHP MultiFlexi's command line has it
+    #[arg(long, alias = "json", value_name = "FILE")]
     file: Vec<PathBuf>,
 }
 

@@ -69,7 +69,7 @@ impl Kind {
     /// resource; options have the same name in all commands.
     fn of(command: &str, argument: &str) -> Option<Self> {
         let resource = match argument {
-            "id" => command.split_once(':')?.0,
+            "id" | "named" => command.split_once(':')?.0,
             "name" if command.starts_with("context:") => "context",
             other => other,
         };
