@@ -48,3 +48,32 @@ fn what_a_value_tells_a_terminal_is_spelled_out_and_output_stays_as_it_is() {
     let refused = stack.cli.run(["company:create", "--name", "x", "--slug", COMMANDS]);
     assert!(refused.code == 65 && !refused.stderr.contains('\u{1b}'), "{refused:?}");
 }
+
+#[test]
+fn one_is_one_and_a_duration_is_as_it_was_said() {
+    let stack = Stack::start();
+    let more = ["--timeout", "10min", "--keep-age", "90d", "--keep-count", "1"];
+    let retries = ["--max-attempts", "2", "--retry-min-gap", "1s", "--retry-max-gap", "1h"];
+    let template = stack.script("exit 0", &[more.as_slice(), &retries].concat()).to_string();
+    let said = |words: &[&str]| {
+        let answer = stack.cli.run(words);
+        answer.text() + &answer.stderr
+    };
+    let shown = said(&["runtemplate:show", &template]);
+    for part in ["10m\n", "backoff from 1s to 1h", "for 90 days, 1 job\n", "grace", " 10s\n"] {
+        assert!(shown.contains(part), "{part:?} is not in: {shown}");
+    }
+    said(&["runtemplate:schedule", &template, "--interval", "d", "--jitter", "90s"]);
+    let shown = said(&["runtemplate:schedule", &template]);
+    assert!(shown.contains("1m 30s") && shown.contains("0s"), "{shown}");
+    let created = said(&["job:create", "--template", &template, "--count", "1"]);
+    assert!(created.starts_with("created 1 job,"), "{created}");
+    assert!(said(&["job:verify", "1"]).contains("0 attempts, 0 artifacts"));
+    let dry = said(&["job:delete", "1", "--dry-run"]);
+    assert_eq!(dry, "1 job would be removed\n");
+    let order = said(&["job:list", "--order", "id asc"]);
+    assert!(order.contains("loaded"), "{order}");
+    assert_eq!(said(&["company:list", "--order", "name asc", "-q"]), "1\n");
+    let tls = stack.cli.run(["--server", "https://h:7780", "job:list"]);
+    assert!(tls.code == 64 && tls.stderr.contains("TLS, which is not supported yet"), "{tls:?}");
+}

@@ -4,6 +4,7 @@ use std::{env, ffi::OsStr, fs::OpenOptions, io::Write as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::CreateJobsRequest;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -85,7 +86,7 @@ impl Create {
             None => (json!({ "id": first, "job_id": first }), format!("created job {first}")),
             Some(count) => (
                 json!({ "id": first, "job_id": first, "job_ids": ids }),
-                format!("created {count} jobs, {first} to {last}"),
+                format!("created {}, {first} to {last}", counted(count, "job")),
             ),
         };
         output.done_to_all(&ids, &value, &sentence)?;
