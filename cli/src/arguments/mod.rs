@@ -19,7 +19,7 @@ pub use command::Command;
 pub use environment::{Environment, Given};
 pub use settings::Settings;
 use values::pair;
-pub use values::{duration, id, named, number, since, time, timestamp, variable};
+pub use values::{duration, id, named, named_of, number, since, time, timestamp, variable};
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]
@@ -121,7 +121,7 @@ pub struct Paging {
 /// How a list is sorted, and which part of it is shown.
 #[derive(Clone, Debug, Args)]
 pub struct Sorted {
-    /// What they are sorted by: id, name or created; "id desc" begins with the newest
+    /// What they are sorted by: id, name or created, upwards, or downwards as in "name desc"
     /// [default: id]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     pub order: String,

@@ -25,7 +25,7 @@ pub struct List {
     /// Only agents with this label, of any value or this one; may be given again
     #[arg(long, value_name = "NAME[=VALUE]")]
     label: Vec<String>,
-    /// What they are sorted by: id or name; "id desc" begins with the newest
+    /// What they are sorted by: id or name, upwards, or downwards as in "name desc"
     /// [default: id]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     order: String,

@@ -62,8 +62,8 @@ pub struct List {
     /// Only those in this state
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
-    /// What they are sorted by: id or, of a job, also name or created; "id desc" begins
-    /// with the newest [default: id of a job, id desc of all]
+    /// What they are sorted by: id or, of a job, also name or created, upwards, or downwards as
+    /// in "name desc" [default: id of a job, id desc of all]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     order: String,
     #[command(flatten)]

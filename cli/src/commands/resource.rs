@@ -49,6 +49,19 @@ pub fn given<R: Resource>(answered: Option<R>) -> Result<R, Failure> {
     answered.ok_or_else(|| missing(R::NAME))
 }
 
+/// Refuses a change of `R` that changes nothing: `request` asks for no more than `nothing`.
+pub fn some_change<R: Resource, M: PartialEq>(
+    id: i64,
+    request: &M,
+    nothing: &M,
+) -> Result<(), Failure> {
+    if request != nothing {
+        return Ok(());
+    }
+    let message = format!("nothing is said that changes {} {id}", R::NAME);
+    Err(Failure::usage(message).hint("add what is to be another; --help shows all options"))
+}
+
 impl Output {
     /// Tells what was done to a resource: `created`, `changed`.
     pub fn done_to<R: Resource>(

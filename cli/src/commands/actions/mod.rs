@@ -13,7 +13,11 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{pages, resource::given, variables};
+use super::{
+    pages,
+    resource::{given, some_change},
+    variables,
+};
 use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
@@ -217,14 +221,17 @@ impl Update {
     /// Changes an action. Those of jobs that have ended stay what they were.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let (mode, condition) = self.on.map(On::split).unwrap_or_default();
+        let action_id = self.by.id();
         let request = UpdateActionRequest {
-            action_id: self.by.id(),
+            action_id,
             mode,
             condition,
             position: self.position,
             set_settings: self.settings.given()?,
             unset_settings: self.unset,
         };
+        let nothing = UpdateActionRequest { action_id, ..Default::default() };
+        some_change::<Action, _>(action_id, &request, &nothing)?;
         let answer = server.actions().update_action(request).await?;
         output.done_to("changed", answer.into_inner().action, value)
     }

@@ -14,7 +14,7 @@ use tonic::Status;
 use super::{
     definitions::{Defined, Imported, Verdict},
     pages,
-    resource::{Delete, given},
+    resource::{Delete, given, some_change},
 };
 use crate::{
     arguments::{ById, Sorted},
@@ -245,8 +245,9 @@ pub struct Update {
 impl Update {
     /// Changes an application; what is not given stays as it is.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let application_id = self.by.id();
         let request = UpdateApplicationRequest {
-            application_id: self.by.id(),
+            application_id,
             name: self.name,
             title: self.title,
             description: self.description,
@@ -257,6 +258,8 @@ impl Update {
             homepage: self.homepage,
             oci_image: self.oci_image,
         };
+        let nothing = UpdateApplicationRequest { application_id, ..Default::default() };
+        some_change::<Application, _>(application_id, &request, &nothing)?;
         let answer = server.applications().update_application(request).await?;
         output.done_to("changed", answer.into_inner().application, value)
     }

@@ -57,7 +57,7 @@ pub struct Create {
 impl Create {
     /// Creates jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: environment, secrets, files } = self.environment.given();
+        let Given { values: environment, secrets, files } = self.environment.given()?;
         let request = CreateJobsRequest {
             run_template_id: self.template,
             company_id: self.company.unwrap_or_default(),

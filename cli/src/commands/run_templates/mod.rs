@@ -20,7 +20,7 @@ pub use stats::Stats;
 
 use super::{
     limit, pages,
-    resource::{Delete, given},
+    resource::{Delete, given, some_change},
     variables,
 };
 use crate::{
@@ -234,7 +234,7 @@ pub struct Create {
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: environment, secrets, files } = self.environment.given();
+        let Given { values: environment, secrets, files } = self.environment.given()?;
         let given = self.settings.read();
         let request = CreateRunTemplateRequest {
             name: self.name,
@@ -278,10 +278,12 @@ pub struct Update {
 impl Update {
     /// Changes a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: set_environment, secrets, files: set_files } = self.environment.given();
+        let Given { values: set_environment, secrets, files: set_files } =
+            self.environment.given()?;
         let given = self.settings.read();
+        let run_template_id = self.by.id();
         let request = UpdateRunTemplateRequest {
-            run_template_id: self.by.id(),
+            run_template_id,
             name: self.name,
             set_environment,
             secrets,
@@ -298,6 +300,8 @@ impl Update {
             executor: given.executor,
             active: None,
         };
+        let nothing = UpdateRunTemplateRequest { run_template_id, ..Default::default() };
+        some_change::<RunTemplate, _>(run_template_id, &request, &nothing)?;
         let answer = server.run_templates().update_run_template(request).await?;
         output.done_to("changed", answer.into_inner().run_template, value)
     }
