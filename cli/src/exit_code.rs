@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use multiflexi_proto::v1::{Attempt, JobState};
 
-use crate::{failure::Failure, output::Format};
+use crate::{arguments::advice, failure::Failure, output::Format};
 
 /// What 0 means.
 pub const SUCCESS: &str = "success; for job:run, the job's own exit code, or 128+N after signal N";
@@ -133,7 +133,12 @@ pub fn of_job(attempt: &Attempt) -> u8 {
 pub fn of_parsing(error: &clap::Error, format: Format) -> ExitCode {
     let is_wish = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if format == Format::Json && !is_wish {
-        return Failure::usage(sentence(&error.to_string())).report(format);
+        let failure = Failure::usage(sentence(&error.to_string()));
+        return match advice::of(error) {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        }
+        .report(format);
     }
     // A closed stdout is nobody's mistake.
     let _ = error.print();

@@ -1,5 +1,6 @@
 //! The arguments that commands share, and the list of commands.
 
+pub mod advice;
 mod command;
 mod environment;
 mod settings;
@@ -168,6 +169,12 @@ mod tests {
         parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"])
             .unwrap();
         parse(&["artifact:save", "--id", "1", "--file", "f"]).unwrap();
+        parse(&["job:list", "--status", "failed"]).unwrap();
+        parse(&["job:create", "--runtemplate_id", "1", "--scheduled", "2027-01-31 06:00"]).unwrap();
+        parse(&["company:remove", "--id", "1"]).unwrap();
+        for status in ["queue:overview", "job:status"] {
+            assert!(matches!(parse(&[status]).unwrap().command, Command::QueueStatus));
+        }
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct Create {
     delay: Option<Duration>,
     /// Queue them, and run them not before this time, `2027-01-31T06:00:00+01:00` or
     /// `2027-01-31 06:00` (of this host's time zone)
-    #[arg(long, value_parser = arguments::time, value_name = "TIME", conflicts_with = "delay")]
+    #[arg(long, alias = "scheduled", value_parser = arguments::time, value_name = "TIME",
+        conflicts_with = "delay")]
     at: Option<DateTime<Utc>>,
     /// Their priority: of those that wait, the higher runs first [default: the run
     /// template's]
