@@ -29,7 +29,8 @@ const LARGE: i64 = 8 * 1024 * 1024;
 /// How often a download that broke off goes on.
 const TRIES: u32 = 5;
 
-fn value(artifact: &Artifact) -> Value {
+/// An artifact, for machines.
+pub fn value(artifact: &Artifact) -> Value {
     json!({
         "id": artifact.id,
         "job_id": artifact.job_id,

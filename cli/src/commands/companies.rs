@@ -19,7 +19,8 @@ use crate::{
     output::{Output, json},
 };
 
-fn value(company: &Company) -> Value {
+/// A company, for machines.
+pub fn value(company: &Company) -> Value {
     json!({
         "id": company.id,
         "name": company.name,
@@ -112,7 +113,7 @@ impl Create {
             zabbix_host: self.zabbix_host,
         };
         let answer = server.companies().create_company(request).await?;
-        output.done_to("created", answer.into_inner().company, value)
+        output.done_to("created", answer.into_inner().company)
     }
 }
 
@@ -160,7 +161,7 @@ impl Update {
         let nothing = UpdateCompanyRequest { company_id, ..Default::default() };
         some_change::<Company, _>(company_id, &request, &nothing)?;
         let answer = server.companies().update_company(request).await?;
-        output.done_to("changed", answer.into_inner().company, value)
+        output.done_to("changed", answer.into_inner().company)
     }
 }
 

@@ -19,7 +19,8 @@ use crate::{
     output::{Output, json},
 };
 
-fn value(credential: &Credential) -> Value {
+/// A credential, for machines.
+pub fn value(credential: &Credential) -> Value {
     json!({
         "id": credential.id,
         "company_id": credential.company_id,
@@ -130,7 +131,7 @@ impl Create {
         let (company_id, name, r#type) = (self.company, self.name, self.r#type);
         let request = CreateCredentialRequest { company_id, name, r#type, variables, files };
         let answer = server.credentials().create_credential(request).await?;
-        output.done_to("created", answer.into_inner().credential, value)
+        output.done_to("created", answer.into_inner().credential)
     }
 }
 
@@ -168,7 +169,7 @@ impl Update {
         let nothing = UpdateCredentialRequest { credential_id, ..Default::default() };
         some_change::<Credential, _>(credential_id, &request, &nothing)?;
         let answer = server.credentials().update_credential(request).await?;
-        output.done_to("changed", answer.into_inner().credential, value)
+        output.done_to("changed", answer.into_inner().credential)
     }
 }
 

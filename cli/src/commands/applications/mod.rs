@@ -36,7 +36,8 @@ fn field_value(field: &ApplicationField) -> Value {
     })
 }
 
-fn value(application: &Application) -> Value {
+/// An application, for machines.
+pub fn value(application: &Application) -> Value {
     let exit_codes = application.exit_codes.iter().map(|meaning| {
         json!({
             "code": meaning.code,
@@ -204,7 +205,7 @@ impl Create {
         let Self { name, executable, cmdparams } = self;
         let request = CreateApplicationRequest { name, executable, cmdparams };
         let answer = server.applications().create_application(request).await?;
-        output.done_to("created", answer.into_inner().application, value)
+        output.done_to("created", answer.into_inner().application)
     }
 }
 
@@ -261,7 +262,7 @@ impl Update {
         let nothing = UpdateApplicationRequest { application_id, ..Default::default() };
         some_change::<Application, _>(application_id, &request, &nothing)?;
         let answer = server.applications().update_application(request).await?;
-        output.done_to("changed", answer.into_inner().application, value)
+        output.done_to("changed", answer.into_inner().application)
     }
 }
 

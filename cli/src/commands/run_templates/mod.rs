@@ -254,7 +254,7 @@ impl Create {
             executor: given.executor,
         };
         let answer = server.run_templates().create_run_template(request).await?;
-        output.done_to("created", answer.into_inner().run_template, value)
+        output.done_to("created", answer.into_inner().run_template)
     }
 }
 
@@ -303,7 +303,7 @@ impl Update {
         let nothing = UpdateRunTemplateRequest { run_template_id, ..Default::default() };
         some_change::<RunTemplate, _>(run_template_id, &request, &nothing)?;
         let answer = server.run_templates().update_run_template(request).await?;
-        output.done_to("changed", answer.into_inner().run_template, value)
+        output.done_to("changed", answer.into_inner().run_template)
     }
 }
 
@@ -318,7 +318,7 @@ pub async fn activate(
     let request = UpdateRunTemplateRequest { run_template_id, active, ..Default::default() };
     let answer = server.run_templates().update_run_template(request).await?;
     let does = if active == Some(true) { "enabled" } else { "disabled" };
-    output.done_to(does, answer.into_inner().run_template, value)
+    output.done_to(does, answer.into_inner().run_template)
 }
 
 /// Removes a run template.
