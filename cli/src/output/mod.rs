@@ -163,11 +163,11 @@ impl Output {
     }
 
     /// A line for one of many things that are not all there yet; `id` names it.
-    pub fn line(self, id: i64, value: &Value, text: String) -> Result<String, Failure> {
+    pub fn line(self, id: i64, value: &Value, text: &str) -> Result<String, Failure> {
         match self.format {
             Format::Json => Ok(self.chosen(value)?.to_string()),
             Format::Text if self.quiet => Ok(id.to_string()),
-            Format::Text if self.fields.is_empty() => Ok(visible(&text).into_owned()),
+            Format::Text if self.fields.is_empty() => Ok(visible(text).into_owned()),
             Format::Text => {
                 let texts = self.texts(value)?;
                 Ok(texts.iter().map(|text| visible(text)).collect::<Vec<_>>().join("\t"))
