@@ -334,3 +334,35 @@ fn a_value_that_is_not_of_its_type_is_not_told_if_it_is_secret() {
         assert!(told.contains(&format!("{name}: the value is no")), "{name}: {told}");
     }
 }
+
+#[test]
+fn a_definition_that_is_refused_is_refused_for_all_its_faults_and_quiet_imports_say_ids() {
+    let stack = Stack::start();
+    let file = |name: &str, text: &str| {
+        let file = stack.folder().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let rest = r#""description": "d", "executable": "true", "environment""#;
+    let faulty = r#"{"A": {"type": "x"}, "B": {"type": "x"}, "C": {"type": "x"}, "D": 1, "E": 2}"#;
+    let bad = file("bad.json", &format!(r#"{{"name": "Bad", {rest}: {faulty}}}"#));
+    let good = file("good.json", &format!(r#"{{"name": "Good", {rest}: {{}}}}"#));
+    let json = |words: &[&str]| -> Value {
+        let answer = stack.cli.run([words, &["-f", "json"]].concat());
+        assert_eq!(answer.code, 65, "{answer:?}");
+        serde_json::from_slice(&answer.stdout).unwrap()
+    };
+    let validated = json(&["application:validate-json", &bad]);
+    let imported = json(&["application:import-json", &bad, &good]);
+    let faults = &imported["applications"][0]["faults"];
+    assert_eq!(faults, &validated["definitions"][0]["faults"]);
+    assert_eq!(faults.as_array().unwrap().len(), 5);
+    let said = stack.cli.run(["application:import-json", &bad]).stderr;
+    for name in ["A", "B", "C", "D", "E"] {
+        assert!(said.contains(&format!("\n  environment.{name}")), "{said}");
+    }
+    assert!(said.contains("refused 1 definition\n"), "{said}");
+    let quiet = stack.cli.run(["-q", "application:import-json", &good, &good]);
+    let id = imported["applications"][1]["id"].to_string();
+    assert_eq!((quiet.text(), quiet.stderr), (format!("{id}\n{id}\n"), String::new()));
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{
     AgentLoad, ClearQueueRequest, CompanyLoad, GetQueueStatusRequest, GetQueueStatusResponse,
     JobState, PauseQueueRequest, ProcessQueueRequest, ProcessQueueResponse, ResumeQueueRequest,
@@ -111,7 +112,8 @@ pub struct Clear {
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     older_than: Option<Duration>,
     /// Only jobs that ended so; may be given again [default: failed, timed_out, lost]
-    #[arg(long, value_parser = arguments::named(JobState::name), value_name = "STATE")]
+    #[arg(long, value_parser = arguments::named_of(JobState::name, JobState::is_terminal),
+        value_name = "STATE")]
     state: Vec<JobState>,
     /// Only say how many there are
     #[arg(long)]

@@ -93,11 +93,18 @@ impl Change for DeleteCredentialType {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0.0;
+        let code: Option<String> =
+            sqlx::query_scalar("SELECT code FROM credential_type WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut *tx.conn)
+                .await?;
         let count = "SELECT COUNT(*) FROM credentials WHERE credential_type_id = $1";
         let refusal = |credentials| {
             format!(
-                "{credentials} credentials are of type {id}: delete them first, or give them \
-                 another type with credential:update"
+                "credential type {} ({id}) has {}: delete what it has first, or give it another \
+                 type with credential:update",
+                code.unwrap_or_default(),
+                rows::counted(credentials, "credential")
             )
         };
         rows::refuse_dependents(tx, count, id, refusal).await?;

@@ -122,7 +122,7 @@ pub(super) async fn walk(
 }
 
 async fn reseal_table(tx: &mut Tx<'_>, of: &VariablesOf, current: &str) -> Result<i64, StoreError> {
-    let VariablesOf { table, owner, name } = of;
+    let VariablesOf { table, owner, name, .. } = of;
     let sql = format!(
         "SELECT {owner}, {name}, value, key_id FROM {table} \
          WHERE key_id IS NOT NULL AND key_id <> $1"

@@ -11,7 +11,7 @@ use crate::{
         ids::{AgentId, ApplicationId, CompanyId, RunTemplateId},
         job::State,
     },
-    store::{Dialect, MAX_PAGE, Page, Store, StoreError, page::foreign_token, transitions},
+    store::{Dialect, Listed, MAX_PAGE, Page, Store, StoreError, page::foreign_token, transitions},
 };
 
 /// Which jobs a list has, and in which order.
@@ -73,19 +73,16 @@ impl JobPage {
         Ok(Self { size, after: Some(after.ok_or_else(|| foreign_token(token))?) })
     }
 
-    /// The token of the next page, if this one is full.
-    pub fn next(self, order: JobOrder, rows: &[JobRow]) -> String {
-        match rows.last() {
-            Some(last) if rows.len() as i64 >= self.size => {
-                let key = match order {
-                    JobOrder::Id => last.id.0,
-                    JobOrder::Created => last.created,
-                    JobOrder::Ended => last.ended.unwrap_or_default(),
-                };
-                format!("{key}.{}", last.id)
-            }
-            _ => String::new(),
-        }
+    /// The page of what was read for it.
+    fn listed(self, order: JobOrder, rows: Vec<JobRow>) -> Listed<JobRow> {
+        Listed::of(rows, self.size, |last| {
+            let key = match order {
+                JobOrder::Id => last.id.0,
+                JobOrder::Created => last.created,
+                JobOrder::Ended => last.ended.unwrap_or_default(),
+            };
+            format!("{key}.{}", last.id)
+        })
     }
 }
 
@@ -128,10 +125,10 @@ impl JobFilter {
         }
     }
 
-    /// The statement of a page, and its parameters.
+    /// The statement that reads a page and a job more, and its parameters.
     fn sql(&self, dialect: Dialect, page: JobPage) -> (String, Vec<i64>) {
         let walk = self.walk();
-        let mut values = vec![page.size.min(i64::from(MAX_PAGE))];
+        let mut values = vec![page.size.min(i64::from(MAX_PAGE)) + 1];
         let mut conditions = vec!["1 = 1".to_owned()];
         let mut add = |condition: &str, value: i64| {
             values.push(value);
@@ -214,12 +211,16 @@ impl JobFilter {
 
 impl Store {
     /// A page of jobs.
-    pub async fn jobs(&self, filter: &JobFilter, page: JobPage) -> Result<Vec<JobRow>, StoreError> {
+    pub async fn jobs(
+        &self,
+        filter: &JobFilter,
+        page: JobPage,
+    ) -> Result<Listed<JobRow>, StoreError> {
         let (sql, values) = filter.sql(self.dialect, page);
         let query =
             values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
         let rows = query.fetch_all(&self.readers).await?;
-        self.jobs_of_rows(&rows).await
+        Ok(page.listed(filter.order, self.jobs_of_rows(&rows).await?))
     }
 }
 

@@ -282,7 +282,7 @@ impl Store {
         let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await?;
         let row = row.ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
         let definitions = self.definitions_of(std::slice::from_ref(&row), [0, 1]).await?;
-        Ok(of(&definitions, &row, 0)?)
+        of(&definitions, &row, 0)
     }
 
     /// The attempts of a job, oldest first.

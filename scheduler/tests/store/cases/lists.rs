@@ -236,7 +236,7 @@ pub async fn artifacts_of_all_jobs_are_found(database: Box<dyn Database>) {
     let refused = store.artifacts(&by_name, &first(3)).await.unwrap_err().to_string();
     assert!(refused.contains("sorted by id"), "{refused}");
     let page = JobPage::parse(1, "").unwrap();
-    let newest = store.jobs(&JobFilter::default(), page).await.unwrap()[0].id;
+    let newest = store.jobs(&JobFilter::default(), page).await.unwrap().rows[0].id;
     let of_job = ArtifactFilter { job: Some(newest), ..by_name };
     assert_eq!(artifacts(store, &of_job).await.0, ["2 stderr.txt", "2 stdout.txt", "2 two.csv"]);
 }
@@ -275,13 +275,12 @@ pub async fn what_is_rare_is_found_in_pages_that_end(database: Box<dyn Database>
 async fn jobs(store: &Store, filter: &JobFilter) -> Vec<i64> {
     let (mut ids, mut token) = (Vec::new(), String::new());
     loop {
-        let page = JobPage::parse(2, &token).unwrap();
-        let rows = store.jobs(filter, page).await.unwrap();
-        ids.extend(rows.iter().map(|row| row.id.0));
-        token = page.next(filter.order, &rows);
-        if token.is_empty() {
+        let listed = store.jobs(filter, JobPage::parse(2, &token).unwrap()).await.unwrap();
+        ids.extend(listed.rows.iter().map(|row| row.id.0));
+        if listed.next.is_empty() {
             return ids;
         }
+        token = listed.next;
     }
 }
 
@@ -302,7 +301,8 @@ pub async fn jobs_are_found_by_several_things_at_once(database: Box<dyn Database
         world.queued(1).await;
     }
     let store = &world.store;
-    let rows = store.jobs(&JobFilter::default(), JobPage::parse(0, "").unwrap()).await.unwrap();
+    let rows =
+        store.jobs(&JobFilter::default(), JobPage::parse(0, "").unwrap()).await.unwrap().rows;
     assert_eq!(rows.len(), 16);
     let template = store.run_template(other).await.unwrap().template;
     let states = [

@@ -8,7 +8,8 @@ use multiflexi_scheduler::{
         job::State,
     },
     store::{
-        AgentFilter, Claim, CreateJobs, ListPage, NewJobs, PauseQueue, ProcessQueue, Processed, Start, Vitals,
+        AgentFilter, Claim, CreateJobs, ListPage, NewJobs, PauseQueue, ProcessQueue, Processed,
+        Start, Vitals,
     },
 };
 
