@@ -8,6 +8,8 @@ mod ids;
 mod rows;
 mod settings;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::{StoreError, schema::Migrations};
 
 pub(crate) use connect::in_time;
@@ -153,6 +155,18 @@ impl Dialect {
                 "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
             }
             Self::Mysql => "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS BIGINT)",
+        }
+    }
+
+    /// The same where the database's clock is this process's own, which need not be asked
+    /// for: SQLite says whole milliseconds.
+    pub(super) fn own_clock(self) -> Option<i64> {
+        match self {
+            Self::Sqlite => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since.as_millis() * 1000).ok()
+            }
+            Self::Postgres | Self::Mysql => None,
         }
     }
 
