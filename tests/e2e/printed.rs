@@ -52,7 +52,8 @@ fn what_a_value_tells_a_terminal_is_spelled_out_and_output_stays_as_it_is() {
 #[test]
 fn one_is_one_and_a_duration_is_as_it_was_said() {
     let stack = Stack::start();
-    let more = ["--timeout", "10min", "--keep-age", "90d", "--keep-count", "1"];
+    let more =
+        ["--timeout", "10min", "--keep-age", "90d", "--keep-count", "1", "--keep-bytes", "3MiB"];
     let retries = ["--max-attempts", "2", "--retry-min-gap", "1s", "--retry-max-gap", "1h"];
     let template = stack.script("exit 0", &[more.as_slice(), &retries].concat()).to_string();
     let said = |words: &[&str]| {
@@ -60,7 +61,9 @@ fn one_is_one_and_a_duration_is_as_it_was_said() {
         answer.text() + &answer.stderr
     };
     let shown = said(&["runtemplate:show", &template]);
-    for part in ["10m\n", "backoff from 1s to 1h", "for 90 days, 1 job\n", "grace", " 10s\n"] {
+    for part in
+        ["10m\n", "backoff from 1s to 1h", "for 90 days, 1 job, 3.00 MiB\n", "grace", " 10s\n"]
+    {
         assert!(shown.contains(part), "{part:?} is not in: {shown}");
     }
     said(&["runtemplate:schedule", &template, "--interval", "d", "--jitter", "90s"]);
