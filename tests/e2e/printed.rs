@@ -74,6 +74,13 @@ fn one_is_one_and_a_duration_is_as_it_was_said() {
     assert!(said(&["job:verify", "1"]).contains("0 attempts, 0 artifacts"));
     let dry = said(&["job:delete", "1", "--dry-run"]);
     assert_eq!(dry, "1 job would be removed\n");
+    let one = stack.script("exec sleep 1000", &["--max-running", "1"]).to_string();
+    let create = ["job:create", "--template", &one, "--count", "2", "--queue"];
+    assert!(said(&create).starts_with("created 2 jobs, 2 to 3"));
+    stack.cli.wait_for_state(2, "running");
+    let why = said(&["job:why", "3"]);
+    assert!(why.contains("may have 1 job at once"), "{why}");
+    assert!(said(&["job:why", "2"]).contains("free slots: "));
     let order = said(&["job:list", "--order", "id asc"]);
     assert!(order.contains("loaded"), "{order}");
     assert_eq!(said(&["company:list", "--order", "name asc", "-q"]), "1\n");
