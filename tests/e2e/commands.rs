@@ -431,6 +431,31 @@ fn many_jobs_are_deleted_by_id_or_by_what_they_are() {
 }
 
 #[test]
+fn what_goes_with_something_is_counted_before_and_after() {
+    let stack = Stack::start();
+    let [one, two] = [(), ()].map(|()| stack.script("exit 0", &[]).to_string());
+    stack.cli.json(["job:create", "--template", &one, "--count", "150"]);
+    stack.cli.json(["job:create", "--template", &two]);
+    let dry =
+        |command: &str, id: &str| stack.cli.run([command, id, "--cascade", "--dry-run"]).text();
+    let company = stack.company.to_string();
+    let all = "company 1 would be deleted, with 2 run templates and 151 jobs\n";
+    assert_eq!(dry("company:delete", &company), all);
+    let half = "application 1 would be deleted, with 1 run template and 150 jobs\n";
+    assert_eq!(dry("application:delete", "1"), half);
+    assert_eq!(dry("runtemplate:delete", &two), "run template 2 would be deleted, with 1 job\n");
+    assert_eq!(stack.cli.json(["job:list", "--all"])["jobs"].as_array().unwrap().len(), 151);
+    let alone = stack.cli.run(["company:delete", &company, "--dry-run"]);
+    assert!(alone.code == 64 && alone.stderr.contains("--cascade"), "{alone:?}");
+    let unknown = stack.cli.run(["company:delete", "99", "--cascade", "--dry-run"]);
+    assert!(unknown.code == 66, "{unknown:?}");
+    let gone = stack.cli.json(["runtemplate:delete", &two, "--cascade"]);
+    assert!(gone["deleted"] == true && gone["jobs"] == 1, "{gone}");
+    let gone = stack.cli.run(["company:delete", &company, "--cascade"]).text();
+    assert_eq!(gone, "deleted company 1, with 1 run template and 150 jobs\n");
+}
+
+#[test]
 fn a_job_whose_time_has_not_come_waits_for_nobody() {
     let stack = Stack::start();
     let template = stack.script("true", &[]).to_string();

@@ -197,6 +197,12 @@ fn a_credential_is_used_by_the_templates_of_its_company_and_never_told() {
     let theirs = stack.cli.create(theirs).to_string();
     let refused = stack.cli.run(["credential:assign", &theirs, "--template", &template]);
     assert!(refused.stderr.contains("do not share"), "{}", refused.stderr);
-    stack.cli.json(["credential:delete", &credential, "--cascade"]);
+    let cascade = ["credential:delete", &credential, "--cascade"];
+    let dry = stack.cli.run(cascade.iter().chain(&["--dry-run"])).text();
+    assert_eq!(
+        dry,
+        format!("credential {credential} would be deleted, taken from 1 run template\n")
+    );
+    assert_eq!(stack.cli.json(cascade)["run_templates"], 1);
     assert_eq!(stack.cli.run(["job:run", &job]).text(), "plain\n5 0\n");
 }

@@ -52,7 +52,8 @@ fn what_a_value_tells_a_terminal_is_spelled_out_and_output_stays_as_it_is() {
 #[test]
 fn one_is_one_and_a_duration_is_as_it_was_said() {
     let stack = Stack::start();
-    let more = ["--timeout", "10min", "--keep-age", "90d", "--keep-count", "1"];
+    let more =
+        ["--timeout", "10min", "--keep-age", "90d", "--keep-count", "1", "--keep-bytes", "3MiB"];
     let retries = ["--max-attempts", "2", "--retry-min-gap", "1s", "--retry-max-gap", "1h"];
     let template = stack.script("exit 0", &[more.as_slice(), &retries].concat()).to_string();
     let said = |words: &[&str]| {
@@ -60,7 +61,9 @@ fn one_is_one_and_a_duration_is_as_it_was_said() {
         answer.text() + &answer.stderr
     };
     let shown = said(&["runtemplate:show", &template]);
-    for part in ["10m\n", "backoff from 1s to 1h", "for 90 days, 1 job\n", "grace", " 10s\n"] {
+    for part in
+        ["10m\n", "backoff from 1s to 1h", "for 90 days, 1 job, 3.00 MiB\n", "grace", " 10s\n"]
+    {
         assert!(shown.contains(part), "{part:?} is not in: {shown}");
     }
     said(&["runtemplate:schedule", &template, "--interval", "d", "--jitter", "90s"]);
@@ -71,6 +74,13 @@ fn one_is_one_and_a_duration_is_as_it_was_said() {
     assert!(said(&["job:verify", "1"]).contains("0 attempts, 0 artifacts"));
     let dry = said(&["job:delete", "1", "--dry-run"]);
     assert_eq!(dry, "1 job would be removed\n");
+    let one = stack.script("exec sleep 1000", &["--max-running", "1"]).to_string();
+    let create = ["job:create", "--template", &one, "--count", "2", "--queue"];
+    assert!(said(&create).starts_with("created 2 jobs, 2 to 3"));
+    stack.cli.wait_for_state(2, "running");
+    let why = said(&["job:why", "3"]);
+    assert!(why.contains("may have 1 job at once"), "{why}");
+    assert!(said(&["job:why", "2"]).contains("free slots: "));
     let order = said(&["job:list", "--order", "id asc"]);
     assert!(order.contains("loaded"), "{order}");
     assert_eq!(said(&["company:list", "--order", "name asc", "-q"]), "1\n");

@@ -20,7 +20,7 @@ pub use command::Command;
 pub use environment::{Environment, Given};
 pub use settings::Settings;
 use values::pair;
-pub use values::{duration, id, named, named_of, number, since, time, timestamp, variable};
+pub use values::{bytes, duration, id, named, named_of, number, since, time, timestamp, variable};
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]

@@ -96,6 +96,31 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}; a duration looks like 30s, 5m or 1h 30m"))
 }
 
+/// Reads a size in bytes, with or without a unit.
+pub fn bytes(text: &str) -> Result<i64, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim() {
+        "" | "B" => Some(1),
+        unit => UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes),
+    };
+    let bytes =
+        number.parse::<i64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes.ok_or_else(|| "a size looks like 1048576, 500MB or 10GiB".to_owned())
+}
+
+/// Units of sizes, and how many bytes they are.
+const UNITS: [(&str, i64); 8] = [
+    ("kB", 1000),
+    ("KiB", 1 << 10),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+    ("TB", 1_000_000_000_000),
+    ("TiB", 1 << 40),
+];
+
 /// One of the values of an enumeration of the protocol, by the name that `name` gives it.
 /// Its first value means that nothing was said: nobody can say it.
 pub fn named<T>(name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
@@ -137,6 +162,15 @@ mod tests {
         assert!(since("yesterday").is_err());
         for long in ["300000y", "3000y", "500000000000y"] {
             assert!(since(long).unwrap_err().contains("too long ago"), "{long}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let sizes = ["0", "1048576", "7B", "500MB", "2 KiB", "10GiB"].map(bytes);
+        assert_eq!(sizes, [0, 1 << 20, 7, 500_000_000, 2048, 10 << 30].map(Ok));
+        for bad in ["", "GiB", "-1", "1.5GiB", "1XB", "9999999999TiB"] {
+            assert!(bytes(bad).unwrap_err().contains("a size looks like"), "{bad}");
         }
     }
 

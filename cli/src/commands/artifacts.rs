@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{
     Artifact, ArtifactState, DownloadArtifactRequest, GetArtifactRequest, ListArtifactsRequest,
 };
@@ -142,7 +143,7 @@ pub async fn show(server: &Server, output: Output, artifact_id: i64) -> Result<(
         ("job", format!("{} (attempt {})", artifact.job_id, artifact.attempt)),
         ("filename", artifact.filename.clone()),
         ("content type", artifact.content_type.clone()),
-        ("size", format!("{} bytes", artifact.size_bytes)),
+        ("size", counted(artifact.size_bytes, "byte")),
         ("sha256", json::hexadecimal(&artifact.sha256)),
         ("note", artifact.note.clone()),
         ("created", json::local(artifact.created.as_ref())),

@@ -167,8 +167,10 @@ impl Update {
 
 /// Removes a company.
 pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let Delete { cascade, dry_run, .. } = delete;
     let company_id = delete.by.id();
-    let request = DeleteCompanyRequest { company_id, cascade: delete.cascade };
-    server.companies().delete_company(request).await?;
-    output.deleted::<Company>(company_id)
+    let request = DeleteCompanyRequest { company_id, cascade, dry_run };
+    let went = server.companies().delete_company(request).await?.into_inner();
+    let went = [("run template", went.run_templates), ("job", went.jobs)];
+    output.deleted_with::<Company>(&delete, "with", &went)
 }

@@ -175,10 +175,15 @@ impl Update {
 
 /// Removes a credential.
 pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let Delete { cascade, dry_run, .. } = delete;
     let credential_id = delete.by.id();
-    let request = DeleteCredentialRequest { credential_id, cascade: delete.cascade };
-    server.credentials().delete_credential(request).await?;
-    output.deleted::<Credential>(credential_id)
+    let request = DeleteCredentialRequest { credential_id, cascade, dry_run };
+    let went = server.credentials().delete_credential(request).await?.into_inner();
+    output.deleted_with::<Credential>(
+        &delete,
+        "taken from",
+        &[("run template", went.run_templates)],
+    )
 }
 
 /// `credential:assign`, `credential:unassign`.

@@ -2,6 +2,7 @@
 //! and what is said when one was made, changed or removed.
 
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{
     Action, Application, Artifact, Company, Credential, CredentialType, Job, PerformedAction,
     RunTemplate,
@@ -79,6 +80,30 @@ impl Output {
         self.done(&resource.value(), &format!("{does} {} {}", R::NAME, resource.id()))
     }
 
+    /// Tells that a resource is gone, or would be, and so many of each `with` it, or `taken from`
+    /// them.
+    pub fn deleted_with<R: Resource>(
+        self,
+        delete: &Delete,
+        link: &str,
+        went: &[(&str, i64)],
+    ) -> Result<(), Failure> {
+        let (id, dry_run) = (delete.by.id(), delete.dry_run);
+        let mut value = json!({ "id": id, "deleted": !dry_run, "dry_run": dry_run });
+        for (what, count) in went {
+            value[format!("{}s", what.replace(' ', "_"))] = (*count).into();
+        }
+        let went = went.iter().filter(|(_, count)| *count > 0);
+        let went: Vec<String> = went.map(|(what, count)| counted(*count, what)).collect();
+        let name = R::NAME;
+        let does = match dry_run {
+            true => format!("{name} {id} would be deleted"),
+            false => format!("deleted {name} {id}"),
+        };
+        let went = went.join(" and ");
+        self.done(&value, &if went.is_empty() { does } else { format!("{does}, {link} {went}") })
+    }
+
     /// Tells that a resource is gone.
     pub fn deleted<R: Resource>(self, id: i64) -> Result<(), Failure> {
         let value = json!({ "id": id, "deleted": true });
@@ -95,4 +120,7 @@ pub struct Delete {
     /// With everything that depends on it: run templates, jobs, output, artifacts
     #[arg(long)]
     pub cascade: bool,
+    /// Only say how much there is of it
+    #[arg(long, requires = "cascade")]
+    pub dry_run: bool,
 }

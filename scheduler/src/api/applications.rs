@@ -25,6 +25,7 @@ use crate::{
         application::{self, ArtifactPattern, Change, Definition, Field},
         ids::ApplicationId,
     },
+    removal::{Cascade, Dependents},
     store::{ApplicationFilter, ApplicationRow, Order, PutApplication, Sort},
 };
 
@@ -192,7 +193,9 @@ impl ApplicationService for Services {
         request: Request<DeleteApplicationRequest>,
     ) -> Result<Response<DeleteApplicationResponse>, Status> {
         let request = request.into_inner();
-        self.removal.application(id(request.application_id)?, request.cascade).await?;
-        Ok(Response::new(DeleteApplicationResponse {}))
+        let cascade = Cascade::of(request.cascade, request.dry_run);
+        let went = self.removal.application(id(request.application_id)?, cascade).await?;
+        let Dependents { run_templates, jobs } = went;
+        Ok(Response::new(DeleteApplicationResponse { run_templates, jobs }))
     }
 }

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{Services, environment, parse, status::invalid};
 use crate::{
     domain::ids::CompanyId,
+    removal::{Cascade, Dependents},
     store::{CompanyFilter, CompanyRow, CreateCompany, Order, Sort, UpdateCompany},
     zabbix,
 };
@@ -132,7 +133,8 @@ impl CompanyService for Services {
     ) -> Result<Response<DeleteCompanyResponse>, Status> {
         let request = request.into_inner();
         let id = CompanyId(parse::id("company_id", "company", request.company_id)?);
-        self.removal.company(id, request.cascade).await?;
-        Ok(Response::new(DeleteCompanyResponse {}))
+        let cascade = Cascade::of(request.cascade, request.dry_run);
+        let Dependents { run_templates, jobs } = self.removal.company(id, cascade).await?;
+        Ok(Response::new(DeleteCompanyResponse { run_templates, jobs }))
     }
 }

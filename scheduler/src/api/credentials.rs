@@ -130,8 +130,11 @@ impl CredentialService for Services {
     ) -> Result<Response<DeleteCredentialResponse>, Status> {
         let request = request.into_inner();
         let (id, cascade) = (id(request.credential_id)?, request.cascade);
-        self.store.change(DeleteCredential { id, cascade }).await?;
-        Ok(Response::new(DeleteCredentialResponse {}))
+        let run_templates = match request.dry_run {
+            true => self.store.credential(id).await?.run_templates.len() as i64,
+            false => self.store.change(DeleteCredential { id, cascade }).await?,
+        };
+        Ok(Response::new(DeleteCredentialResponse { run_templates }))
     }
 
     async fn assign_credential(

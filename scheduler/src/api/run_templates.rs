@@ -23,6 +23,7 @@ use crate::{
         retention::Keep,
         retry::{Backoff, Cause, MAX_ATTEMPTS, RetryPolicy},
     },
+    removal::Cascade,
     store::{
         CreateRunTemplate, NewRunTemplate, Order, RunTemplateFilter, RunTemplateRow, Runs,
         ScheduleRow, Sort, StoreError, UpdateRunTemplate,
@@ -287,8 +288,9 @@ impl RunTemplateService for Services {
     ) -> Result<Response<DeleteRunTemplateResponse>, Status> {
         let request = request.into_inner();
         let id = parse::id("run_template_id", "run template", request.run_template_id)?;
-        self.removal.run_template(RunTemplateId(id), request.cascade).await?;
-        Ok(Response::new(DeleteRunTemplateResponse {}))
+        let cascade = Cascade::of(request.cascade, request.dry_run);
+        let went = self.removal.run_template(RunTemplateId(id), cascade).await?;
+        Ok(Response::new(DeleteRunTemplateResponse { jobs: went.jobs }))
     }
 
     async fn get_performance(

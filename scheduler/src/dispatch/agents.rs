@@ -140,7 +140,7 @@ impl Connected {
     pub(super) fn why_it(&self) -> String {
         match self.room() {
             (0, _) => "all slots are busy with short jobs: it is offered ahead".to_owned(),
-            (free, _) => format!("{free} of its {} slots were free", self.slots),
+            (free, _) => format!("free slots: {free} of its {}", self.slots),
         }
     }
 

@@ -78,6 +78,37 @@ pub struct Ended {
     pub dry_run: bool,
 }
 
+/// Whether what depends on something is removed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cascade {
+    /// It is not: something on which something depends stays.
+    No,
+    /// It is.
+    Yes,
+    /// It is only counted, and everything stays.
+    Count,
+}
+
+impl Cascade {
+    /// As a request says.
+    pub fn of(cascade: bool, dry_run: bool) -> Self {
+        match (cascade, dry_run) {
+            (_, true) => Self::Count,
+            (true, false) => Self::Yes,
+            (false, false) => Self::No,
+        }
+    }
+}
+
+/// How much went with something, or would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dependents {
+    /// Run templates.
+    pub run_templates: i64,
+    /// Jobs.
+    pub jobs: i64,
+}
+
 impl Removal {
     /// Removes from these.
     pub fn new(store: Store, objects: Objects, events: Events, dispatch: Dispatch) -> Self {
@@ -196,39 +227,67 @@ impl Removal {
         }
     }
 
-    /// Removes a run template; with `cascade` its jobs too, and the actions of others that
-    /// make jobs of it.
-    pub async fn run_template(&self, id: RunTemplateId, cascade: bool) -> Result<(), StoreError> {
-        if cascade {
+    /// Removes a run template; as `how` says its jobs too, and the actions of others that make
+    /// jobs of it.
+    pub async fn run_template(
+        &self,
+        id: RunTemplateId,
+        how: Cascade,
+    ) -> Result<Dependents, StoreError> {
+        let mut went = Dependents::default();
+        if how != Cascade::No {
             self.check_idle(&[id]).await?;
-            self.jobs_of(id).await?;
+            went.jobs = self.jobs_of(id, how).await?;
         }
-        self.store.change(DeleteRunTemplate { id, cascade }).await
+        if how == Cascade::Count {
+            self.store.run_template(id).await?;
+        } else {
+            let cascade = how == Cascade::Yes;
+            self.store.change(DeleteRunTemplate { id, cascade }).await?;
+        }
+        Ok(went)
     }
 
-    /// Removes a company; with `cascade` its run templates and their jobs too.
-    pub async fn company(&self, id: CompanyId, cascade: bool) -> Result<(), StoreError> {
-        if cascade {
-            self.run_templates(&self.store.run_templates_of(id).await?).await?;
+    /// Removes a company; as `how` says its run templates and their jobs too.
+    pub async fn company(&self, id: CompanyId, how: Cascade) -> Result<Dependents, StoreError> {
+        self.store.company(id).await?;
+        let went = self.run_templates(&self.store.run_templates_of(id).await?, how).await?;
+        if how != Cascade::Count {
+            self.store.change(DeleteCompany(id)).await?;
         }
-        self.store.change(DeleteCompany(id)).await
+        Ok(went)
     }
 
-    /// Removes an application; with `cascade` its run templates and their jobs too.
-    pub async fn application(&self, id: ApplicationId, cascade: bool) -> Result<(), StoreError> {
-        if cascade {
-            self.run_templates(&self.store.run_templates_with(id).await?).await?;
+    /// Removes an application; as `how` says its run templates and their jobs too.
+    pub async fn application(
+        &self,
+        id: ApplicationId,
+        how: Cascade,
+    ) -> Result<Dependents, StoreError> {
+        self.store.application(id).await?;
+        let went = self.run_templates(&self.store.run_templates_with(id).await?, how).await?;
+        if how != Cascade::Count {
+            self.store.change(DeleteApplication(id)).await?;
         }
-        self.store.change(DeleteApplication(id)).await
+        Ok(went)
     }
 
-    async fn run_templates(&self, templates: &[RunTemplateId]) -> Result<(), StoreError> {
+    async fn run_templates(
+        &self,
+        templates: &[RunTemplateId],
+        how: Cascade,
+    ) -> Result<Dependents, StoreError> {
+        let mut went = Dependents::default();
+        if how == Cascade::No {
+            return Ok(went);
+        }
         // Nothing is removed if not all of it can be.
         self.check_idle(templates).await?;
         for template in templates {
-            self.run_template(*template, true).await?;
+            went.jobs += self.run_template(*template, how).await?.jobs;
+            went.run_templates += 1;
         }
-        Ok(())
+        Ok(went)
     }
 
     async fn check_idle(&self, templates: &[RunTemplateId]) -> Result<(), StoreError> {
@@ -242,14 +301,14 @@ impl Removal {
         Ok(())
     }
 
-    async fn jobs_of(&self, template: RunTemplateId) -> Result<(), StoreError> {
-        let mut after = JobId(0);
+    async fn jobs_of(&self, template: RunTemplateId, how: Cascade) -> Result<i64, StoreError> {
+        let (mut jobs, mut after) = (0, JobId(0));
         loop {
             let ids = self.store.jobs_of(template, after, AT_ONCE).await?;
-            let Some(last) = ids.last() else { return Ok(()) };
+            let Some(last) = ids.last() else { return Ok(jobs) };
             after = *last;
             // One that was claimed meanwhile stays, and with it the run template.
-            self.jobs(ids, &State::REMOVABLE).await?;
+            jobs += self.batch(ids, &State::REMOVABLE, how == Cascade::Count).await?;
         }
     }
 }

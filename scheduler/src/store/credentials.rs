@@ -195,7 +195,7 @@ impl Change for UpdateCredential {
     }
 }
 
-/// Removes a credential that no run template uses, or takes it from those that do.
+/// Removes a credential that no run template uses, or takes it from those that do: how many.
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteCredential {
     /// The credential.
@@ -205,22 +205,21 @@ pub struct DeleteCredential {
 }
 
 impl Change for DeleteCredential {
-    type Output = ();
+    type Output = i64;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
         let id = self.id.0;
-        if !self.cascade {
-            let count = "SELECT COUNT(*) FROM runtplcreds WHERE credentials_id = $1";
-            let refusal = |users| {
-                format!(
-                    "credential {id} is used by {}: take it from there with \
-                     credential:unassign, or all at once with --cascade",
-                    rows::counted(users, "run template")
-                )
-            };
-            rows::refuse_dependents(tx, count, id, refusal).await?;
+        let count = "SELECT COUNT(*) FROM runtplcreds WHERE credentials_id = $1";
+        let users: i64 = sqlx::query_scalar(count).bind(id).fetch_one(&mut *tx.conn).await?;
+        if users > 0 && !self.cascade {
+            return Err(StoreError::Refused(format!(
+                "credential {id} is used by {}: take it from there with credential:unassign, or \
+                 all at once with --cascade",
+                rows::counted(users, "run template")
+            )));
         }
-        rows::delete(tx, "DELETE FROM credentials WHERE id = $1", "credential", id).await
+        rows::delete(tx, "DELETE FROM credentials WHERE id = $1", "credential", id).await?;
+        Ok(users)
     }
 }
 

@@ -268,10 +268,12 @@ impl Update {
 
 /// Removes an application.
 pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let Delete { cascade, dry_run, .. } = delete;
     let application_id = delete.by.id();
-    let request = DeleteApplicationRequest { application_id, cascade: delete.cascade };
-    server.applications().delete_application(request).await?;
-    output.deleted::<Application>(application_id)
+    let request = DeleteApplicationRequest { application_id, cascade, dry_run };
+    let went = server.applications().delete_application(request).await?.into_inner();
+    let went = [("run template", went.run_templates), ("job", went.jobs)];
+    output.deleted_with::<Application>(&delete, "with", &went)
 }
 
 impl Defined for Application {

@@ -104,6 +104,7 @@ pub async fn show(server: &Server, output: Output, job_id: i64) -> Result<(), Fa
         ("id", job.id.to_string()),
         ("state", job.state().name().to_owned()),
         ("outcome", outcome(job.exit_code, job.signal, &job.meaning)),
+        ("severity", job.severity.clone()),
         ("run template", format!("{} ({})", job.run_template_name, job.run_template_id)),
         ("application", format!("{} ({})", job.application_name, job.application_id)),
         ("company", format!("{} ({})", job.company_name, job.company_id)),

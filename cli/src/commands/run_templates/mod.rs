@@ -323,10 +323,11 @@ pub async fn activate(
 
 /// Removes a run template.
 pub async fn delete(server: &Server, output: Output, delete: Delete) -> Result<(), Failure> {
+    let Delete { cascade, dry_run, .. } = delete;
     let run_template_id = delete.by.id();
-    let request = DeleteRunTemplateRequest { run_template_id, cascade: delete.cascade };
-    server.run_templates().delete_run_template(request).await?;
-    output.deleted::<RunTemplate>(run_template_id)
+    let request = DeleteRunTemplateRequest { run_template_id, cascade, dry_run };
+    let went = server.run_templates().delete_run_template(request).await?.into_inner();
+    output.deleted_with::<RunTemplate>(&delete, "with", &[("job", went.jobs)])
 }
 
 #[cfg(test)]

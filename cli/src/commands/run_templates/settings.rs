@@ -93,8 +93,8 @@ struct Kept {
     /// How many of its ended jobs are kept, the newest; 0 for all
     #[arg(long, value_name = "N", value_parser = arguments::number::<i64>(0..))]
     keep_count: Option<i64>,
-    /// How many bytes of their output and artifacts are kept; 0 for all
-    #[arg(long, value_name = "BYTES", value_parser = arguments::number::<i64>(0..))]
+    /// How much of their output and artifacts is kept, such as 10GiB or 500MB; 0 for all
+    #[arg(long, value_name = "SIZE", value_parser = arguments::bytes)]
     keep_bytes: Option<i64>,
 }
 

@@ -106,6 +106,12 @@ pub async fn what_is_changed_is_changed_and_the_rest_stays(database: Box<dyn Dat
         ..CreateCompany::default()
     };
     assert!(store.change(taken).await.unwrap_err().to_string().contains("acme"));
+    let unset = VariableChange { unset: vec!["B".to_owned()], ..VariableChange::default() };
+    let name = Some("not so".to_owned());
+    let gone = UpdateCompany { name, environment: unset, ..UpdateCompany::of(before.company) };
+    let refused = store.change(gone).await.unwrap_err().to_string();
+    assert!(refused.contains("has no variable \"B\""), "{refused}");
+    assert_eq!(store.company(before.company).await.unwrap(), company, "all or nothing");
     let nobody = UpdateRunTemplate::of(RunTemplateId(999));
     assert!(store.change(nobody).await.unwrap_err().to_string().contains("999"));
 }
