@@ -24,7 +24,7 @@ lint:
 # The store's suite and much else on servers of its own (apt-get install postgresql mariadb-server)
 databases:
     cargo test -p multiflexi-scheduler --test store -- --ignored
-    cargo test -p multiflexi-e2e -- --ignored schedulers:: transfer::
+    cargo test -p multiflexi-e2e -- --ignored encryption:: schedulers:: transfer::
     MULTIFLEXI_TEST_DATABASE=mariadb cargo test -p multiflexi-e2e -- --include-ignored life:: control:: output:: restarts:: retries:: actions:: lists:: credentials:: schedulers:: transfer::everything
 
 # The same on MySQL 8 or newer, whose mysqld and mysql have to be in PATH

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod commands;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use arguments::{Arguments, LISTEN};
+pub use arguments::{Arguments, Encryption, LISTEN};
 pub use commands::{
     Backup, Command, ImportMultiflexi, Migrate, ObjectsCommand, ReportFormat, Restore, Transfer,
 };
@@ -91,10 +92,10 @@ impl Config {
                 }
             }
             "pgsql" | "postgres" | "postgresql" => {
-                config.database = server(arguments, password, ("postgres", "host"))?;
+                config.database = server::POSTGRES.database(arguments, password)?;
             }
             "mysql" | "mariadb" => {
-                config.database = server(arguments, password, ("mysql", "socket"))?;
+                config.database = server::MYSQL.database(arguments, password)?;
             }
             other => {
                 return Err(ConfigError(format!(
@@ -203,41 +204,4 @@ pub fn sqlite(file: &Path) -> Location {
     // What means something in a URL is escaped.
     let path = name.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     Location { url: format!("sqlite://{path}?mode=rwc"), name }
-}
-
-/// The database of a server, by the scheme of its URL and what that calls a Unix socket.
-fn server(
-    arguments: &Arguments,
-    password: Option<&str>,
-    (scheme, socket): (&str, &str),
-) -> Result<Location, ConfigError> {
-    let database = arguments.db_database.as_deref().filter(|name| !name.is_empty());
-    let database = database.unwrap_or("multiflexi");
-    let unusable = |what: &str, value: &str| {
-        ConfigError(format!("{what} is {value:?}, which no database URL can hold"))
-    };
-    let mut url = url::Url::parse(&format!("{scheme}://localhost"))
-        .map_err(|error| ConfigError(error.to_string()))?;
-    let host = match arguments.db_host.as_str() {
-        "" => "localhost",
-        host => host,
-    };
-    if host.starts_with('/') {
-        // The server's Unix socket; of PostgreSQL it is the folder.
-        url.query_pairs_mut().append_pair(socket, host);
-    } else {
-        url.set_host(Some(host)).map_err(|_| unusable("DB_HOST", host))?;
-    }
-    url.set_port(arguments.db_port).map_err(|()| unusable("DB_HOST", host))?;
-    // Each client library would take another one.
-    let user = arguments.db_username.as_deref().filter(|user| !user.is_empty());
-    let user = user.ok_or_else(|| {
-        let connection = &arguments.db_connection;
-        ConfigError(format!("DB_USERNAME is missing: DB_CONNECTION={connection} needs a user"))
-    })?;
-    url.set_username(user).map_err(|()| unusable("DB_USERNAME", user))?;
-    url.path_segments_mut().map_err(|()| unusable("DB_DATABASE", database))?.clear().push(database);
-    let name = url.to_string();
-    url.set_password(password).map_err(|()| ConfigError("DB_PASSWORD cannot be used".into()))?;
-    Ok(Location { url: url.into(), name })
 }

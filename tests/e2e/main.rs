@@ -17,6 +17,7 @@ mod completion;
 mod contexts;
 mod control;
 mod credentials;
+mod encryption;
 mod events;
 mod exit_codes;
 mod files;

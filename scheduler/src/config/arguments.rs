@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use multiflexi_program::log;
 
 use super::Command;
@@ -10,6 +10,21 @@ use crate::requests::Networks;
 
 /// The address of a scheduler that was told nothing else.
 pub const LISTEN: &str = "127.0.0.1:7780";
+
+/// How a connection to a database's server is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Encryption {
+    /// Not at all
+    Disable,
+    /// If the server offers it
+    Prefer,
+    /// Always; the certificate is not checked
+    Require,
+    /// Always, and a trusted authority has signed the certificate
+    VerifyCa,
+    /// Always, and a trusted authority has signed the certificate for this very host
+    VerifyFull,
+}
 
 /// The scheduler: owns database and queue, and dispatches jobs to agents.
 #[derive(Clone, Debug, Parser)]
@@ -53,6 +68,14 @@ pub struct Arguments {
     /// arguments of a process can be read by everybody
     #[arg(long, global = true, env = "DB_USERNAME", value_name = "NAME")]
     pub db_username: Option<String>,
+    /// How the connection to the database's server is encrypted, if it is one over TCP
+    /// [default: verify-full with --db-sslrootcert, else prefer]
+    #[arg(long, global = true, env = "DB_SSLMODE", value_name = "MODE")]
+    pub db_sslmode: Option<Encryption>,
+    /// Authorities, in PEM, of which one has to have signed the server's certificate
+    /// [default: those that this host trusts]
+    #[arg(long, global = true, env = "DB_SSLROOTCERT", value_name = "FILE")]
+    pub db_sslrootcert: Option<PathBuf>,
     /// Where logs and artifacts are that are too large for the database: a folder,
     /// s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Credentials and the
     /// address of a server of your own come from AWS_…, AZURE_… and GOOGLE_… variables

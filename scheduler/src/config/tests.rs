@@ -36,6 +36,31 @@ fn the_password_is_in_the_url_and_not_in_the_name() {
 }
 
 #[test]
+fn a_connection_is_encrypted_as_it_is_said() {
+    let authorities = tempfile::NamedTempFile::new().unwrap();
+    let file = authorities.path().to_str().unwrap();
+    let url = |connection: &str, more: &[&str]| {
+        let words = ["--db-connection", connection, "--db-username", "me"];
+        let database = config(&[&words[..], more].concat(), None)?.database;
+        assert!(!database.name.contains("ssl"), "{}", database.name);
+        Ok::<_, ConfigError>(database.url)
+    };
+    assert!(!url("pgsql", &[]).unwrap().contains("ssl"));
+    assert!(url("pgsql", &["--db-sslmode", "require"]).unwrap().ends_with("?sslmode=require"));
+    let verify = ["--db-sslmode", "verify-full"];
+    assert!(url("mysql", &verify).unwrap().ends_with("?ssl-mode=VERIFY_IDENTITY"));
+    let trusted = url("pgsql", &["--db-sslrootcert", file]).unwrap();
+    assert!(trusted.contains("?sslmode=verify-full&sslrootcert=%2F"), "{trusted}");
+    let trusted = url("mysql", &["--db-sslmode", "verify-ca", "--db-sslrootcert", file]).unwrap();
+    assert!(trusted.contains("?ssl-mode=VERIFY_CA&ssl-ca=%2F"), "{trusted}");
+    let unchecked = url("pgsql", &["--db-sslmode", "require", "--db-sslrootcert", file]);
+    let said = unchecked.unwrap_err().to_string();
+    assert!(said.contains("DB_SSLROOTCERT") && said.contains("verify-full"), "{said}");
+    let said = url("pgsql", &["--db-sslrootcert", "/no/such/ca.pem"]).unwrap_err().to_string();
+    assert!(said.contains("/no/such/ca.pem cannot be used"), "{said}");
+}
+
+#[test]
 fn what_is_empty_is_as_if_it_was_not_said() {
     let empty = ["--db-host", "", "--db-database", ""];
     let sqlite = config(&[&empty[..], &["--data-dir", "/d"]].concat(), None).unwrap();
