@@ -242,6 +242,54 @@ fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
 }
 
 #[test]
+fn a_secret_is_in_no_file_and_no_process_title_in_whatever_form_it_is_printed() {
+    let stack = Stack::start();
+    let go = stack.folder().join("go");
+    let script = format!(
+        r#"printf '%s\n' "$KEY"; printf %s "$KEY" | base64; printf %s "$KEY" | od -An -tx1 | tr -d ' \n'
+        printf '\n%s\n' "$KEY" | sed 's/ /%20/g; s|/|%2F|g; s/"/%22/g'
+        printf '%s\n' "$KEY" | sed 's/"/\\"/g'
+        printf 'open ses'; sleep 0.1; printf 'ame/"77"\n'
+        while [ ! -e '{}' ]; do sleep 0.05; done"#,
+        go.display()
+    );
+    let forms = [
+        "open sesame/\"77\"",
+        "b3BlbiBzZXNhbWUvIjc3Ig==",
+        "6f70656e20736573616d652f22373722",
+        "open%20sesame%2F%2277%22",
+        r#"open sesame/\"77\""#,
+    ];
+    // What is printed in halves is not in the script.
+    let script = script.replace("'open ses'", "'%s' \"${KEY%ame*}\"");
+    let script = script.replace("'ame/\"77\"\\n'", "'%s\\n' \"${KEY#open ses}\"");
+    let template = stack.script(&script, &["--secret", &format!("KEY={}", forms[0])]);
+    let job = stack.cli.create(["job:create", "--template", &template.to_string(), "--queue"]);
+    let job = job.to_string();
+    eventually("all forms are printed", || {
+        let told = stack.cli.run(["job:logs", &job]).text();
+        (told == "***\n".repeat(6)).then_some(())
+    });
+    let nowhere = |when: &str| {
+        for form in forms {
+            let (files, found) = search(stack.folder(), form);
+            assert!(files >= 3 && found.is_empty(), "{when}: {form} is in {found:?}");
+        }
+        for process in fs::read_dir("/proc").unwrap() {
+            let title = fs::read(process.unwrap().path().join("cmdline")).unwrap_or_default();
+            let title = String::from_utf8_lossy(&title);
+            assert!(!title.contains(forms[0]), "{when}: {title}");
+        }
+        let logs = [stack.scheduler.log.so_far(), stack.agent.log.so_far()].concat().join("\n");
+        assert!(!forms.iter().any(|form| logs.contains(form)), "{when}: {logs}");
+    };
+    nowhere("while it runs");
+    fs::write(&go, "").unwrap();
+    stack.cli.wait_for_state(job.parse().unwrap(), "succeeded");
+    nowhere("when it has ended");
+}
+
+#[test]
 fn the_default_of_a_secret_is_in_no_file_and_exported_as_it_was_imported() {
     let stack = Stack::start();
     let document = DEFINITION

@@ -56,6 +56,20 @@ fn environment(number: u64) -> BTreeMap<String, String> {
     environment
 }
 
+/// Variables that say where the process is: each host, and each run, has its own.
+const OF_THE_HOST: [&str; 10] = [
+    "MULTIFLEXI_TMP",
+    "MULTIFLEXI_ATTEMPT_FOLDER",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+];
+
 /// What `env -0` has printed.
 fn variables(output: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let lines = output.split(|byte| *byte == 0).filter(|line| !line.is_empty());
@@ -64,6 +78,16 @@ fn variables(output: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
         (line[..at].to_vec(), line[at + 1..].to_vec())
     };
     lines.map(split).collect()
+}
+
+/// What Docker takes from an environment file: each line as it is.
+fn by_docker(file: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let lines = file.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#"));
+    variables(&lines.collect::<Vec<_>>().join(&0))
+}
+
+fn readable(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
 }
 
 fn generated(stack: &Stack, program: &str, words: &[&str]) -> Output {
@@ -99,18 +123,26 @@ fn a_job_its_script_and_its_file_deliver_the_same_environment_byte_by_byte() {
         assert!(by_file.status.success(), "{}", String::from_utf8_lossy(&by_file.stderr));
         let by_file = variables(&by_file.stdout);
 
-        let names = by_agent.keys().filter(|name| {
-            let name = String::from_utf8_lossy(name);
-            name.starts_with("HOSTILE_") || name.starts_with("MULTIFLEXI_JOB")
-        });
+        let made = generated(&stack, "multiflexi-job2env", &[&job, "--docker"]);
+        let left_out = String::from_utf8_lossy(&made.stderr).into_owned();
+        let by_docker = by_docker(&made.stdout);
+
+        let names = by_agent.keys().filter(|name| !OF_THE_HOST.contains(&readable(name).as_str()));
         let mut compared = 0;
         for name in names {
-            let readable = String::from_utf8_lossy(name);
-            assert_eq!(by_script.get(name), by_agent.get(name), "{number}: {readable}, script");
-            assert_eq!(by_file.get(name), by_agent.get(name), "{number}: {readable}, file");
+            let value = by_agent.get(name);
+            let readable = readable(name);
+            assert_eq!(by_script.get(name), value, "{number}: {readable}, script");
+            assert_eq!(by_file.get(name), value, "{number}: {readable}, file");
+            match by_docker.get(name) {
+                None => {
+                    assert!(left_out.contains(&format!("{readable} is left out")), "{left_out}")
+                }
+                found => assert_eq!(found, value, "{number}: {readable}, for Docker"),
+            }
             compared += 1;
         }
-        assert_eq!(compared, environment.len() + 1, "{number}");
+        assert!(compared > environment.len() + 8, "{number}: all of the job's own: {compared}");
         for (name, value) in &environment {
             assert_eq!(by_agent[name.as_bytes()], value.as_bytes(), "{number}: {name}");
         }
