@@ -38,9 +38,17 @@ const QUIET: Duration = Duration::from_secs(30);
 /// One of so many jobs has failed.
 const FAILED: u32 = 10;
 
+/// Jobs of a run template that are the oldest of all, and have failed.
+const RARE: usize = 3;
+
 /// Runs the part.
 pub async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let system = System::start_with(options, write_lock::watched()).await?;
+    let rare = system.template("/bin/false".as_ref(), "").await?;
+    for _ in 0..RARE {
+        let job = system.submit_one(rare).await?;
+        while system.open_jobs().await?.iter().any(|open| open.id == job) {}
+    }
     let template = system.template("/bin/true".as_ref(), "").await?;
     let first = system.submit_one(template).await?;
     while system.open_jobs().await?.iter().any(|job| job.id == first) {}
@@ -59,13 +67,13 @@ pub async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     }
     // What was written here is not the scheduler's to bring into the file.
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut db).await?;
-    lists(&system, template, report).await?;
+    lists(&system, [template, rare], report).await?;
     let quiet = async {
         tokio::time::sleep(QUIET).await;
         Ok(())
     };
     beside(&system, template, "while nothing is deleted", quiet, report).await?;
-    let cleared = clear(&system, count / FAILED);
+    let cleared = clear(&system, i64::from(count / FAILED) + RARE as i64);
     beside(&system, template, "while failed jobs are deleted", cleared, report).await?;
     let retained = retain(&system, template, count);
     beside(&system, template, "while retention is applied", retained, report).await?;
@@ -98,26 +106,36 @@ async fn write(db: &mut SqliteConnection, first: i64, from: i64, rows: i64) -> a
 }
 
 /// How soon the first pages are there.
-async fn lists(system: &System, template: i64, report: &mut Report) -> anyhow::Result<()> {
+async fn lists(
+    system: &System,
+    [template, rare]: [i64; 2],
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let all = ListJobsRequest::default;
+    let of = |template| ListJobsRequest { run_template_id: template, ..all() };
+    let only = |state: JobState, filter| ListJobsRequest { states: vec![state.into()], ..filter };
+    let by_end = |filter| ListJobsRequest { order_by: "ended desc".to_owned(), ..filter };
+    let by_agent = || ListJobsRequest { agent: "agent".to_owned(), ..all() };
     let asked = [
-        ("first page of all jobs", all()),
-        (
-            "first page of failed jobs",
-            ListJobsRequest { states: vec![JobState::Failed.into()], ..all() },
-        ),
-        ("first page of a run template", ListJobsRequest { run_template_id: template, ..all() }),
-        ("first page of an exit code", ListJobsRequest { exit_code: Some(3), ..all() }),
-        ("first page of an agent", ListJobsRequest { agent: "agent".to_owned(), ..all() }),
-        ("first page by end", ListJobsRequest { order_by: "ended desc".to_owned(), ..all() }),
+        ("first page of all jobs", all(), 50),
+        ("first page of failed jobs", only(JobState::Failed, all()), 50),
+        ("first page of a run template", of(template), 50),
+        ("first page of an exit code", ListJobsRequest { exit_code: Some(3), ..all() }, 50),
+        ("first page of an agent", by_agent(), 50),
+        ("first page by end", by_end(all()), 50),
+        ("three failed jobs of a run template", only(JobState::Failed, of(rare)), RARE),
+        ("the same by end", by_end(only(JobState::Failed, of(rare))), RARE),
+        ("no running job of a run template", only(JobState::Running, of(template)), 0),
+        ("no running job of an agent", only(JobState::Running, by_agent()), 0),
+        ("no cancelled job of an agent", only(JobState::Cancelled, by_agent()), 0),
     ];
-    for (what, request) in asked {
+    for (what, request, jobs) in asked {
         let mut times = Vec::with_capacity(TIMES);
         for _ in 0..TIMES {
             let begun = Instant::now();
             let page = system.jobs().list_jobs(request.clone()).await?.into_inner();
             times.push(begun.elapsed());
-            ensure!(page.jobs.len() == 50, "{what} has {} jobs", page.jobs.len());
+            ensure!(page.jobs.len() == jobs, "{what} has {} jobs", page.jobs.len());
         }
         let [_, most] = p50_p99(times);
         report.add(Measure::new(Part::Million, what, most, "ms").target(Target::AtMost(PAGE)));
@@ -162,14 +180,14 @@ async fn beside(
 }
 
 /// Deletes all that has failed.
-async fn clear(system: &System, expected: u32) -> anyhow::Result<()> {
+async fn clear(system: &System, expected: i64) -> anyhow::Result<()> {
     let mut queue = QueueServiceClient::new(system.channel());
     let mut answers = queue.clear_queue(ClearQueueRequest::default()).await?.into_inner();
     let mut removed = 0;
     while let Some(answer) = answers.message().await? {
         removed = answer.removed;
     }
-    ensure!(removed == i64::from(expected), "{removed} jobs were deleted, not {expected}");
+    ensure!(removed == expected, "{removed} jobs were deleted, not {expected}");
     Ok(())
 }
 
