@@ -160,7 +160,36 @@ fn each_action_happens_once_though_the_scheduler_is_killed_before_and_while_it_d
     }
     stack.scheduler.restart();
     assert_eq!(jobs_of(&stack, next).len(), JOBS);
-    assert_eq!(jobs_of(&stack, template).len(), 2 * JOBS);
+    assert_eq!(jobs_of(&stack, template).len(), JOBS + 1, "one waits to be run again");
+}
+
+#[test]
+fn a_run_template_is_run_again_and_again_and_not_by_more_and_more_jobs() {
+    let stack = Stack::start();
+    let template = stack.script("exit 0", &[]);
+    action(&stack, template, "Reschedule", "success", &["delay=1"]);
+    action(&stack, template, "Reschedule", "always", &["delay=1"]);
+    let company = stack.company.to_string();
+    let words = ["action:create", "--company", &company, "--kind", "Reschedule", "--on", "always"];
+    stack.cli.create(words.into_iter().chain(["--set", "delay=1"]));
+    // Two that somebody has made become one that goes on.
+    let first = stack.queued(template);
+    let other = stack.queued(template);
+    let jobs = eventually("it was run again three times", || {
+        let jobs = jobs_of(&stack, template);
+        let ended = jobs.iter().filter(|job| job["state"] == "succeeded").count();
+        (ended >= 5).then_some(jobs)
+    });
+    let waiting = jobs.iter().filter(|job| job["state"] != "succeeded").count();
+    assert!(waiting <= 1, "{jobs:?}");
+    let mut said: Vec<String> = Vec::new();
+    for job in [first, other] {
+        let done = followed(&stack, job);
+        said.extend(done.iter().filter_map(|one| one["outcome"].as_str().map(str::to_owned)));
+    }
+    let waits = said.iter().filter(|said| said.ends_with("waits already")).count();
+    assert!(said.len() == 6 && waits >= 4, "{said:?}");
+    stack.cli.json(["runtemplate:disable", &template.to_string()]);
 }
 
 #[test]

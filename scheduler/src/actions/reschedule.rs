@@ -1,11 +1,12 @@
-//! `Reschedule`: a job of the same run template, later.
+//! `Reschedule`: a job of the same run template, later. It may go on for ever, and so there is
+//! one that waits at most, however many ends and actions ask for it.
 
 use std::{future::ready, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{Action, EndedJob, Field, Performing, SettingError, Settings, Takes};
-use crate::{domain::environment::Given, store::Effect};
+use crate::store::Effect;
 
 /// Queues the run template's next job.
 #[derive(Debug)]
@@ -42,10 +43,10 @@ impl Action for Reschedule {
     fn perform<'a>(
         &'a self,
         settings: &'a Settings,
-        ended: &'a EndedJob,
+        _: &'a EndedJob,
         _: Instant,
     ) -> Performing<'a> {
         let delay = Duration::from_secs(settings.number("delay").unsigned_abs());
-        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay, Given::default()))))
+        Box::pin(ready(Ok(Effect::Again(delay))))
     }
 }

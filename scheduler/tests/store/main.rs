@@ -96,6 +96,7 @@ suite! {
         settings_that_are_secret_now_are_sealed,
         what_cannot_be_done_is_on_record_with_its_reason,
         run_templates_do_not_launch_each_other_for_ever,
+        a_run_template_is_run_again_by_one_job_that_waits,
         what_can_be_tried_again_is_tried_again_and_the_rest_is_not,
         schedulers_that_share_a_database_do_each_action_once,
     }

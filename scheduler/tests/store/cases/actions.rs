@@ -170,7 +170,7 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     let quick = world.due(LONG).await.remove(0);
     assert_eq!((quick.claim.id, quick.tries), (slow.claim.id, 2));
     assert!(quick.claim.fence > slow.claim.fence);
-    let launch = || Ok(Effect::Launch(target, Duration::ZERO, Given::default()));
+    let launch = || Ok(Effect::Launch(target, Given::default()));
     assert_eq!(world.record(&slow, launch()).await, Recorded::Stale);
     let Recorded::Done(Some(launched)) = world.record(&quick, launch()).await else { panic!() };
     assert_eq!(world.record(&quick, launch()).await, Recorded::Stale, "it is on record");
@@ -305,9 +305,7 @@ pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn 
     world.store.change(world.accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     let action = world.due(LONG).await.remove(0);
-    world
-        .record(&action, Ok(Effect::Launch(world.template, Duration::ZERO, Given::default())))
-        .await;
+    world.record(&action, Ok(Effect::Launch(world.template, Given::default()))).await;
     let row = world.performed(again.job).await.remove(1);
     assert_eq!(row.progress, Progress::Failed);
     assert!(row.outcome.unwrap().contains("is inactive"));
@@ -362,6 +360,56 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     let page = Page::parse(0, "").unwrap();
     let left = world.store.actions(None, page).await.unwrap();
     assert_eq!(left.iter().map(|row| row.owner.0).collect::<Vec<_>>(), [Owner::RunTemplate(one)]);
+}
+
+pub async fn a_run_template_is_run_again_by_one_job_that_waits(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    for mode in [Mode::Success, Mode::Always] {
+        world.with_action("Reschedule", mode).await;
+    }
+    let again = Effect::Again(Duration::from_secs(90));
+    let outcome = async |world: &World, of: &ClaimedAction| {
+        let recorded = world.record(of, Ok(again.clone())).await;
+        let rows = world.performed(of.claim.job).await;
+        let row = rows.into_iter().find(|row| row.id == of.claim.id).unwrap();
+        assert_eq!(row.progress, Progress::Succeeded);
+        (recorded, row.outcome.unwrap())
+    };
+    // Both follow the end of the first; then somebody else's job ends.
+    let mut next = None;
+    for _ in 0..2 {
+        world.ended_with(0).await;
+        for _ in 0..2 {
+            let action = world.due(LONG).await.remove(0);
+            let (recorded, said) = outcome(&world, &action).await;
+            match (recorded, next) {
+                (Recorded::Done(Some(job)), None) => {
+                    assert_eq!(said, format!("launched job {job}, to be run in 1m 30s"));
+                    next = Some(job);
+                }
+                (Recorded::Done(None), Some(job)) => {
+                    assert_eq!(said, format!("job {job} waits already"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // Another run template has one of its own.
+    let (first, template) = (next.unwrap(), world.template);
+    world.template = crate::world::template(&world.store, "other", "", LONG).await;
+    world.with_action("Reschedule", Mode::Always).await;
+    world.ended_with(0).await;
+    let action = world.due(LONG).await.remove(0);
+    let other = outcome(&world, &action).await.0;
+    assert!(matches!(other, Recorded::Done(Some(job)) if job != first), "{other:?}");
+    // What does not wait any more makes room for the next, once.
+    world.template = template;
+    world.store.change(cancel(first)).await.unwrap();
+    world.ended_with(1).await;
+    let action = world.due(LONG).await.remove(0);
+    let (Recorded::Done(Some(second)), _) = outcome(&world, &action).await else { panic!() };
+    assert!(second != first && world.state(second).await == State::Queued);
+    assert_eq!(world.jobs_of(template).await.len(), 5);
 }
 
 /// Fails until it was tried often enough.
@@ -424,6 +472,7 @@ pub async fn schedulers_that_share_a_database_do_each_action_once(database: Box<
     let settings = [("run_template_id".to_owned(), target.to_string())].into();
     let launch = CreateAction { settings, ..world.action("LaunchJob", Mode::Always) };
     world.store.change(launch).await.unwrap();
+    world.with_action("Reschedule", Mode::Always).await;
     let other = open(world.database.as_ref()).await;
     let launched = Arc::new(AtomicU32::new(0));
     let start = async |store| {
@@ -446,8 +495,9 @@ pub async fn schedulers_that_share_a_database_do_each_action_once(database: Box<
     for performer in performers {
         performer.stop().await;
     }
-    assert_eq!(launched.load(Ordering::SeqCst) as usize, JOBS);
+    assert_eq!(launched.load(Ordering::SeqCst) as usize, JOBS + 1);
     assert_eq!(world.jobs_of(target).await.len(), JOBS);
+    assert_eq!(world.jobs_of(world.template).await.len(), JOBS + 1, "one waits to be run again");
     other.close().await;
 }
 
