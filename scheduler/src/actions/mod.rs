@@ -17,6 +17,7 @@ mod launch_job;
 mod mail;
 mod parent;
 mod performer;
+mod places;
 mod reschedule;
 mod sleep;
 mod stop;
@@ -111,6 +112,11 @@ pub trait Action: Debug + Send + Sync {
     /// and when to try again.
     fn reaches_out(&self) -> bool {
         false
+    }
+
+    /// Whom it asks, for people, if it reaches out: a few at once ask the same one at most.
+    fn asks(&self, _settings: &Settings) -> Option<String> {
+        self.reaches_out().then(|| self.name().to_owned())
     }
 
     /// Whether it is told what is known of the job.

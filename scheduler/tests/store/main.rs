@@ -86,6 +86,7 @@ suite! {
         an_end_for_good_is_followed_by_the_actions_for_it,
         actions_of_a_job_are_done_one_after_the_other,
         a_claim_that_ran_out_is_taken_over_and_its_record_is_refused,
+        what_has_no_place_is_put_off_and_says_why,
         a_companys_actions_follow_the_jobs_of_all_its_run_templates,
         a_condition_is_asked_of_each_end,
         what_has_failed_is_done_again_when_somebody_says_so,

@@ -4,6 +4,7 @@
 mod config;
 mod effect;
 mod outbox;
+mod put_off;
 mod record;
 mod seal;
 
@@ -23,6 +24,7 @@ pub use config::{CreateAction, DeleteAction, UpdateAction};
 pub use effect::{COMMAND, Effect};
 pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
 pub(super) use outbox::{Ran, enqueue};
+pub use put_off::{PutOff, ResumeAction};
 pub use record::{ActionFailure, CancelAction, RecordAction, Recorded, RetryAction};
 pub use seal::{NextSettings, SealSettings, SecretSettings, SettingsSealed};
 

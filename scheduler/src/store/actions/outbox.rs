@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::effect::COMMANDS;
+use super::{effect::COMMANDS, put_off::WAITS};
 use crate::{
     domain::{
         action::{End, Mode, Progress},
@@ -18,6 +18,7 @@ use crate::{
         job::State,
     },
     store::{Change, Dialect, Store, StoreError, Tx, dialect::Kind, jobs, variables},
+    vault::Vault,
 };
 
 /// A job that ran and has ended for good.
@@ -219,26 +220,33 @@ impl Change for ClaimActions {
             .bind(tx.now.saturating_add(microseconds(self.lease)))
             .fetch_all(&mut *tx.conn)
             .await?;
-        let claimed = |row: &AnyRow| {
-            Ok(ClaimedAction {
-                claim: ActionClaim {
-                    id: PerformedActionId(row.try_get(0)?),
-                    fence: Fence(row.try_get(1)?),
-                    job: JobId(row.try_get(2)?),
-                    attempt: jobs::small(row, 3)?.unwrap_or_default(),
-                    run_template: RunTemplateId(row.try_get(4)?),
-                    state: row.try_get::<Option<String>, _>(8)?.and_then(|name| name.parse().ok()),
-                    created: row.try_get(9)?,
-                    action: ActionId(row.try_get(10)?),
-                },
-                kind: row.try_get(5)?,
-                settings: variables::from_json(&row.try_get::<String, _>(6)?, tx.vault)
-                    .map_err(|error| error.to_string()),
-                tries: jobs::small(row, 7)?.unwrap_or_default().unsigned_abs(),
-            })
-        };
-        rows.iter().map(claimed).collect()
+        rows.iter().map(|row| claimed(row, tx.vault)).collect()
     }
+}
+
+/// What a claim returns of an action.
+pub(super) const CLAIMED: &str = "RETURNING action.id, action.fence, action.job_id, \
+     action.attempt, action.runtemplate_id, action.module, action.configuration, action.tries, \
+     action.job_state, action.created, action.actionconfig_id";
+
+/// An action that was claimed, as [`CLAIMED`] returns it.
+pub(super) fn claimed(row: &AnyRow, vault: &Vault) -> Result<ClaimedAction, StoreError> {
+    Ok(ClaimedAction {
+        claim: ActionClaim {
+            id: PerformedActionId(row.try_get(0)?),
+            fence: Fence(row.try_get(1)?),
+            job: JobId(row.try_get(2)?),
+            attempt: jobs::small(row, 3)?.unwrap_or_default(),
+            run_template: RunTemplateId(row.try_get(4)?),
+            state: row.try_get::<Option<String>, _>(8)?.and_then(|name| name.parse().ok()),
+            created: row.try_get(9)?,
+            action: ActionId(row.try_get(10)?),
+        },
+        kind: row.try_get(5)?,
+        settings: variables::from_json(&row.try_get::<String, _>(6)?, vault)
+            .map_err(|error| error.to_string()),
+        tries: jobs::small(row, 7)?.unwrap_or_default().unsigned_abs(),
+    })
 }
 
 fn claim_sql(dialect: Dialect) -> String {
@@ -246,10 +254,7 @@ fn claim_sql(dialect: Dialect) -> String {
         "WITH next AS (SELECT id FROM action {} WHERE state IN {OPEN} AND due <= $2 \
          ORDER BY due, id LIMIT $1 {}) \
          UPDATE action SET state = '{}', fence = fence + 1, tries = tries + 1, due = $3, \
-         started = COALESCE(started, $2) FROM next WHERE action.id = next.id \
-         RETURNING action.id, action.fence, action.job_id, action.attempt, \
-         action.runtemplate_id, action.module, action.configuration, action.tries, \
-         action.job_state, action.created, action.actionconfig_id",
+         started = COALESCE(started, $2) FROM next WHERE action.id = next.id {CLAIMED}",
         dialect.by_index("action_due"),
         dialect.skip_locked(),
         Progress::Running,
@@ -291,7 +296,7 @@ impl Change for KeepAction {
     }
 }
 
-/// Lets go of what a scheduler before had claimed, where there can be no other.
+/// Lets go of what a scheduler before had claimed or put off, where there can be no other.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleaseActions;
 
@@ -300,7 +305,12 @@ impl Change for ReleaseActions {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         if !tx.dialect.is_shared() {
-            let sql = format!("UPDATE action SET due = $1 WHERE state = '{}'", Progress::Running);
+            let sql = format!(
+                "UPDATE action SET due = $1 WHERE state = '{}' \
+                 OR (state = '{}' AND due IS NOT NULL AND outcome LIKE '{WAITS}%')",
+                Progress::Running,
+                Progress::Pending,
+            );
             sqlx::query(AssertSqlSafe(sql)).bind(tx.now).execute(&mut *tx.conn).await?;
         }
         Ok(())

@@ -180,7 +180,8 @@ impl Change for CancelAction {
         }
         let sql = format!(
             "UPDATE action SET state = '{}', due = NULL, ended = $2, \
-             outcome = COALESCE('cancelled; its last try: ' || outcome, 'cancelled') \
+             outcome = COALESCE(CASE WHEN tries > 0 THEN 'cancelled; its last try: ' || outcome \
+             END, 'cancelled') \
              WHERE id = $1",
             Progress::Cancelled
         );

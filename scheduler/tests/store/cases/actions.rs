@@ -23,7 +23,8 @@ use multiflexi_scheduler::{
     store::{
         ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs, CreateRunTemplate,
         DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs, NewRunTemplate, Page,
-        PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction, UpdateRunTemplate,
+        PerformedActionRow, PutOff, RecordAction, Recorded, ResumeAction, StoreError, UpdateAction,
+        UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
@@ -192,6 +193,50 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     assert_eq!(world.record(&second, launch()).await, Recorded::Stale);
     assert!(world.performed(key.job).await.is_empty());
     assert_eq!(world.jobs_of(target).await.len(), 1);
+}
+
+pub async fn what_has_no_place_is_put_off_and_says_why(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    world.with_action("A", Mode::Always).await;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(world.ended_with(0).await);
+    }
+    let claimed = world.due(LONG).await;
+    let [first, second, third] = &claimed[..] else { panic!() };
+    let put_off = async |of: &[&ClaimedAction], pause| {
+        let claims = of.iter().map(|of| (of.claim, of.claim.id.to_string())).collect();
+        world.store.change(PutOff { claims, pause }).await.unwrap();
+    };
+    put_off(&[first, second], LONG).await;
+    assert!(world.due(LONG).await.is_empty());
+    let row = world.performed(keys[0].job).await.remove(0);
+    assert_eq!((row.progress, row.tries, row.started), (Progress::Pending, 0, None));
+    assert_eq!(row.outcome, Some(format!("waits: {}", first.claim.id)));
+    assert!(row.due.is_some());
+    assert_eq!(world.performed(keys[2].job).await[0].progress, Progress::Running);
+
+    let resume = async |of: &ClaimedAction| {
+        world.store.change(ResumeAction { claim: of.claim, lease: LONG }).await.unwrap()
+    };
+    let resumed = resume(first).await.unwrap();
+    assert_eq!((resumed.claim.id, resumed.tries), (first.claim.id, 1));
+    assert!(resumed.claim.fence > first.claim.fence);
+    assert!(resume(first).await.is_none() && resume(third).await.is_none(), "they are claimed");
+    assert_eq!(world.record(first, Ok(Effect::Disable)).await, Recorded::Stale);
+    // It comes back by itself, and whoever wants to resume it then is late.
+    let again = resume(second).await.unwrap();
+    put_off(&[&again, second], Duration::ZERO).await;
+    let back = world.due(LONG).await.remove(0);
+    assert_eq!((back.claim.id, back.tries), (second.claim.id, 1));
+    assert!(resume(&again).await.is_none());
+    // What was to be tried again has been tried.
+    let failure = ActionFailure { reason: "no".to_owned(), again: Some(Duration::ZERO) };
+    world.record(&back, Err(failure)).await;
+    let back = world.due(LONG).await.remove(0);
+    put_off(&[&back], LONG).await;
+    let row = world.performed(keys[1].job).await.remove(0);
+    assert!(row.tries == 1 && row.started.is_some(), "{row:?}");
 }
 
 pub async fn a_companys_actions_follow_the_jobs_of_all_its_run_templates(
