@@ -141,6 +141,17 @@ fn zabbix_shows_each_phase_of_each_job_though_it_was_away_and_the_scheduler_kill
     stack.cli.create(again);
     eventually("the problem is over", || zabbix.problems(&host).is_empty().then_some(()));
 
+    // One that has no schedule is expected to succeed only if the macro says so.
+    let own = format!("{{$MULTIFLEXI.NO.SUCCESS:\"{badly}\"}}");
+    let wish = json!({ "hostid": host, "macro": own, "value": "30s" });
+    let own = zabbix.ask("usermacro.create", &wish)["hostmacroids"][0].clone();
+    let late = "No success in time: template of Acme";
+    wait_for_problem(&zabbix, &host, late);
+    let late_ones = zabbix.problems(&host).iter().filter(|problem| *problem == late).count();
+    assert_eq!(late_ones, 1, "of {badly} and not of {well}");
+    zabbix.ask("usermacro.delete", &json!([own]));
+    eventually("nothing is expected any more", || zabbix.problems(&host).is_empty().then_some(()));
+
     // While the server is away, for a minute, jobs run one after the other, and in the middle of
     // it the scheduler is killed.
     zabbix.stop();

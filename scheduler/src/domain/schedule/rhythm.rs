@@ -5,7 +5,7 @@
 //! than one time of day goes by the clock on the wall: it leaves the gap out, and comes again
 //! in the hour that comes again.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use chrono::{DateTime, TimeZone as _};
 use chrono_tz::Tz;
@@ -16,6 +16,11 @@ use croner::{
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
+
+const HOUR: i64 = 3_600 * SECOND;
+
+/// The fourth of January 2027: pauses are the same whenever they are asked for.
+const SOME_MONDAY: i64 = 1_799_020_800 * SECOND;
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 200;
@@ -174,6 +179,22 @@ impl Rhythm {
         self.cron.as_ref().map(Cron::describe).unwrap_or_default()
     }
 
+    /// The longest time between two moments that follow each other: of an expression, among
+    /// those around each quarter of a day of one week, and around each half month of a year,
+    /// where no clock is changed. None if it names no moment.
+    pub fn longest_pause(&self) -> Option<Duration> {
+        if let seconds @ 1.. = self.interval.seconds() {
+            return Some(Duration::from_secs(seconds.into()));
+        }
+        let quarters = (0..28).map(|quarter| quarter * 6 * HOUR);
+        let times = quarters.chain((1..=24).map(|half| half * 15 * 24 * HOUR));
+        let pauses = times.filter_map(|time| {
+            let slot = self.after(SOME_MONDAY + time, Tz::UTC)?;
+            u64::try_from(slot - self.before(slot, Tz::UTC)?).ok()
+        });
+        pauses.max().map(Duration::from_micros)
+    }
+
     /// The first moment after a time, both in microseconds since the Unix epoch.
     pub(super) fn after(&self, time: i64, zone: Tz) -> Option<i64> {
         let cron = self.cron.as_ref()?;
@@ -295,6 +316,25 @@ mod tests {
         ] {
             let refused = refused(expression);
             assert!(refused.contains(said), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_longest_pause_is_that_of_a_weekend_or_of_a_year() {
+        let hours = |interval, cron| {
+            let rhythm = Rhythm::new(interval, cron).unwrap();
+            rhythm.longest_pause().map(|pause| pause.as_secs_f64() / 3_600.0)
+        };
+        assert_eq!(hours(Interval::None, ""), None);
+        assert_eq!(hours(Interval::Week, ""), Some(168.0));
+        for (cron, pause) in [
+            ("*/15 * * * *", 0.25),
+            ("30 6 * * *", 24.0),
+            ("*/5 8-17 * * MON-FRI", 62.0 + 5.0 / 60.0),
+            ("0 6 * 12 *", 24.0 * 335.0),
+            ("0 0 1 1 *", 24.0 * 365.0),
+        ] {
+            assert_eq!(hours(Interval::Cron, cron), Some(pause), "{cron}");
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
 pub use config::{CreateAction, DeleteAction, UpdateAction};
 pub use effect::{COMMAND, Effect};
 pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
-pub(super) use outbox::{Ran, enqueue};
+pub(super) use outbox::{Ran, companys_follows, enqueue};
 pub use put_off::{PutOff, ResumeAction};
 pub use record::{ActionFailure, CancelAction, RecordAction, Recorded, RetryAction};
 pub use seal::{NextSettings, SealSettings, SecretSettings, SettingsSealed};

@@ -38,9 +38,6 @@ pub(in crate::store) struct Ran {
 struct Follower {
     id: i64,
     mode: Mode,
-    /// It is the company's, and this is the run template that it makes jobs of: their ends it
-    /// does not follow.
-    but: Option<i64>,
 }
 
 /// Puts the actions that follow these ends into the outbox; whether there were any. Of each
@@ -61,7 +58,7 @@ pub(in crate::store) async fn enqueue(
     for Ran { job, attempt, template, state } in ends {
         let end = End { state, exit: exits.get(&job).copied(), attempt };
         let follow = followers.get(&template).map(Vec::as_slice).unwrap_or_default().iter();
-        let follow = follow.filter(|it| it.but != Some(template) && it.mode.follows(end));
+        let follow = follow.filter(|it| it.mode.follows(end));
         let row = |(position, it): (i64, &Follower)| {
             json!([job, attempt, template, state.name(), it.id, position])
         };
@@ -113,8 +110,7 @@ async fn followers(
         let (id, mode): (i64, String) = (row.try_get(1)?, row.try_get(2)?);
         match mode.parse() {
             Ok(mode) => {
-                let but = row.try_get(3)?;
-                followers.entry(row.try_get(0)?).or_default().push(Follower { id, mode, but });
+                followers.entry(row.try_get(0)?).or_default().push(Follower { id, mode });
             }
             // Nothing keeps a job from ending.
             Err(error) => tracing::error!(action = id, %error, "an action cannot follow"),
@@ -125,22 +121,25 @@ async fn followers(
 
 fn followers_sql(dialect: Dialect) -> String {
     let rows = dialect.rows("$1", &[("k_template", Kind::Int)]);
-    let of = |owner: &str, but: &str, rank: u8| {
+    let of = |owner: &str, rank: u8| {
         format!(
-            "SELECT t.id AS k_id, c.id AS k_action, c.mode, {but} AS k_but, {rank} AS k_rank, \
-             c.position FROM {rows} JOIN runtemplate t ON t.id = r.k_template \
-             JOIN actionconfig c ON {owner}"
+            "SELECT t.id AS k_id, c.id AS k_action, c.mode, {rank} AS k_rank, c.position \
+             FROM {rows} JOIN runtemplate t ON t.id = r.k_template JOIN actionconfig c ON {owner}"
         )
     };
-    // Else the commands of a company's actions would follow each other for ever.
-    let companys = format!(
-        "c.company_id = t.company_id \
-         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
-    );
     format!(
         "{} UNION ALL {} ORDER BY k_id, k_rank, position, k_action",
-        of("c.runtemplate_id = t.id", "CAST(NULL AS BIGINT)", 0),
-        of(&companys, "c.leads_to", 1)
+        of("c.runtemplate_id = t.id", 0),
+        of(&companys_follows(), 1)
+    )
+}
+
+/// Whether an action `c` of a company follows the jobs of the run template `t`: not those that it
+/// makes itself, and not commands of actions, which would follow each other for ever.
+pub(in crate::store) fn companys_follows() -> String {
+    format!(
+        "c.company_id = t.company_id AND COALESCE(c.leads_to, 0) <> t.id \
+         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
     )
 }
 

@@ -278,6 +278,19 @@ pub async fn a_companys_actions_follow_the_jobs_of_all_its_run_templates(
     world.template = two;
     let last = world.ended_with(0).await;
     assert_eq!(world.kinds(last.job).await, ["C"], "what is launched launches nothing");
+    // Commands of actions, which are a run template of their own, are not followed; Zabbix is
+    // told so, too.
+    let command = world.due(LONG).await.remove(0);
+    let run = Effect::Command(LONG, [("COMMAND".to_owned(), "true".to_owned())].into());
+    let Recorded::Done(Some(job)) = world.record(&command, Ok(run)).await else { panic!() };
+    let commands = world.store.job(job).await.unwrap().run_template.0;
+    let watched = world.store.watched_actions().await.unwrap();
+    let of = |template| {
+        let own = watched.iter().filter(|action| action.run_template == template);
+        own.map(|action| action.kind.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((of(two), of(commands)), (vec!["C"], vec![]));
+    assert_eq!(of(one).len(), 3);
     let listed = world.store.actions(Some(company), Page::parse(0, "").unwrap()).await.unwrap();
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[0].owner, (company, "company of ours".to_owned()));
