@@ -120,6 +120,16 @@ fn what_was_missed_while_no_scheduler_ran_is_caught_up_and_a_clock_put_back_fire
     eventually("it fires by that clock", || (!jobs(&stack, other).is_empty()).then_some(()));
     assert_eq!(history(&stack, daily), slots, "nothing fires twice");
     assert_eq!(schedule(&stack, daily, &[])["next"], *following);
+    // That it waits is said; set anew it begins by that clock.
+    let listed = stack.cli.run(["schedule:list"]).text();
+    assert!(listed.contains(&format!("runtemplate:schedule {daily} --interval d")), "{listed}");
+    let shown = schedule(&stack, daily, &[]);
+    assert_eq!((&shown["clock_was_ahead"], &shown["last"]), (&true.into(), &slots[1]["time"]));
+    stack.scheduler.log.find("warning", |line| line.contains("the clock was ahead").then_some(()));
+    let anew = schedule(&stack, daily, &["--interval", "d"]);
+    assert_eq!(anew["schedule"]["clock_was_ahead"], false);
+    assert!(anew["schedule"]["last"].is_null(), "{anew}");
+    assert!(anew["schedule"]["next"].as_str().unwrap() < following.as_str(), "{anew}");
 }
 
 #[test]

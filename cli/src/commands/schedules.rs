@@ -145,7 +145,7 @@ impl Set {
         let next = schedule::next(template.schedule.as_ref());
         let sentence = match (next.as_str(), template.active) {
             ("", false) => "it is inactive: runtemplate:enable lets it start".to_owned(),
-            ("", true) => "no job starts by itself".to_owned(),
+            ("", true) => "no job starts by itself; those that wait already stay".to_owned(),
             (next, _) => format!("the next moment is {next}"),
         };
         let id = template.id;
@@ -156,6 +156,7 @@ impl Set {
 fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure> {
     let template = given(template)?;
     let schedule = template.schedule.unwrap_or_default();
+    let trouble = schedule::trouble(template.id, template.active, &schedule);
     let seconds = |time: Option<&prost_types::Duration>| format!("{} s", json::rounded(time));
     let fields = [
         ("run template", format!("{} ({})", template.name, template.id)),
@@ -172,6 +173,7 @@ fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure
         ("catch-up", schedule::catch_up(&schedule)),
         ("next", schedule::next(Some(&schedule))),
         ("last", schedule::last(Some(&schedule))),
+        ("note", trouble),
     ];
     let mut value = schedule::value(&schedule);
     value["id"] = template.id.into();
@@ -210,6 +212,7 @@ impl List {
                 value["company_name"] = template.company_name.clone().into();
                 value["active"] = template.active.into();
                 list.values.push(value);
+                let trouble = schedule::trouble(template.id, template.active, &schedule);
                 let rhythm =
                     if schedule.cron.is_empty() { schedule.interval } else { schedule.cron };
                 list.rows.push(vec![
@@ -220,13 +223,14 @@ impl List {
                     schedule.time_zone,
                     schedule::next(template.schedule.as_ref()),
                     schedule::last(template.schedule.as_ref()),
+                    trouble,
                 ]);
             }
             list.next_page_token = answer.next_page_token;
             Ok(())
         })
         .await?;
-        let header = ["ID", "NAME", "COMPANY", "SCHEDULE", "TIME ZONE", "NEXT", "LAST"];
+        let header = ["ID", "NAME", "COMPANY", "SCHEDULE", "TIME ZONE", "NEXT", "LAST", "NOTE"];
         output.list("schedules", &header, list)
     }
 }

@@ -43,7 +43,7 @@ fn overlap(overlap: Overlap) -> v1::ScheduleOverlap {
 
 /// The schedule of a run template.
 pub(super) fn answer(row: &ScheduleRow) -> v1::Schedule {
-    let ScheduleRow { schedule, next, last } = row;
+    let ScheduleRow { schedule, next, last, ahead } = row;
     v1::Schedule {
         interval: schedule.rhythm.interval().code().to_owned(),
         cron: schedule.rhythm.cron().to_owned(),
@@ -57,6 +57,7 @@ pub(super) fn answer(row: &ScheduleRow) -> v1::Schedule {
         next: next.map(timestamp),
         last: last.map(timestamp),
         description: schedule.rhythm.describe(),
+        clock_was_ahead: *ahead,
     }
 }
 

@@ -135,6 +135,7 @@ suite! {
         a_run_that_has_not_ended_meets_the_next_as_told,
         an_inactive_run_template_starts_nothing,
         what_contradicts_itself_is_refused_and_changes_nothing,
+        what_a_clock_that_was_ahead_has_silenced_is_known_and_begins_anew,
         the_oldest_slots_are_forgotten,
     }
     schema::{
