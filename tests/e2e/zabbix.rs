@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
+    net::TcpListener,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -259,6 +262,32 @@ fn over_an_encrypted_connection_zabbix_hears_of_agents_queue_and_slow_jobs() {
     let answer = stack.cli.run(["zabbix:test"]);
     assert_eq!(answer.code, 66, "{}", answer.stderr);
     assert!(answer.stderr.contains("multiflexi.test"), "{}", answer.stderr);
+}
+
+#[test]
+fn why_zabbix_is_away_is_the_reason_of_now() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let environment = [("ZABBIX_SERVER".to_owned(), address.to_string())].into();
+    let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
+    let stack = Stack::with(options, AgentOptions::default());
+    let away = |refused: bool| {
+        eventually("it is said why", || {
+            let status = stack.cli.json(["zabbix:status"]);
+            let reason = status["away_reason"].as_str()?;
+            (reason.contains("refused") == refused).then(|| status["away_since"].clone())
+        })
+    };
+    let since = away(true);
+    // Somebody is there who is no Zabbix.
+    let listener = TcpListener::bind(address).unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let _ = client.and_then(|mut client| client.write_all(b"220 mail.example ESMTP\r\n"));
+        }
+    });
+    assert_eq!(away(false), since);
 }
 
 #[test]
