@@ -16,12 +16,13 @@ use crate::{
 
 /// Writes a shell script that runs a job where no agent is.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-job2script", version, after_help = exit_code::HELP)]
+#[command(name = "multiflexi-job2script", version, after_help = exit_code::help())]
 pub struct Job2Script {
     #[command(flatten)]
-    global: Global,
-    #[command(flatten)]
     script: jobs::Script,
+    // Last, as the heading of its arguments goes on.
+    #[command(flatten)]
+    global: Global,
 }
 
 impl Job2Script {
@@ -34,12 +35,13 @@ impl Job2Script {
 
 /// Writes the variables of a job's process as a file.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-job2env", version, after_help = exit_code::HELP)]
+#[command(name = "multiflexi-job2env", version, after_help = exit_code::help())]
 pub struct Job2Env {
     #[command(flatten)]
-    global: Global,
-    #[command(flatten)]
     file: jobs::EnvFile,
+    // Last, as the heading of its arguments goes on.
+    #[command(flatten)]
+    global: Global,
 }
 
 impl Job2Env {

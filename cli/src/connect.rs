@@ -171,6 +171,10 @@ fn invalid(url: &str) -> Failure {
 
 fn endpoint(url: &str) -> Result<Endpoint, Failure> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| invalid(url))?;
+    if endpoint.uri().scheme_str() == Some("https") {
+        let message = format!("{url:?} asks for TLS, which is not supported yet");
+        return Err(Failure::usage(message).hint("take http:// and a network that you trust"));
+    }
     let has_host = endpoint.uri().host().is_some_and(|host| !host.is_empty());
     if !has_host || endpoint.uri().scheme_str() != Some("http") {
         return Err(invalid(url));

@@ -6,29 +6,43 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use multiflexi_proto::v1::{Attempt, JobState};
 
-use crate::{failure::Failure, output::Format};
+use crate::{arguments::advice, failure::Failure, output::Format};
+
+/// What 0 means.
+pub const SUCCESS: &str = "success; for job:run, the job's own exit code, or 128+N after signal N";
+
+/// What all others mean that are not a job's own.
+pub const MEANINGS: [(Exit, &str); 16] = [
+    (Exit::JobsFailed, "queue:process: some of the jobs have failed"),
+    (Exit::Usage, "usage: the arguments cannot be understood"),
+    (Exit::Invalid, "the scheduler cannot take a value"),
+    (Exit::NotFound, "there is no such thing"),
+    (Exit::Unreachable, "no scheduler answers"),
+    (Exit::Internal, "something failed that should not"),
+    (Exit::CannotWrite, "a file cannot be written"),
+    (Exit::Damaged, "what is stored is damaged; for job:run, output of the job is lost"),
+    (Exit::Full, "not now, the scheduler has no room: try again later"),
+    (Exit::Lost, "the job is lost: its agent did not come back"),
+    (Exit::Conflict, "it cannot be done in the present state, or the name is taken"),
+    (Exit::Configuration, "the job's configuration cannot be run"),
+    (Exit::Waited, "--wait-at-most is over; the jobs go on"),
+    (
+        Exit::Detached,
+        "job:run, queue:process or job:create was interrupted; what was asked for goes on",
+    ),
+    (Exit::Cancelled, "the job was cancelled"),
+    (Exit::TimedOut, "the job ran longer than allowed"),
+];
 
 /// Shown below `--help`.
-pub const HELP: &str = "\
-Exit codes:
-  0    success; for job:run, the job's own exit code, or 128+N after signal N
-  63   queue:process: some of the jobs have failed
-  64   usage: the arguments cannot be understood
-  65   the scheduler cannot take a value
-  66   there is no such thing
-  69   no scheduler answers
-  70   something failed that should not
-  73   a file cannot be written
-  74   what is stored is damaged; for job:run, output of the job is lost
-  75   not now, the scheduler has no room: try again later
-  76   the job is lost: its agent did not come back
-  77   it cannot be done in the present state, or the name is taken
-  78   the job's configuration cannot be run
-  107  --wait-at-most is over; the jobs go on
-  108  job:run, queue:process or job:create was interrupted; what was asked for goes on
-  109  the job was cancelled
-  110  the job ran longer than allowed
-With -f json, errors are JSON objects on stderr that name their code.";
+pub fn help() -> String {
+    let others = MEANINGS.iter().map(|(exit, meaning)| (*exit as u8, *meaning));
+    let all = [(0, SUCCESS)].into_iter().chain(others);
+    let lines: String = all.map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).collect();
+    format!(
+        "Exit codes:\n{lines}With -f json, errors are JSON objects on stderr that name their code."
+    )
+}
 
 /// Why a command did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +50,6 @@ With -f json, errors are JSON objects on stderr that name their code.";
 pub enum Exit {
     /// Some of the jobs that were waited for have failed.
     JobsFailed = 63,
-    /// What is stored is not what it should be.
-    Damaged = 74,
     /// The arguments cannot be understood.
     Usage = 64,
     /// The scheduler cannot take a value.
@@ -50,6 +62,8 @@ pub enum Exit {
     Internal = 70,
     /// A file cannot be written.
     CannotWrite = 73,
+    /// What is stored is not what it should be.
+    Damaged = 74,
     /// The scheduler has no room.
     Full = 75,
     /// The job is lost.
@@ -119,7 +133,12 @@ pub fn of_job(attempt: &Attempt) -> u8 {
 pub fn of_parsing(error: &clap::Error, format: Format) -> ExitCode {
     let is_wish = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if format == Format::Json && !is_wish {
-        return Failure::usage(sentence(&error.to_string())).report(format);
+        let failure = Failure::usage(sentence(&error.to_string()));
+        return match advice::of(error) {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        }
+        .report(format);
     }
     // A closed stdout is nobody's mistake.
     let _ = error.print();

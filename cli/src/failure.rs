@@ -11,7 +11,11 @@ use anstyle::{AnsiColor, Style};
 use multiflexi_program::say;
 use tonic::{Code, Status};
 
-use crate::{connect::root_cause, exit_code::Exit, output::Format};
+use crate::{
+    connect::root_cause,
+    exit_code::Exit,
+    output::{Format, visible},
+};
 
 /// A command's failure.
 #[derive(Debug)]
@@ -77,9 +81,9 @@ impl Failure {
                 let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
                 let mut stderr = anstream::stderr().lock();
                 // Nowhere is left to say that this failed.
-                let _ = writeln!(stderr, "{red}error:{red:#} {}", self.message);
+                let _ = writeln!(stderr, "{red}error:{red:#} {}", visible(&self.message));
                 if let Some(hint) = &self.hint {
-                    let _ = writeln!(stderr, "{cyan}hint:{cyan:#} {hint}");
+                    let _ = writeln!(stderr, "{cyan}hint:{cyan:#} {}", visible(hint));
                 }
             }
             Format::Json => {

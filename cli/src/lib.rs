@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use multiflexi_program::{environment_files, memory};
 
-use arguments::Arguments;
+use arguments::{Arguments, advice};
 use commands::completion;
 use failure::Failure;
 
@@ -62,7 +62,10 @@ fn run<A: Parser>(program: impl FnOnce(A) -> Outcome) -> ExitCode {
             let (format, result) = program(arguments);
             result.unwrap_or_else(|failure| failure.report(format))
         }
-        Err(error) => exit_code::of_parsing(&error, format_asked()),
+        Err(mut error) => {
+            advice::advise(&mut error, &command);
+            exit_code::of_parsing(&error, format_asked())
+        }
     }
 }
 

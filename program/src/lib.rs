@@ -7,3 +7,6 @@ pub mod environment_files;
 pub mod log;
 pub mod memory;
 pub mod shutdown;
+mod words;
+
+pub use words::counted;

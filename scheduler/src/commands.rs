@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, path::Path};
 
-use multiflexi_program::say;
+use multiflexi_program::{counted, say};
 use multiflexi_scheduler::{
     adoption,
     backup::{self, BackedUp, Restored},
@@ -101,8 +101,9 @@ pub async fn transfer(
     if text {
         writeln!(
             stdout,
-            "{rows} rows of {} are in {}. Start its schedulers with the object store and the \
+            "{} of {} went to {}. Start its schedulers with the object store and the \
              key file of before: {} and {}",
+            counted(rows, "row"),
             from.name,
             to.name,
             config.objects,
@@ -153,12 +154,11 @@ fn counts(objects: Option<Copied>) -> serde_json::Value {
 }
 
 fn said(objects: Option<Copied>) -> String {
-    match objects {
-        None => "no objects".to_owned(),
-        Some(Copied { objects, bytes, present: 0 }) => format!("{objects} objects ({bytes} bytes)"),
-        Some(Copied { objects, bytes, present }) => {
-            format!("{objects} objects ({bytes} bytes) besides {present} that were there")
-        }
+    let Some(Copied { objects, bytes, present }) = objects else { return "no objects".to_owned() };
+    let copied = format!("{} ({bytes} bytes)", counted(objects, "object"));
+    match present {
+        0 => copied,
+        present => format!("{copied} besides {present} already there"),
     }
 }
 
@@ -166,8 +166,9 @@ fn said_missing(missing: u64) -> String {
     match missing {
         0 => String::new(),
         missing => format!(
-            "{missing} objects that it refers to are missing: with the scheduler started, \
-             multiflexi-cli retention:apply --dry-run names their jobs\n"
+            "it refers to {} missing here: with the scheduler started, multiflexi-cli \
+             retention:apply --dry-run names the jobs\n",
+            counted(missing, "object")
         ),
     }
 }

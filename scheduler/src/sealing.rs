@@ -1,7 +1,7 @@
 //! Seals, beside everything else, what applications declare secret and what was stored
 //! before they did. It is woken when one does, and at the start goes on with what a
-//! scheduler that was stopped or killed has left. Before that it seals what kinds of actions
-//! keep secret since this version.
+//! scheduler that was stopped or killed has left. Before that it seals what is kept secret
+//! since this version: definitions with secrets in them, settings of actions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::store::{
-    Erased, NextSettings, SealDeclared, SealSettings, Sealing as Step, SecretSettings, Store,
-    StoreError,
+    AllSealed, Erased, NextSettings, SealDeclared, SealDefinitions, SealSettings, Sealing as Step,
+    SecretSettings, Store, StoreError,
 };
 
 /// When it fails it is tried again after this time.
@@ -69,16 +69,20 @@ impl Sealing {
 
     /// Seals all that is to be sealed; false if its traces are still in the database's files.
     async fn seal(&self, store: &Store, settings: &[SecretSettings]) -> Result<bool, StoreError> {
+        if let Some(sealed) = store.change(SealDefinitions).await?
+            && !erase_and_say(store, sealed).await?
+        {
+            return Ok(false);
+        }
         let mut next = SealSettings::begin(settings.to_vec());
         while let Some(step) = store.change(next).await? {
             match step {
                 _ if self.stop.is_cancelled() => return Ok(true),
                 NextSettings::More(more) => next = more,
                 NextSettings::Whole(sealed) => {
-                    if store.erase_deleted().await? == Erased::Busy {
+                    if !erase_and_say(store, sealed).await? {
                         return Ok(false);
                     }
-                    store.change(sealed).await?;
                     break;
                 }
             }
@@ -99,4 +103,13 @@ impl Sealing {
         }
         Ok(true)
     }
+}
+
+/// Removes what the database's files have of what is sealed now; false if that has to wait.
+async fn erase_and_say(store: &Store, sealed: AllSealed) -> Result<bool, StoreError> {
+    let erased = store.erase_deleted().await? != Erased::Busy;
+    if erased {
+        store.change(sealed).await?;
+    }
+    Ok(erased)
 }

@@ -77,7 +77,7 @@ fn what_makes_no_sense_is_refused_at_the_door() {
     refused(65, "Reschedule", &with(&["delay=0"]), "take 1 second or more");
     refused(64, "WebHook", &with(&["uri"]), "a setting looks like NAME=VALUE");
     let twice = with(&["uri=http://a/", "--set", "uri=http://b/"]);
-    refused(64, "WebHook", &twice, "uri is set twice");
+    refused(64, "WebHook", &twice, "uri is given twice");
     let gaps = with(&["uri=http://a/", "--set", "retry_min_gap=5h"]);
     refused(65, "WebHook", &gaps, "no pause is longer than retry_max_gap, 1h");
     let next = format!("run_template_id={}", stack.script("exit 0", &[]));

@@ -242,6 +242,29 @@ fn a_secret_is_sealed_in_the_database_and_its_key_is_not_there() {
 }
 
 #[test]
+fn the_default_of_a_secret_is_in_no_file_and_exported_as_it_was_imported() {
+    let stack = Stack::start();
+    let document = DEFINITION
+        .replace(r#""type": "password""#, r#""type": "password", "defval": "open sesame""#);
+    assert_ne!(document, DEFINITION);
+    let file = stack.folder().join("default.multiflexi.app.json");
+    fs::write(&file, &document).unwrap();
+    let checked = stack.cli.run(["application:validate-json", &file.display().to_string()]);
+    assert!(checked.text().contains("whoever has this document knows it"), "{}", checked.text());
+    fs::remove_file(&file).unwrap();
+    let application = import(&stack, &document);
+    let template = template(&stack, application, &["--env", "PLACE=Brno"]);
+    let job = stack.job(template);
+    assert_eq!(stack.cli.run(["job:run", &job.to_string()]).text(), "Brno at 20\n12\n");
+    let (files, found) = search(&stack.folder().join("data"), "open sesame");
+    assert!(files >= 3 && found.is_empty(), "it is in {found:?}");
+    let exported = stack.cli.run(["application:export-json", &application.to_string()]).text();
+    let [exported, document]: [Value; 2] =
+        [&exported, &document].map(|text| serde_json::from_str(text).unwrap());
+    assert_eq!(exported, document);
+}
+
+#[test]
 fn what_a_new_definition_declares_secret_is_sealed_though_it_was_there_before() {
     let stack = Stack::start();
     let plain = DEFINITION.replace("\"password\"", "\"string\"");
@@ -310,4 +333,36 @@ fn a_value_that_is_not_of_its_type_is_not_told_if_it_is_secret() {
     for name in ["NUMBER", "MAIL", "SITE", "CHOICE", "MADE"] {
         assert!(told.contains(&format!("{name}: the value is no")), "{name}: {told}");
     }
+}
+
+#[test]
+fn a_definition_that_is_refused_is_refused_for_all_its_faults_and_quiet_imports_say_ids() {
+    let stack = Stack::start();
+    let file = |name: &str, text: &str| {
+        let file = stack.folder().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let rest = r#""description": "d", "executable": "true", "environment""#;
+    let faulty = r#"{"A": {"type": "x"}, "B": {"type": "x"}, "C": {"type": "x"}, "D": 1, "E": 2}"#;
+    let bad = file("bad.json", &format!(r#"{{"name": "Bad", {rest}: {faulty}}}"#));
+    let good = file("good.json", &format!(r#"{{"name": "Good", {rest}: {{}}}}"#));
+    let json = |words: &[&str]| -> Value {
+        let answer = stack.cli.run([words, &["-f", "json"]].concat());
+        assert_eq!(answer.code, 65, "{answer:?}");
+        serde_json::from_slice(&answer.stdout).unwrap()
+    };
+    let validated = json(&["application:validate-json", &bad]);
+    let imported = json(&["application:import-json", &bad, &good]);
+    let faults = &imported["applications"][0]["faults"];
+    assert_eq!(faults, &validated["definitions"][0]["faults"]);
+    assert_eq!(faults.as_array().unwrap().len(), 5);
+    let said = stack.cli.run(["application:import-json", &bad]).stderr;
+    for name in ["A", "B", "C", "D", "E"] {
+        assert!(said.contains(&format!("\n  environment.{name}")), "{said}");
+    }
+    assert!(said.contains("refused 1 definition\n"), "{said}");
+    let quiet = stack.cli.run(["-q", "application:import-json", &good, &good]);
+    let id = imported["applications"][1]["id"].to_string();
+    assert_eq!((quiet.text(), quiet.stderr), (format!("{id}\n{id}\n"), String::new()));
 }

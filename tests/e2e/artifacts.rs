@@ -148,6 +148,46 @@ fn a_file_whose_name_holds_a_secret_is_stored_under_a_masked_one() {
 }
 
 #[test]
+fn what_an_application_declares_of_its_files_is_what_they_are() {
+    let stack = Stack::start();
+    let document = stack.folder().join("files.multiflexi.app.json");
+    let text = serde_json::json!({
+        "$schema": "https://multiflexi.eu/schema/application.json",
+        "name": "Files",
+        "description": "Leaves files.",
+        "executable": "sh",
+        "cmdparams": "-c ${SCRIPT}",
+        "environment": { "SCRIPT": { "type": "text", "defval":
+            "mkdir sub; echo {} >sub/a.json; echo 1 >c.csv; echo 2 >other.txt; \
+             head -c 100000 /dev/zero >large.bin" } },
+        "artifacts": [
+            { "name": "Report", "path": "\\.json$", "type": "application/json",
+              "description": "The report of the day" },
+            { "name": "Table", "path": "^c\\.csv$", "type": "text/x-mine" },
+            { "name": "Zeros", "path": "large", "type": "file" },
+        ],
+    });
+    fs::write(&document, text.to_string()).unwrap();
+    let imported = stack.cli.run(["application:import-json", document.to_str().unwrap()]);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    let company = stack.company.to_string();
+    let create = ["runtemplate:create", "--name", "t", "--app", "1", "--company", &company];
+    let job = stack.job(stack.cli.create(create));
+    assert_eq!(stack.cli.run(["job:run", &job.to_string()]).code, 0);
+    let list = artifacts(&stack, job);
+    let about = |filename: &str| {
+        let found = named(&list, filename);
+        let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        (text("content_type"), text("note"))
+    };
+    let pair = |content_type: &str, note: &str| (content_type.to_owned(), note.to_owned());
+    assert_eq!(about("sub/a.json"), pair("application/json", "The report of the day"));
+    assert_eq!(about("c.csv"), pair("text/x-mine", "Table"));
+    assert_eq!(about("large.bin"), pair("application/octet-stream", "Zeros"));
+    assert_eq!(about("other.txt"), pair("text/plain", ""));
+}
+
+#[test]
 fn what_is_no_file_is_written_into_and_stays_what_it_is() {
     let stack = Stack::start();
     let (job, _) = stack.run("echo content >made");

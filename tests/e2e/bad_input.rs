@@ -294,6 +294,28 @@ fn mistakes_in_arguments_are_json_if_that_is_asked_for() {
 }
 
 #[test]
+fn what_another_version_has_is_told_by_its_name_here() {
+    let cli = Cli::new("http://127.0.0.1:1");
+    for (words, meant) in [
+        (&["queue:truncate"][..], "job:delete --state queued"),
+        (&["queue:list", "--order", "A"], "job:list --state queued"),
+        (&["run-template:assign-credential", "--id", "1"], "credential:assign ID --template ID"),
+        (&["prune", "--jobs"], "retention:apply"),
+        (&["job:list", "--offset", "5"], "--page-token"),
+        (&["run-template:schedule", "--id", "1", "--schedule_time=now"], "job:create --template"),
+    ] {
+        refused(&cli.run(words), 64, &["tip: in this version", meant]);
+        let json = cli.run([&["-f", "json"], words].concat()).stderr;
+        let error: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(error["error"]["hint"].as_str().unwrap().contains(meant), "{error}");
+    }
+    let near = cli.run(["company:lst"]).stderr;
+    let tip = near.lines().find(|line| line.contains("tip:")).unwrap();
+    assert!(tip.contains("'company:list'") && tip.matches('\'').count() == 6, "{tip}");
+    assert!(!cli.run(["xyzzy"]).stderr.contains("tip"));
+}
+
+#[test]
 fn a_definition_may_begin_with_a_mark_come_from_stdin_and_not_be_endless() {
     let stack = Stack::start();
     let endless = stack.cli.run(["application:import-json", "/dev/zero"]);

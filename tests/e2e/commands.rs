@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use multiflexi_fixture::{Stack, programs};
+use multiflexi_fixture::{Lines, Stack, programs};
 
 #[test]
 fn the_seeds_workflow_example_works_as_printed() {
@@ -55,12 +55,25 @@ fn the_queue_is_processed_and_waited_for() {
     let answer = stack.cli.json(["queue:process"]);
     assert_eq!(answer["queued"], 20);
     assert_eq!(stack.cli.json(["queue:status"])["jobs"]["succeeded"], 20);
-    // Only what is queued by it is waited for; and the exit code tells.
+    // What waits for its time is not waited for; and the exit code tells.
     stack.cli.json(["job:create", "--template", &template, "--delay", "1h"]);
     let bad = stack.script("exit 3", &[]).to_string();
     stack.cli.json(["job:create", "--template", &bad]);
     let answer = stack.cli.run(["queue:process"]);
-    assert!(answer.code == 63 && answer.stderr.contains("1 of 1 jobs failed"), "{}", answer.stderr);
+    assert!(answer.code == 63 && answer.stderr.contains("1 of 1 job failed"), "{}", answer.stderr);
+    // What was queued before is.
+    stack.cli.json(["queue:pause"]);
+    stack.cli.json(["job:create", "--template", &template, "--count", "3", "--queue"]);
+    let answer = stack.cli.run(["queue:process", "--no-wait"]);
+    assert_eq!(answer.text(), "queued 0 jobs, and 3 waited already\n");
+    let mut process = stack.cli.start(["queue:process"]);
+    let lines = Lines::of(process.stderr.take().unwrap());
+    lines.find("why it waits", |line| line.contains("the queue is paused").then_some(()));
+    stack.cli.json(["queue:resume"]);
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(said, "queued 0 jobs, and 3 waited already; 0 failed\n");
 }
 
 #[test]
@@ -199,7 +212,8 @@ fn the_queue_is_paused_resumed_and_cleared() {
     assert_eq!(stack.cli.json(["queue:clear"])["removed"], 3);
     assert_eq!(stack.cli.json(["job:list"])["jobs"].as_array().unwrap().len(), 0);
     let refused = stack.cli.run(["queue:clear", "--state", "running"]);
-    assert!(refused.code == 65 && refused.stderr.contains("running"), "{}", refused.stderr);
+    let ended = "[possible values: succeeded, failed, cancelled, timed_out, lost]";
+    assert!(refused.code == 64 && refused.stderr.contains(ended), "{}", refused.stderr);
 }
 
 #[test]
@@ -290,9 +304,6 @@ fn what_is_printed_can_be_chosen() {
     let short = ["company:update", "1", "--secret", "PIN=123"];
     assert!(stack.cli.run(short).stderr.contains("PIN has fewer than 4 bytes"));
 
-    let described = stack.cli.json(["describe"]);
-    let commands = described["commands"].as_array().unwrap();
-    assert!(commands.iter().any(|command| command["name"] == "job:run"));
     let pages = stack.folder().join("man");
     assert_eq!(stack.cli.run(["man", "--dir", pages.to_str().unwrap()]).code, 0);
     for program in ["cli", "job2script", "job2env", "scheduler", "agent"] {
@@ -305,6 +316,76 @@ fn what_is_printed_can_be_chosen() {
     let names = fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
     let of_help = names.filter(|name| name.to_string_lossy().contains("-help"));
     assert_eq!(of_help.count(), 0, "help is described nowhere else");
+}
+
+#[test]
+fn only_what_has_changed_is_said_to_have() {
+    let stack = Stack::start();
+    let template = stack.script("exit 0", &[]).to_string();
+    stack.cli.create(["credential:create", "--name", "c", "--company", "1", "--secret", "A=word"]);
+    stack.cli.create(["action:create", "--template", &template, "--kind", "Stop", "--on", "fail"]);
+    for command in ["company", "credential", "application", "runtemplate", "action"] {
+        let nothing = stack.cli.run([&format!("{command}:update"), "1"]);
+        assert!(nothing.code == 64 && nothing.stdout.is_empty(), "{nothing:?}");
+        assert!(nothing.stderr.contains("nothing is said that changes"), "{nothing:?}");
+    }
+    for command in ["company:update", "credential:update", "runtemplate:update"] {
+        let unknown = stack.cli.run([command, "1", "--name", "other", "--unset", "NOPE"]);
+        assert!(unknown.code == 65, "{unknown:?}");
+        assert!(unknown.stderr.contains("has no variable \"NOPE\", which is to be removed"));
+    }
+    assert_eq!(stack.cli.json(["company:show", "1"])["name"], "Acme", "all or nothing");
+    for (command, sentences) in [
+        ("credential:unassign", ["did not use", "did not use"]),
+        ("credential:assign", ["uses credential", "uses credential 1 already"]),
+        ("credential:unassign", ["no longer uses", "did not use"]),
+    ] {
+        for sentence in sentences {
+            let said = stack.cli.run([command, "1", "--template", &template]);
+            assert!(said.code == 0 && said.text().contains(sentence), "{sentence}: {said:?}");
+        }
+    }
+    let again = stack.cli.json(["credential:unassign", "1", "--template", &template]);
+    assert!(again["changed"] == false && again["id"] == 1, "{again}");
+
+    let file = format!("A={}", stack.folder().join("file").display());
+    fs::write(stack.folder().join("file"), "x").unwrap();
+    for [option, value] in [["--env", "A=2"], ["--secret", "A=2222"], ["--file", &file]] {
+        let words = ["job:create", "--template", &template, "--env", "A=1", option, value];
+        let twice = stack.cli.run(words);
+        assert!(twice.code == 64 && twice.stderr.contains("A is given twice"), "{twice:?}");
+    }
+}
+
+#[test]
+fn what_a_command_needs_is_described() {
+    let cli = multiflexi_fixture::Cli::new("http://127.0.0.1:1");
+    let described = cli.json(["describe"]);
+    let commands = described["commands"].as_array().unwrap();
+    let argument = |command: &str, name: &str| {
+        let command = commands.iter().find(|one| one["name"] == command).unwrap();
+        let mut arguments = command["arguments"].as_array().unwrap().iter();
+        arguments.find(|one| one["name"] == name).cloned().unwrap()
+    };
+    for command in ["job:show", "job:run", "job:env", "job:script", "company:update"] {
+        let id = argument(command, "id");
+        assert!(id["required"] == true && id["or"][0] == "--id", "{command}: {id}");
+        assert_eq!(argument(command, "--id")["required"], false);
+        let help = cli.run([command, "--help"]).text();
+        assert!(help.contains("[OPTIONS] <ID>\n") && help.contains("--id <ID>"), "{help}");
+    }
+    let owner = argument("action:create", "--template");
+    assert!(owner["required"] == true && owner["or"][0] == "--company", "{owner}");
+    assert!(argument("job:run", "--timestamps")["default"].is_null(), "a flag has no text");
+    assert_eq!(argument("job:list", "--limit")["default"], "50");
+    let codes = described["exit_codes"].as_array().unwrap().iter();
+    let codes: Vec<_> = codes.map(|one| one["code"].as_u64().unwrap()).collect();
+    assert!(codes.is_sorted() && codes.starts_with(&[0, 63, 64]), "{codes:?}");
+    // What all commands take stands behind a command's own.
+    let help = cli.run(["job:list", "--help"]).text();
+    let (own, global) = help.split_once("\nGlobal options:\n").unwrap();
+    assert!(own.contains("--order") && own.contains("--help") && global.contains("--server"));
+    assert!(!own.contains("--server") && !global.contains("--limit"), "{help}");
 }
 
 #[test]

@@ -122,6 +122,35 @@ fn what_an_option_names_is_offered_in_every_command() {
 }
 
 #[test]
+fn names_that_belong_to_the_command_are_offered() {
+    let stack = jobs(1);
+    let url = stack.scheduler.url();
+    stack.cli.run(["company:update", "1", "--env", "ONE=a", "--env", "TWO=b"]);
+    let file = stack.folder().join("declared.json");
+    let text = r#"{"name": "Declared", "description": "d", "executable": "true",
+        "environment": {"PORT": {"type": "integer", "description": "Where it listens"}}}"#;
+    std::fs::write(&file, text).unwrap();
+    stack.cli.json(["application:import-json", file.to_str().unwrap()]);
+    let words = ["runtemplate:create", "--name", "t", "--app", "2", "--company", "1"];
+    let template = stack.cli.create(words).to_string();
+    let create = format!("job:create --template {template} --env ");
+    for (line, expected) in [
+        ("company:update 1 --unset ", &["ONE\ta", "TWO\tb"][..]),
+        ("company:update --id 1 --unset T", &["TWO\tb"]),
+        ("run-template:update 1 --unset ", &["SCRIPT\texit 0"]),
+        (&create, &["PORT=\tWhere it listens"]),
+        ("runtemplate:create --app 2 --env P", &["PORT=\tWhere it listens"]),
+        ("job:list --order ended", &["ended", "ended desc"]),
+        ("company:list --fields sl", &["slug"]),
+        ("company:list --fields id,sl", &["id,slug"]),
+    ] {
+        assert_eq!(fish(&url, &format!("multiflexi-cli {line}")), expected, "{line}");
+    }
+    // What the line itself says needs no scheduler.
+    assert_eq!(fish(NOBODY, "multiflexi-cli job:show 1 --fields exit"), ["exit_code"]);
+}
+
+#[test]
 fn the_scheduler_that_the_line_names_is_asked() {
     let stack = jobs(1);
     let line = format!("multiflexi-cli --server {} company:show ", stack.scheduler.url());

@@ -195,7 +195,9 @@ fn what_the_agent_says_of_a_required_file_holds_no_secret() {
         let job = stack.job(stack.cli.create(words)).to_string();
         let answer = stack.cli.run(["job:run", &job]);
         assert!(answer.code == 126, "{answer:?}");
-        let told = answer.stderr + &stack.cli.run(["job:logs", &job]).stderr;
+        let trouble = stack.show(job.parse().unwrap())["trouble"].to_string();
+        assert!(trouble.contains("no such file, which FP says is there"), "{trouble}");
+        let told = answer.stderr + &stack.cli.run(["job:logs", &job]).stderr + &trouble;
         assert!(told.contains("***") && told.contains("which FP says"), "{told}");
         assert!(!told.contains("SecPath777"), "{told}");
     }

@@ -49,9 +49,12 @@ fn the_jobs_variables_win_and_the_systems_win_over_them() {
         &["--env", "A=template", "--env", "B=template"],
     );
     let create = ["job:create", "--template", &template.to_string(), "--env", "B=job", "--env"];
-    let job = stack.cli.create(create.into_iter().chain(["MULTIFLEXI_JOB_ID=99"]));
+    let more = ["MULTIFLEXI_JOB_ID=99", "--env", "MULTIFLEXI_TMP=/nowhere"];
+    let job = stack.cli.create(create.into_iter().chain(more));
     let answer = stack.cli.run(["job:run", &job.to_string()]);
     assert_eq!(answer.text(), format!("template job {job} Acme\n0\n"));
+    let env = stack.cli.json(["job:env", &job.to_string()]).to_string();
+    assert!(!env.contains("nowhere"), "what the process has is told: {env}");
 }
 
 #[test]

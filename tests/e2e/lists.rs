@@ -163,6 +163,35 @@ fn a_page_token_is_good_for_its_own_list_only() {
 }
 
 #[test]
+fn a_page_behind_which_there_is_nothing_is_the_last() {
+    let stack = Stack::start();
+    stack.cli.create(["company:create", "--name", "Other"]);
+    let template = stack.script("exit 0", &[]).to_string();
+    stack.cli.json(["job:create", "--template", &template, "--count", "2"]);
+    for _ in 0..2 {
+        let words = ["action:create", "--template", &template, "--kind", "Stop", "--on", "fail"];
+        stack.cli.create(words);
+    }
+    for list in ["company:list", "job:list", "action:list"] {
+        for order in [&[][..], &["--order", "created"]] {
+            if list == "action:list" && !order.is_empty() {
+                continue;
+            }
+            let words = |limit| [&[list, "--limit", limit], order].concat();
+            let all = stack.cli.json(words("2"));
+            assert!(all["next_page_token"].is_null(), "{list}: {all}");
+            assert_eq!(field(&all, "id").len(), 2);
+            assert_eq!(stack.cli.run(words("2")).stderr, "");
+            let one = stack.cli.json(words("1"));
+            let next = [words("1"), vec!["--page-token", one["next_page_token"].as_str().unwrap()]];
+            let next = stack.cli.json(next.concat());
+            assert!(next["next_page_token"].is_null(), "{list}: {next}");
+            assert_eq!([field(&one, "id"), field(&next, "id")].concat(), field(&all, "id"));
+        }
+    }
+}
+
+#[test]
 fn a_terminal_without_a_window_gets_a_table_with_whole_words() {
     let stack = Stack::start();
     stack.cli.create(["company:create", "--name", "A company with a long name"]);

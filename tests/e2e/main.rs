@@ -30,6 +30,7 @@ mod object_store;
 mod one_command;
 mod output;
 mod performance;
+mod printed;
 mod restarts;
 mod retries;
 mod schedulers;

@@ -1,8 +1,12 @@
 //! `demo` and `dev`: the whole system in one command.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+};
 
-use multiflexi_fixture::{Cli, Lines, processes, programs};
+use multiflexi_fixture::{Cli, Lines, Scheduler, SchedulerOptions, processes, programs};
 use rustix::process::Signal;
 
 #[test]
@@ -15,6 +19,23 @@ fn the_demo_takes_a_job_through_its_life_and_says_what_to_type_next() {
         assert!(stdout.contains(word), "{word:?} is not in {stdout}");
     }
     assert!(stderr.contains("multiflexi-cli job:create"), "{stderr}");
+}
+
+#[test]
+fn a_data_folder_that_others_can_look_into_shows_them_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let scheduler = Scheduler::start(&data, SchedulerOptions::default());
+    Cli::new(&scheduler.url()).create(["company:create", "--name", "Acme"]);
+    for entry in fs::read_dir(&data).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        let shown = metadata.permissions().mode() & 0o077 != 0;
+        assert!(!shown || metadata.len() == 0, "{}", entry.path().display());
+    }
+    assert!(data.join("multiflexi.db").exists());
 }
 
 #[test]

@@ -228,14 +228,15 @@ fn own_words(attempt: &Attempt, text: &str) -> String {
 }
 
 /// The end of an attempt whose program cannot be started: the user reads why where
-/// a shell would have said it.
+/// a shell would have said it, and in what is shown of the job.
 fn explain(
     attempt: &Attempt,
     hub: &Hub,
     mut recorder: Recorder,
     not_launched: &NotLaunched,
 ) -> Completion {
-    let sentence = format!("multiflexi: {}\n", own_words(attempt, &not_launched.reason));
+    let trouble = own_words(attempt, &not_launched.reason);
+    let sentence = format!("multiflexi: {trouble}\n");
     if let Err(error) = recorder.record(Stream::Stderr, sentence.as_bytes()) {
         let trouble = format!("{} (and its log cannot be written: {error})", not_launched.reason);
         return failed(attempt, Recorder::new(spool::log(&attempt.folder)), &trouble);
@@ -246,7 +247,7 @@ fn explain(
     }
     attempt.has_files();
     let launch_failed = nothing_ran(recorder, Cause::LaunchFailed);
-    Completion { exit_code: Some(not_launched.exit_code), ..launch_failed }
+    Completion { exit_code: Some(not_launched.exit_code), trouble, ..launch_failed }
 }
 
 /// The end of an attempt for which this process has no room.

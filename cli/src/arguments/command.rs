@@ -67,7 +67,7 @@ pub enum Command {
     #[command(name = "artifact:get", visible_alias = "artifact:save")]
     ArtifactGet(artifacts::Get),
     /// Show how full the queue is
-    #[command(name = "queue:status")]
+    #[command(name = "queue:status", aliases = ["queue:overview", "job:status"])]
     QueueStatus,
     /// Queue every loaded job and wait until these have ended; exit 63 tells that some failed
     #[command(name = "queue:process")]
@@ -100,7 +100,7 @@ pub enum Command {
     #[command(name = "company:update")]
     CompanyUpdate(companies::Update),
     /// Delete a company
-    #[command(name = "company:delete")]
+    #[command(name = "company:delete", alias = "company:remove")]
     CompanyDelete(Delete),
     /// List types of credentials
     #[command(name = "credential-type:list", visible_alias = "credential-prototype:list")]

@@ -1,7 +1,7 @@
 //! Variables that a command sets: texts, secrets and files.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     fs::File,
     io::{self, Read as _},
@@ -13,6 +13,7 @@ use multiflexi_program::say;
 use multiflexi_proto::v1::VariableFile;
 
 use super::{pair, variable};
+use crate::failure::Failure;
 
 /// Most bytes of a file that is given as a variable: what the scheduler takes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -50,8 +51,11 @@ pub struct Given {
 }
 
 impl Environment {
-    /// What was given.
-    pub fn given(self) -> Given {
+    /// What was given, each once.
+    pub fn given(self) -> Result<Given, Failure> {
+        let texts = self.env.iter().chain(&self.secret).map(|(name, _)| name);
+        let files = self.file.iter().chain(&self.secret_file).map(|file| &file.name);
+        once(texts.chain(files))?;
         for (name, _) in self.secret.iter().filter(|(_, value)| is_too_short(value)) {
             say!(
                 "the secret {name} has fewer than {SHORTEST_SECRET} bytes: it cannot be masked \
@@ -62,8 +66,19 @@ impl Environment {
         let values = self.env.into_iter().chain(self.secret).collect();
         let hidden = self.secret_file.into_iter();
         let hidden = hidden.map(|file| VariableFile { secret: true, ..file });
-        Given { values, secrets, files: self.file.into_iter().chain(hidden).collect() }
+        Ok(Given { values, secrets, files: self.file.into_iter().chain(hidden).collect() })
     }
+}
+
+/// Refuses a name that is given again: which of its values is meant, nobody knows.
+pub(super) fn once<'n>(names: impl Iterator<Item = &'n String>) -> Result<(), Failure> {
+    let mut known = HashSet::new();
+    for name in names {
+        if !known.insert(name) {
+            return Err(Failure::usage(format!("{name} is given twice: give it once")));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a secret would be found by chance in much output; agents mask none that is.

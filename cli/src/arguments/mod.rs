@@ -1,5 +1,6 @@
 //! The arguments that commands share, and the list of commands.
 
+pub mod advice;
 mod command;
 mod environment;
 mod settings;
@@ -19,23 +20,24 @@ pub use command::Command;
 pub use environment::{Environment, Given};
 pub use settings::Settings;
 use values::pair;
-pub use values::{duration, id, named, number, since, time, timestamp, variable};
+pub use values::{duration, id, named, named_of, number, since, time, timestamp, variable};
 
 /// Runs companies' jobs on many hosts, live.
 #[derive(Debug, Parser)]
-#[command(name = "multiflexi-cli", version, about, after_help = exit_code::HELP)]
+#[command(name = "multiflexi-cli", version, about, after_help = exit_code::help())]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Arguments {
-    /// What holds for all commands.
-    #[command(flatten)]
-    pub global: Global,
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: Global,
 }
 
 /// What holds for all commands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The scheduler [default: what --context, MULTIFLEXI_SERVER, MULTIFLEXI_CONTEXT or
     /// context:use names, in this order; else http://127.0.0.1:7780]. Of several with commas
@@ -83,17 +85,11 @@ impl Global {
 #[derive(Debug, Args)]
 pub struct ById {
     /// Its id
-    #[arg(value_parser = id, required_unless_present = "named", value_name = "ID")]
+    // What a given argument conflicts with is not missed.
+    #[arg(value_parser = id, required = true, conflicts_with = "named", value_name = "ID")]
     id: Option<i64>,
-    /// Its id, as the PHP MultiFlexi's command line has it
-    #[arg(
-        long = "id",
-        id = "named",
-        value_parser = id,
-        conflicts_with = "id",
-        value_name = "ID",
-        hide = true
-    )]
+    /// The same, as the PHP MultiFlexi's command line has it
+    #[arg(long = "id", id = "named", value_parser = id, value_name = "ID")]
     named: Option<i64>,
 }
 
@@ -126,7 +122,7 @@ pub struct Paging {
 /// How a list is sorted, and which part of it is shown.
 #[derive(Clone, Debug, Args)]
 pub struct Sorted {
-    /// What they are sorted by: id, name or created; "id desc" begins with the newest
+    /// What they are sorted by: id, name or created, upwards, or downwards as in "name desc"
     /// [default: id]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     pub order: String,
@@ -173,6 +169,12 @@ mod tests {
         parse(&["run-template:create", "--name", "n", "--app_id", "1", "--company_id", "2"])
             .unwrap();
         parse(&["artifact:save", "--id", "1", "--file", "f"]).unwrap();
+        parse(&["job:list", "--status", "failed"]).unwrap();
+        parse(&["job:create", "--runtemplate_id", "1", "--scheduled", "2027-01-31 06:00"]).unwrap();
+        parse(&["company:remove", "--id", "1"]).unwrap();
+        for status in ["queue:overview", "job:status"] {
+            assert!(matches!(parse(&[status]).unwrap().command, Command::QueueStatus));
+        }
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! Settings of an action that a command sets: said, taken from this command's environment, or
 //! read from a file.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    env,
-    path::Path,
-};
+use std::{collections::HashMap, env, path::Path};
 
 use clap::Args;
 
-use super::{environment::content, pair};
+use super::{
+    environment::{content, once},
+    pair,
+};
 use crate::failure::Failure;
 
 /// Settings that a command sets.
@@ -31,17 +30,9 @@ pub struct Settings {
 impl Settings {
     /// What was given, each once.
     pub fn given(self) -> Result<HashMap<String, String>, Failure> {
-        let mut given = HashMap::new();
-        for (name, value) in self.set.into_iter().chain(self.secret).chain(self.file) {
-            match given.entry(name) {
-                Entry::Vacant(free) => drop(free.insert(value)),
-                Entry::Occupied(taken) => {
-                    let name = taken.key();
-                    return Err(Failure::usage(format!("{name} is set twice: say it once")));
-                }
-            }
-        }
-        Ok(given)
+        let given: Vec<_> = self.set.into_iter().chain(self.secret).chain(self.file).collect();
+        once(given.iter().map(|(name, _)| name))?;
+        Ok(given.into_iter().collect())
     }
 }
 
@@ -123,6 +114,6 @@ mod tests {
             assert!(refused.contains(said), "{refused}");
         }
         let twice = given(&["--set", "uri=a", "--secret", "uri=b"]).unwrap_err();
-        assert!(twice.contains("uri is set twice"), "{twice}");
+        assert!(twice.contains("uri is given twice"), "{twice}");
     }
 }

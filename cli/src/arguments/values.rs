@@ -102,7 +102,19 @@ pub fn named<T>(name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
 where
     T: TryFrom<i32> + Copy + Send + Sync + 'static,
 {
-    let all = || (1..).map_while(|number| T::try_from(number).ok());
+    named_of(name, |_| true)
+}
+
+/// The same, of those only that are `meant`.
+pub fn named_of<T>(
+    name: fn(T) -> &'static str,
+    meant: fn(T) -> bool,
+) -> impl TypedValueParser<Value = T>
+where
+    T: TryFrom<i32> + Copy + Send + Sync + 'static,
+{
+    let values = move || (1..).map_while(|number| T::try_from(number).ok());
+    let all = move || values().filter(move |value| meant(*value));
     // What is parsed is one of the names: the first is never taken in its place.
     PossibleValuesParser::new(all().map(name)).try_map(move |said| {
         all().find(|value| name(*value) == said).ok_or("there is no such value")

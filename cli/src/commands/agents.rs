@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
-use multiflexi_proto::v1::{AgentState, ListAgentsRequest};
-use serde_json::json;
+use multiflexi_proto::v1::{Agent, AgentState, ListAgentsRequest};
+use serde_json::{Value, json};
 
 use super::pages;
 use crate::{
@@ -13,6 +13,20 @@ use crate::{
     failure::Failure,
     output::{Output, json},
 };
+
+/// An agent, for machines.
+pub fn value(agent: &Agent) -> Value {
+    json!({
+        "id": agent.id,
+        "name": agent.name,
+        "connected": agent.connected,
+        "slots": agent.slots,
+        "busy": agent.busy,
+        "version": agent.version,
+        "labels": agent.labels.iter().collect::<BTreeMap<_, _>>(),
+        "last_seen": json::time(agent.last_seen.as_ref()),
+    })
+}
 
 /// `agent:list`.
 #[derive(Debug, Args)]
@@ -25,7 +39,7 @@ pub struct List {
     /// Only agents with this label, of any value or this one; may be given again
     #[arg(long, value_name = "NAME[=VALUE]")]
     label: Vec<String>,
-    /// What they are sorted by: id or name; "id desc" begins with the newest
+    /// What they are sorted by: id or name, upwards, or downwards as in "name desc"
     /// [default: id]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     order: String,
@@ -57,16 +71,7 @@ impl List {
             };
             let answer = client.list_agents(request).await?.into_inner();
             for agent in answer.agents {
-                list.values.push(json!({
-                    "id": agent.id,
-                    "name": agent.name,
-                    "connected": agent.connected,
-                    "slots": agent.slots,
-                    "busy": agent.busy,
-                    "version": agent.version,
-                    "labels": agent.labels.iter().collect::<BTreeMap<_, _>>(),
-                    "last_seen": json::time(agent.last_seen.as_ref()),
-                }));
+                list.values.push(value(&agent));
                 let state = if agent.connected { "connected" } else { "away" };
                 list.rows.push(vec![
                     agent.id.to_string(),

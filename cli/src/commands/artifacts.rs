@@ -29,7 +29,8 @@ const LARGE: i64 = 8 * 1024 * 1024;
 /// How often a download that broke off goes on.
 const TRIES: u32 = 5;
 
-fn value(artifact: &Artifact) -> Value {
+/// An artifact, for machines.
+pub fn value(artifact: &Artifact) -> Value {
     json!({
         "id": artifact.id,
         "job_id": artifact.job_id,
@@ -62,8 +63,8 @@ pub struct List {
     /// Only those in this state
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
-    /// What they are sorted by: id or, of a job, also name or created; "id desc" begins
-    /// with the newest [default: id of a job, id desc of all]
+    /// What they are sorted by: id or, of a job, also name or created, upwards, or downwards as
+    /// in "name desc" [default: id of a job, id desc of all]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     order: String,
     #[command(flatten)]

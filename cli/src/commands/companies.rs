@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     limit, pages,
-    resource::{Delete, given},
+    resource::{Delete, given, some_change},
     variables,
 };
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
     output::{Output, json},
 };
 
-fn value(company: &Company) -> Value {
+/// A company, for machines.
+pub fn value(company: &Company) -> Value {
     json!({
         "id": company.id,
         "name": company.name,
@@ -101,7 +102,7 @@ pub struct Create {
 impl Create {
     /// Creates a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: environment, secrets, files } = self.environment.given();
+        let Given { values: environment, secrets, files } = self.environment.given()?;
         let request = CreateCompanyRequest {
             name: self.name,
             max_running: self.max_running,
@@ -112,7 +113,7 @@ impl Create {
             zabbix_host: self.zabbix_host,
         };
         let answer = server.companies().create_company(request).await?;
-        output.done_to("created", answer.into_inner().company, value)
+        output.done_to("created", answer.into_inner().company)
     }
 }
 
@@ -143,9 +144,11 @@ pub struct Update {
 impl Update {
     /// Changes a company.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: set_environment, secrets, files: set_files } = self.environment.given();
+        let Given { values: set_environment, secrets, files: set_files } =
+            self.environment.given()?;
+        let company_id = self.by.id();
         let request = UpdateCompanyRequest {
-            company_id: self.by.id(),
+            company_id,
             name: self.name,
             slug: self.slug,
             max_running: self.max_running,
@@ -155,8 +158,10 @@ impl Update {
             unset_environment: self.unset,
             zabbix_host: self.zabbix_host,
         };
+        let nothing = UpdateCompanyRequest { company_id, ..Default::default() };
+        some_change::<Company, _>(company_id, &request, &nothing)?;
         let answer = server.companies().update_company(request).await?;
-        output.done_to("changed", answer.into_inner().company, value)
+        output.done_to("changed", answer.into_inner().company)
     }
 }
 

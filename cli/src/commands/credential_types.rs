@@ -36,7 +36,8 @@ fn field_value(field: &CredentialTypeField) -> Value {
     })
 }
 
-fn value(kind: &CredentialType) -> Value {
+/// A type of credentials, for machines.
+pub fn value(kind: &CredentialType) -> Value {
     json!({
         "id": kind.id,
         "code": kind.code,

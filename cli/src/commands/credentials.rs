@@ -3,14 +3,14 @@
 
 use clap::Args;
 use multiflexi_proto::v1::{
-    AssignCredentialRequest, CreateCredentialRequest, Credential, DeleteCredentialRequest,
-    GetCredentialRequest, ListCredentialsRequest, UpdateCredentialRequest,
+    AssignCredentialRequest, AssignCredentialResponse, CreateCredentialRequest, Credential,
+    DeleteCredentialRequest, GetCredentialRequest, ListCredentialsRequest, UpdateCredentialRequest,
 };
 use serde_json::{Value, json};
 
 use super::{
     pages,
-    resource::{Delete, given},
+    resource::{Delete, given, some_change},
 };
 use crate::{
     arguments::{self, ById, Given, Sorted},
@@ -19,7 +19,8 @@ use crate::{
     output::{Output, json},
 };
 
-fn value(credential: &Credential) -> Value {
+/// A credential, for machines.
+pub fn value(credential: &Credential) -> Value {
     json!({
         "id": credential.id,
         "company_id": credential.company_id,
@@ -126,11 +127,11 @@ pub struct Create {
 impl Create {
     /// Creates a credential: all its variables are stored encrypted, and none is shown.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: variables, files, .. } = self.environment.given();
+        let Given { values: variables, files, .. } = self.environment.given()?;
         let (company_id, name, r#type) = (self.company, self.name, self.r#type);
         let request = CreateCredentialRequest { company_id, name, r#type, variables, files };
         let answer = server.credentials().create_credential(request).await?;
-        output.done_to("created", answer.into_inner().credential, value)
+        output.done_to("created", answer.into_inner().credential)
     }
 }
 
@@ -155,17 +156,20 @@ pub struct Update {
 impl Update {
     /// Changes a credential.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: set_variables, files: set_files, .. } = self.environment.given();
+        let Given { values: set_variables, files: set_files, .. } = self.environment.given()?;
+        let credential_id = self.by.id();
         let request = UpdateCredentialRequest {
-            credential_id: self.by.id(),
+            credential_id,
             name: self.name,
             r#type: self.r#type,
             set_variables,
             set_files,
             unset_variables: self.unset,
         };
+        let nothing = UpdateCredentialRequest { credential_id, ..Default::default() };
+        some_change::<Credential, _>(credential_id, &request, &nothing)?;
         let answer = server.credentials().update_credential(request).await?;
-        output.done_to("changed", answer.into_inner().credential, value)
+        output.done_to("changed", answer.into_inner().credential)
     }
 }
 
@@ -193,9 +197,17 @@ impl Assign {
         let (credential_id, run_template_id) = (self.by.id(), self.template);
         let request = AssignCredentialRequest { credential_id, run_template_id, unassign };
         let answer = server.credentials().assign_credential(request).await?;
-        let credential = given(answer.into_inner().credential)?;
-        let does = if unassign { "no longer uses" } else { "uses" };
-        let sentence = format!("run template {run_template_id} {does} credential {credential_id}");
-        output.done(&value(&credential), &sentence)
+        let AssignCredentialResponse { credential, changed } = answer.into_inner();
+        let mut value = value(&given(credential)?);
+        value["changed"] = changed.into();
+        let (does, when) = match (unassign, changed) {
+            (false, true) => ("uses", ""),
+            (false, false) => ("uses", " already"),
+            (true, true) => ("no longer uses", ""),
+            (true, false) => ("did not use", ""),
+        };
+        let sentence =
+            format!("run template {run_template_id} {does} credential {credential_id}{when}");
+        output.done(&value, &sentence)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Args;
-use multiflexi_program::say;
+use multiflexi_program::counted;
 use multiflexi_proto::MAX_DEFINITION;
 use multiflexi_proto::v1::{DefinitionNote, ImportOutcome};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::{
     connect::Server,
     exit_code::Exit,
     failure::Failure,
-    output::{Format, Output, print},
+    output::{Format, Output, print, remark, tell},
 };
 
 /// What is defined by a document.
@@ -63,10 +63,10 @@ pub struct Verdict {
 #[derive(Debug, Args)]
 struct Files {
     /// Definitions; - is stdin
-    #[arg(required_unless_present = "file", value_name = "FILE")]
+    #[arg(required = true, conflicts_with = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A definition, as the PHP MultiFlexi's command line has it
-    #[arg(long, alias = "json", value_name = "FILE", hide = true)]
+    /// The same, as the PHP MultiFlexi's command line has it
+    #[arg(long, alias = "json", value_name = "FILE")]
     file: Vec<PathBuf>,
 }
 
@@ -105,6 +105,18 @@ fn lines(notes: &[DefinitionNote]) -> String {
     notes.iter().map(|note| format!("  {}: {}\n", note.path, note.text)).collect()
 }
 
+/// Everything that is wrong with a definition that was refused; nothing if it was refused for
+/// what is there beside it. The refusal itself names a few.
+async fn faults<R: Defined>(
+    server: &Server,
+    document: Option<String>,
+) -> Result<Vec<DefinitionNote>, Failure> {
+    match document {
+        None => Ok(Vec::new()),
+        Some(document) => Ok(R::validate(server, document).await?.faults),
+    }
+}
+
 /// `import-json`.
 #[derive(Debug, Args)]
 pub struct Import {
@@ -119,27 +131,34 @@ impl Import {
     /// Imports definitions, all that can be; fails if one cannot.
     pub async fn run<R: Defined>(self, server: &Server, output: Output) -> Result<(), Failure> {
         let mut counts = [0_u32; 4];
-        let mut values = Vec::new();
+        let (mut ids, mut values) = (Vec::new(), Vec::new());
         for (file, text) in self.files.read() {
-            let imported = match text {
-                Ok(document) => R::import(server, document)
-                    .await
-                    .map_err(|status| (Failure::is_about_values(&status), status)),
-                Err(reason) => Err((true, Status::invalid_argument(reason))),
+            let (document, imported) = match text {
+                Ok(document) => (Some(document.clone()), R::import(server, document).await),
+                Err(reason) => (None, Err(Status::invalid_argument(reason))),
             };
             let answer = match imported {
                 Ok(answer) => answer,
-                // What has nothing to do with this file will not be better with the next.
-                Err((false, status)) => return Err(status.into()),
-                Err((true, status)) => {
+                Err(status) if Failure::is_about_values(&status) => {
                     counts[3] += 1;
-                    let reason = status.message();
-                    values.push(json!({ "file": file, "outcome": "refused", "reason": reason }));
+                    let faults = faults::<R>(server, document).await?;
                     if output.format == Format::Text {
-                        say!("{file}: refused: {reason}");
+                        let reason = match lines(&faults) {
+                            none if none.is_empty() => status.message().to_owned(),
+                            faults => format!("\n{}", faults.trim_end()),
+                        };
+                        remark(&format!("{file}: refused: {reason}"));
                     }
+                    values.push(json!({
+                        "file": file,
+                        "outcome": "refused",
+                        "reason": status.message(),
+                        "faults": notes_value(&faults),
+                    }));
                     continue;
                 }
+                // What has nothing to do with this file will not be better with the next.
+                Err(status) => return Err(status.into()),
             };
             let (outcome, count) = match answer.outcome {
                 ImportOutcome::Created | ImportOutcome::Unspecified => ("created", 0),
@@ -148,6 +167,7 @@ impl Import {
             };
             counts[count] += 1;
             let resource = given(answer.resource)?;
+            ids.push(resource.id());
             values.push(json!({
                 "file": file,
                 "outcome": outcome,
@@ -155,15 +175,15 @@ impl Import {
                 "name": resource.known_as(),
                 "notes": notes_value(&answer.notes),
             }));
-            if output.format == Format::Text {
+            if output.is_chatty() {
                 let (what, id, name) = (R::NAME, resource.id(), resource.known_as());
                 let more = match answer.notes.len() {
                     0 => String::new(),
-                    notes => format!(", {notes} notes"),
+                    notes => format!(", {}", counted(notes, "note")),
                 };
-                print(&format!("{file}: {outcome} {what} {id}, {name}{more}\n"))?;
+                tell(&format!("{file}: {outcome} {what} {id}, {name}{more}\n"))?;
                 if self.notes {
-                    print(&lines(&answer.notes))?;
+                    tell(&lines(&answer.notes))?;
                 }
             }
         }
@@ -178,10 +198,13 @@ impl Import {
         let sentence = format!(
             "{created} created, {changed} changed, {unchanged} unchanged, {refused} refused"
         );
-        output.done(&value, &sentence)?;
+        output.done_to_all(&ids, &value, &sentence)?;
         match refused {
             0 => Ok(()),
-            _ => Err(Failure::new(Exit::Invalid, format!("{refused} definitions were refused"))),
+            _ => {
+                let refused = counted(refused, "definition");
+                Err(Failure::new(Exit::Invalid, format!("refused {refused}")))
+            }
         }
     }
 }
@@ -245,7 +268,7 @@ impl Validate {
             if output.format == Format::Text {
                 let verdict = if valid { "valid" } else { "INVALID" };
                 let (faults, notes) = (lines(&answer.faults), lines(&answer.notes));
-                print(&format!("{file}: {verdict}\n{faults}{notes}"))?;
+                tell(&format!("{file}: {verdict}\n{faults}{notes}"))?;
             }
         }
         if output.format == Format::Json {
@@ -253,7 +276,10 @@ impl Validate {
         }
         match invalid {
             0 => Ok(()),
-            _ => Err(Failure::new(Exit::Invalid, format!("{invalid} definitions are invalid"))),
+            _ => {
+                let invalid = counted(invalid, "invalid definition");
+                Err(Failure::new(Exit::Invalid, format!("found {invalid}")))
+            }
         }
     }
 }

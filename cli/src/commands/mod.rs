@@ -31,6 +31,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{Application, CredentialType};
 
 use crate::{
@@ -239,10 +240,9 @@ async fn removal(
         bar.set_position(removed.unsigned_abs());
     }
     bar.finish_and_clear();
-    let sentence = match dry_run {
-        true => format!("{removed} jobs would be removed"),
-        false => format!("removed {removed} jobs"),
-    };
+    let jobs = counted(removed, "job");
+    let sentence =
+        if dry_run { format!("{jobs} would be removed") } else { format!("removed {jobs}") };
     output.done(&serde_json::json!({ "removed": removed, "dry_run": dry_run }), &sentence)?;
     Ok(removed)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{
     AgentLoad, ClearQueueRequest, CompanyLoad, GetQueueStatusRequest, GetQueueStatusResponse,
     JobState, PauseQueueRequest, ProcessQueueRequest, ProcessQueueResponse, ResumeQueueRequest,
@@ -55,11 +56,11 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
     if !status.companies.is_empty() {
         crate::output::print("\n")?;
         let row = |load: &CompanyLoad| {
-            let CompanyLoad { company_name, waiting, running, .. } = load;
-            vec![company_name.clone(), waiting.to_string(), running.to_string()]
+            let CompanyLoad { company_name, waiting, on_agents, .. } = load;
+            vec![company_name.clone(), waiting.to_string(), on_agents.to_string()]
         };
         let rows = status.companies.iter().map(row).collect();
-        output.part(&["COMPANY", "WAITING", "RUNNING"], rows)?;
+        output.part(&["COMPANY", "WAITING", "ON AGENTS"], rows)?;
     }
     if !status.agents.is_empty() {
         crate::output::print("\n")?;
@@ -76,7 +77,7 @@ fn company_value(load: &CompanyLoad) -> Value {
         "company_id": load.company_id,
         "company_name": load.company_name,
         "waiting": load.waiting,
-        "running": load.running,
+        "on_agents": load.on_agents,
     })
 }
 
@@ -111,7 +112,8 @@ pub struct Clear {
     #[arg(long, value_parser = arguments::duration, value_name = "DURATION")]
     older_than: Option<Duration>,
     /// Only jobs that ended so; may be given again [default: failed, timed_out, lost]
-    #[arg(long, value_parser = arguments::named(JobState::name), value_name = "STATE")]
+    #[arg(long, value_parser = arguments::named_of(JobState::name, JobState::is_terminal),
+        value_name = "STATE")]
     state: Vec<JobState>,
     /// Only say how many there are
     #[arg(long)]
@@ -154,7 +156,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Queues every loaded job, and waits until those have ended; fails if one has failed.
+    /// Queues every loaded job, and waits until those and the ones that waited already have
+    /// ended; fails if one has failed.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -174,16 +177,22 @@ impl Process {
                 match never {}
             }
         };
-        let ProcessQueueResponse { queued, failed, .. } = last;
-        if self.no_wait {
-            return output.done(&json!({ "queued": queued }), &format!("queued {queued} jobs"));
+        let ProcessQueueResponse { queued, waited, failed, .. } = last;
+        let mut sentence = format!("queued {}", counted(queued, "job"));
+        if waited > 0 {
+            sentence += &format!(", and {waited} waited already");
         }
-        let sentence = format!("queued {queued} jobs, {failed} of them failed");
-        output.done(&json!({ "queued": queued, "failed": failed }), &sentence)?;
-        match failed {
-            0 => Ok(()),
-            _ => Err(Failure::new(Exit::JobsFailed, format!("{failed} of {queued} jobs failed"))),
+        let mut value = json!({ "queued": queued, "waited": waited });
+        if !self.no_wait {
+            sentence += &format!("; {failed} failed");
+            value["failed"] = failed.into();
         }
+        output.done(&value, &sentence)?;
+        if failed == 0 || self.no_wait {
+            return Ok(());
+        }
+        let jobs = counted(queued + waited, "job");
+        Err(Failure::new(Exit::JobsFailed, format!("{failed} of {jobs} failed")))
     }
 
     /// The last that is said of the jobs.
@@ -195,8 +204,9 @@ impl Process {
         let mut last = ProcessQueueResponse::default();
         while let Some(answer) = answers.message().await? {
             last = answer;
-            bar.set_length(last.queued.unsigned_abs());
-            bar.set_position((last.queued - last.left).unsigned_abs());
+            let all = last.queued + last.waited;
+            bar.set_length(all.unsigned_abs());
+            bar.set_position((all - last.left).unsigned_abs());
             if self.no_wait {
                 break;
             }

@@ -8,7 +8,10 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::missing;
+use super::{
+    actions, applications, artifacts, companies, credential_types, credentials, jobs, missing,
+    run_templates,
+};
 use crate::{arguments::ById, failure::Failure, output::Output};
 
 /// A message of the protocol that people know by a name and an id.
@@ -18,30 +21,37 @@ pub trait Resource {
 
     /// Its id.
     fn id(&self) -> i64;
+
+    /// What machines are told of it.
+    fn value(&self) -> Value;
 }
 
 macro_rules! resources {
-    ($($message:ty: $name:literal,)*) => {$(
+    ($($message:ty: $name:literal, $value:path;)*) => {$(
         impl Resource for $message {
             const NAME: &str = $name;
 
             fn id(&self) -> i64 {
                 self.id
             }
+
+            fn value(&self) -> Value {
+                $value(self)
+            }
         }
     )*};
 }
 
 resources! {
-    Action: "action",
-    Application: "application",
-    Artifact: "artifact",
-    Company: "company",
-    Credential: "credential",
-    CredentialType: "credential type",
-    Job: "job",
-    PerformedAction: "action of a job",
-    RunTemplate: "run template",
+    Action: "action", actions::value;
+    Application: "application", applications::value;
+    Artifact: "artifact", artifacts::value;
+    Company: "company", companies::value;
+    Credential: "credential", credentials::value;
+    CredentialType: "credential type", credential_types::value;
+    Job: "job", jobs::value;
+    PerformedAction: "action of a job", actions::performed_value;
+    RunTemplate: "run template", run_templates::value;
 }
 
 /// What an answer must hold.
@@ -49,16 +59,24 @@ pub fn given<R: Resource>(answered: Option<R>) -> Result<R, Failure> {
     answered.ok_or_else(|| missing(R::NAME))
 }
 
+/// Refuses a change of `R` that changes nothing: `request` asks for no more than `nothing`.
+pub fn some_change<R: Resource, M: PartialEq>(
+    id: i64,
+    request: &M,
+    nothing: &M,
+) -> Result<(), Failure> {
+    if request != nothing {
+        return Ok(());
+    }
+    let message = format!("nothing is said that changes {} {id}", R::NAME);
+    Err(Failure::usage(message).hint("add what is to be another; --help shows all options"))
+}
+
 impl Output {
     /// Tells what was done to a resource: `created`, `changed`.
-    pub fn done_to<R: Resource>(
-        self,
-        does: &str,
-        answered: Option<R>,
-        value: impl FnOnce(&R) -> Value,
-    ) -> Result<(), Failure> {
+    pub fn done_to<R: Resource>(self, does: &str, answered: Option<R>) -> Result<(), Failure> {
         let resource = given(answered)?;
-        self.done(&value(&resource), &format!("{does} {} {}", R::NAME, resource.id()))
+        self.done(&resource.value(), &format!("{does} {} {}", R::NAME, resource.id()))
     }
 
     /// Tells that a resource is gone.

@@ -1,6 +1,7 @@
 //! `retention:apply`.
 
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{ApplyRetentionRequest, ApplyRetentionResponse};
 use serde_json::json;
 
@@ -29,13 +30,16 @@ impl Apply {
         bar.finish_and_clear();
         let what = if self.dry_run { "would be removed" } else { "were removed" };
         let ApplyRetentionResponse { jobs, objects, missing_objects, missing_job_ids } = last;
-        let mut sentence =
-            format!("{jobs} jobs, and {objects} objects that nothing refers to, {what}");
+        let mut sentence = format!(
+            "{}, and {} that nothing refers to, {what}",
+            counted(jobs, "job"),
+            counted(objects, "object")
+        );
         if missing_objects > 0 {
             let of: Vec<String> = missing_job_ids.iter().map(ToString::to_string).collect();
             sentence = format!(
-                "{sentence}; {missing_objects} objects are lost, of the jobs {}: job:verify says \
-                 what they held",
+                "{sentence}; lost: {}, of jobs {}: job:verify says what was held there",
+                counted(missing_objects, "object"),
                 of.join(", ")
             );
         }

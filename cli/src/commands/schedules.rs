@@ -157,7 +157,7 @@ fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure
     let template = given(template)?;
     let schedule = template.schedule.unwrap_or_default();
     let trouble = schedule::trouble(template.id, template.active, &schedule);
-    let seconds = |time: Option<&prost_types::Duration>| format!("{} s", json::rounded(time));
+    let lasting = |time: Option<prost_types::Duration>| json::lasting(&time.unwrap_or_default());
     let fields = [
         ("run template", format!("{} ({})", template.name, template.id)),
         ("active", if template.active { "yes" } else { "no" }.to_owned()),
@@ -167,8 +167,8 @@ fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure
         ("time zone", schedule.time_zone.clone()),
         ("not before", json::zoned(schedule.not_before.as_ref())),
         ("not after", json::zoned(schedule.not_after.as_ref())),
-        ("delay", seconds(schedule.delay.as_ref())),
-        ("jitter up to", seconds(schedule.jitter.as_ref())),
+        ("delay", lasting(schedule.delay)),
+        ("jitter up to", lasting(schedule.jitter)),
         ("overlap", schedule.overlap().name().to_owned()),
         ("catch-up", schedule::catch_up(&schedule)),
         ("next", schedule::next(Some(&schedule))),
@@ -281,7 +281,7 @@ impl Preview {
         let answer = server.schedules().preview_schedule(request).await?.into_inner();
         if output.is_chatty() {
             let heading = heading(&answer);
-            output::print(&heading)?;
+            output::tell(&heading)?;
             if answer.slots.is_empty() {
                 return Ok(());
             }

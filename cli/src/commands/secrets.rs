@@ -1,5 +1,6 @@
 //! `secret:rotate-key`.
 
+use multiflexi_program::counted;
 use multiflexi_proto::v1::RotateKeyRequest;
 use serde_json::json;
 
@@ -16,6 +17,6 @@ pub async fn rotate_key(server: &Server, output: Output) -> Result<(), Failure> 
         bar.set_position(secrets.unsigned_abs());
     }
     bar.finish_and_clear();
-    let sentence = format!("{secrets} secrets are sealed with a new key");
+    let sentence = format!("sealed {} with a new key", counted(secrets, "secret"));
     output.done(&json!({ "secrets": secrets }), &sentence)
 }

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use crate::output::json;
 
-/// For people: one a line, a file by its name and size.
+/// For people: one a line, a file by its name and size. Further lines of a value are indented:
+/// they look like no variable.
 pub fn text(environment: &HashMap<String, String>, files: &[VariableFile]) -> String {
-    let texts = environment.iter().map(|(name, value)| format!("{name}={value}"));
+    let texts =
+        environment.iter().map(|(name, value)| format!("{name}={}", value.replace('\n', "\n  ")));
     let files = files.iter().map(|file| {
         let VariableFile { name, file_name, size_bytes, .. } = file;
         format!("{name}=<{}>", file_text(file_name, *size_bytes))

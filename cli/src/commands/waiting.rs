@@ -6,7 +6,11 @@ use std::{convert::Infallible, time::Duration};
 use multiflexi_program::say;
 use serde_json::json;
 
-use crate::{exit_code::Exit, failure::Failure, output::Format};
+use crate::{
+    exit_code::Exit,
+    failure::Failure,
+    output::{Format, remark},
+};
 
 /// How long nothing is said, and how often is looked again after that.
 const WHILE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(5)];
@@ -22,7 +26,7 @@ pub async fn tell(format: Format, mut reason: impl AsyncFnMut() -> Option<String
         let found = reason().await;
         if let Some(reason) = found.as_ref().filter(|_| found != told) {
             match format {
-                Format::Text => say!("waiting: {reason}"),
+                Format::Text => remark(&format!("waiting: {reason}")),
                 Format::Json => say!("{}", json!({ "waiting": reason })),
             }
         }

@@ -1,6 +1,7 @@
 //! `zabbix:status`, `zabbix:test`, `zabbix:lld`.
 
 use clap::{Args, ValueEnum};
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{
     GetZabbixDiscoveryRequest, GetZabbixStatusRequest, TestZabbixRequest, UnknownZabbixItem,
     ZabbixDiscoveryKind,
@@ -42,7 +43,8 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
         (None, _) => String::new(),
         (_, 0) => "nothing".to_owned(),
         (_, events) => {
-            format!("{events} events, since {}", json::local(status.behind_since.as_ref()))
+            let since = json::local(status.behind_since.as_ref());
+            format!("{}, since {since}", counted(events, "event"))
         }
     };
     let away = match status.away_since.as_ref() {
@@ -50,7 +52,10 @@ pub async fn status(server: &Server, output: Output) -> Result<(), Failure> {
         since => format!("since {}: {}", json::local(since), status.away_reason),
     };
     let unknown = |item: &UnknownZabbixItem| match item.waiting {
-        Some(waiting) => format!("{} of {}: {waiting} values wait", item.key, item.host),
+        Some(waiting) => {
+            let values = counted(waiting, "value");
+            format!("{} of {}: {values} to come", item.key, item.host)
+        }
         None => format!("{} of {}: given up", item.key, item.host),
     };
     let unknown: Vec<String> = status.unknown_items.iter().map(unknown).collect();

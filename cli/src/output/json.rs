@@ -1,8 +1,13 @@
 //! The values that JSON and tables share: times, hashes, sizes.
 
 use chrono::{DateTime, Local, Offset as _, SecondsFormat, Utc};
+use multiflexi_program::counted;
+use multiflexi_proto::std_duration;
 use prost_types::{Duration, Timestamp};
 use serde_json::Value;
+
+/// The seconds of a day.
+const DAY: u64 = 86_400;
 
 fn utc(time: &Timestamp) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?)
@@ -57,6 +62,19 @@ pub fn as_seconds(duration: &Duration) -> f64 {
 /// Seconds for people, to the millisecond; empty if there are none.
 pub fn rounded(duration: Option<&Duration>) -> String {
     duration.map(|time| format!("{:.3}", as_seconds(time))).unwrap_or_default()
+}
+
+/// How long something takes or may take, for people, as they say it: `10m`, `90 days`.
+pub fn lasting(duration: &Duration) -> String {
+    let time = std_duration(duration).unwrap_or_default();
+    // What is longer has months of 30.44 days there.
+    let days = time.as_secs() / DAY;
+    let rest = time - std::time::Duration::from_secs(days * DAY);
+    match (days, rest.is_zero()) {
+        (0, _) => humantime::format_duration(rest).to_string(),
+        (_, true) => counted(days, "day"),
+        (_, false) => format!("{} {}", counted(days, "day"), humantime::format_duration(rest)),
+    }
 }
 
 /// A hash in hexadecimal; null if there is none.
@@ -118,6 +136,14 @@ mod tests {
         assert_eq!(seconds(Some(&time)), 2.876_544);
         assert_eq!(rounded(Some(&time)), "2.877");
         assert_eq!((seconds(None), rounded(None)), (Value::Null, String::new()));
+    }
+
+    #[test]
+    fn people_read_how_long_as_they_say_it() {
+        for text in ["0s", "1s 500ms", "10m", "1h", "1 day", "90 days", "400 days 12h 30s"] {
+            let said = multiflexi_proto::duration(humantime::parse_duration(text).unwrap());
+            assert_eq!(lasting(&said), text);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod json;
 mod table;
+mod visible;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -10,6 +11,8 @@ use multiflexi_program::{environment_files, say};
 use serde_json::{Value, json};
 
 use crate::{exit_code::Exit, failure::Failure};
+
+pub use visible::visible;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -160,21 +163,22 @@ impl Output {
     }
 
     /// A line for one of many things that are not all there yet; `id` names it.
-    pub fn line(self, id: i64, value: &Value, text: String) -> Result<String, Failure> {
+    pub fn line(self, id: i64, value: &Value, text: &str) -> Result<String, Failure> {
         match self.format {
             Format::Json => Ok(self.chosen(value)?.to_string()),
             Format::Text if self.quiet => Ok(id.to_string()),
-            Format::Text if self.fields.is_empty() => Ok(text),
-            Format::Text => Ok(self.texts(value)?.join("\t")),
+            Format::Text if self.fields.is_empty() => Ok(visible(text).into_owned()),
+            Format::Text => {
+                let texts = self.texts(value)?;
+                Ok(texts.iter().map(|text| visible(text)).collect::<Vec<_>>().join("\t"))
+            }
         }
     }
 
     /// Prints a sentence for people, or an object for machines.
     pub fn done(self, value: &Value, sentence: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Text if !self.quiet && self.fields.is_empty() => {
-                print(&format!("{sentence}\n"))
-            }
+            Format::Text if !self.quiet && self.fields.is_empty() => tell(&format!("{sentence}\n")),
             _ => self.one(value, &[]),
         }
     }
@@ -233,7 +237,17 @@ fn unknown(name: &str, value: &Value) -> Failure {
     Failure::new(Exit::Usage, message)
 }
 
-/// Writes to stdout.
+/// Tells people something on stdout.
+pub fn tell(text: &str) -> Result<(), Failure> {
+    print(&visible(text))
+}
+
+/// Tells people something on stderr, beside what they asked for.
+pub fn remark(text: &str) {
+    say!("{}", visible(text));
+}
+
+/// Writes to stdout, every byte as it is.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout

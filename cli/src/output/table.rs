@@ -2,6 +2,8 @@
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
+use super::visible;
+
 /// Tables have colours where they are asked for, also if NO_COLOR is set.
 pub(super) fn force_colours() {
     crossterm::style::force_color_output(true);
@@ -23,15 +25,15 @@ fn table(colours: bool) -> Table {
 }
 
 /// The states of jobs stand out; everything else is plain.
-fn cell(text: String) -> Cell {
-    let colour = match text.as_str() {
+fn cell(text: &str) -> Cell {
+    let colour = match text {
         "succeeded" | "connected" => Some(Color::Green),
         "failed" | "lost" | "timed_out" => Some(Color::Red),
         "cancelled" | "unreachable" => Some(Color::Yellow),
         "running" | "finishing" | "offered" => Some(Color::Cyan),
         _ => None,
     };
-    let cell = Cell::new(text);
+    let cell = Cell::new(visible(text));
     match colour {
         Some(colour) => cell.fg(colour),
         None => cell,
@@ -56,7 +58,7 @@ pub(super) fn rows(header: &[&str], rows: Vec<Vec<String>>, colours: bool) -> St
     });
     table.set_header(header.collect::<Vec<_>>());
     for row in rows {
-        table.add_row(row.into_iter().map(cell).collect::<Vec<_>>());
+        table.add_row(row.iter().map(|text| cell(text)).collect::<Vec<_>>());
     }
     text(&mut table)
 }
@@ -65,7 +67,7 @@ pub(super) fn rows(header: &[&str], rows: Vec<Vec<String>>, colours: bool) -> St
 pub(super) fn fields(fields: &[(&str, String)], colours: bool) -> String {
     let mut table = table(colours);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        table.add_row(vec![Cell::new(name), cell(value.clone())]);
+        table.add_row(vec![Cell::new(name), cell(value)]);
     }
     text(&mut table)
 }

@@ -169,8 +169,12 @@ fn shown(field: &str) -> &str {
     field.strip_prefix("env ").unwrap_or(field)
 }
 
-/// Values of variables may become secret later, so they are sealed at once.
+/// The field that is a whole definition.
+pub(super) const DEFINITION: &str = "definition";
+
+/// Values of variables may be secrets or become some, and definitions hold such: they are
+/// sealed.
 fn brought(fields: Fields) -> Brought {
-    let secret = fields.keys().any(|field| field.starts_with("env "));
+    let secret = fields.keys().any(|field| field == DEFINITION || field.starts_with("env "));
     Brought { fields, secret }
 }

@@ -24,8 +24,8 @@ use crate::{
         ids::{ActionId, CompanyId, JobId, PerformedActionId, RunTemplateId},
     },
     store::{
-        ActionRow, CancelAction, CreateAction, DeleteAction, Page, PerformedActionRow, RetryAction,
-        UpdateAction,
+        ActionRow, CancelAction, CreateAction, DeleteAction, Listed, Page, PerformedActionRow,
+        RetryAction, UpdateAction,
     },
 };
 
@@ -243,14 +243,14 @@ impl ActionService for Services {
         let (list, size, token) = parse::pages("action", &mut request)?;
         let page = Page::parse(size, &token)?;
         let of = owner(request.run_template_id, request.company_id)?;
-        let rows = self.store.actions(of, page).await?;
+        let Listed { rows, next } = self.store.actions(of, page).await?;
         // An id that is not there is a mistake, not an empty list.
         match of.filter(|_| rows.is_empty()) {
             Some(Owner::RunTemplate(id)) => drop(self.store.run_template(id).await?),
             Some(Owner::Company(id)) => drop(self.store.company(id).await?),
             None => {}
         }
-        let next_page_token = list.seal(&page.next(&rows, |row| row.id.0));
+        let next_page_token = list.seal(&next);
         let registry = self.actions.registry();
         let actions = rows.into_iter().map(|row| action(registry, row)).collect();
         Ok(Response::new(ListActionsResponse { actions, next_page_token }))
@@ -286,12 +286,12 @@ impl ActionService for Services {
         let state = v1::PerformedActionState::try_from(request.state)
             .map_err(|error| invalid("state", error))?;
         let progress = Progress::ALL.into_iter().find(|progress| to_state(*progress) == state);
-        let rows = self.store.performed_actions((job, progress), page).await?;
+        let Listed { rows, next } = self.store.performed_actions((job, progress), page).await?;
         if let (Some(job), true) = (job, rows.is_empty()) {
             // An id that is not there is a mistake, not an empty list.
             self.store.job(job).await?;
         }
-        let next_page_token = list.seal(&page.next(&rows, |row| row.id.0));
+        let next_page_token = list.seal(&next);
         let actions = rows.into_iter().map(|row| self.performed(row)).collect();
         Ok(Response::new(ListPerformedActionsResponse { actions, next_page_token }))
     }

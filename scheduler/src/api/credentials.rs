@@ -143,7 +143,8 @@ impl CredentialService for Services {
         let template = parse::id("run_template_id", "run template", request.run_template_id)?;
         let run_template = RunTemplateId(template);
         let assign = AssignCredential { id, run_template, assign: !request.unassign };
-        self.store.change(assign).await?;
-        Ok(Response::new(AssignCredentialResponse { credential: self.credential(id).await? }))
+        let changed = self.store.change(assign).await?;
+        let credential = self.credential(id).await?;
+        Ok(Response::new(AssignCredentialResponse { credential, changed }))
     }
 }

@@ -127,6 +127,7 @@ pub(super) fn sort(order: &str, known: &[Order], default: Sort) -> Result<Sort, 
 /// What `order_by` names, and whether the smallest comes first.
 pub(super) fn direction(order: &str) -> (&str, bool) {
     match order.trim().split_once(' ') {
+        Some((name, "asc")) => (name, true),
         Some((name, "desc")) => (name, false),
         _ => (order.trim(), true),
     }
@@ -137,7 +138,7 @@ pub(super) fn no_order(name: &str, known: impl IntoIterator<Item = &'static str>
     let name: String = name.chars().take(40).collect();
     let known: Vec<&str> = known.into_iter().collect();
     let reason = format!(
-        "{name:?} is nothing that this list is sorted by: use {}, or one of these with \" desc\"",
+        "{name:?} is nothing that this list is sorted by: use {}, or one of these with \" asc\" or \" desc\"",
         known.join(", ")
     );
     invalid("order_by", reason)

@@ -19,7 +19,7 @@ use super::{Answers, Services, jobs, parse, status::invalid};
 use crate::{
     domain::job::State,
     removal::{Ended, Told},
-    store::{AgentLoad as AgentSlots, PauseQueue, ProcessQueue, Progress},
+    store::{AgentLoad as AgentSlots, PauseQueue, ProcessQueue, Processed},
 };
 
 /// How often somebody who waits for the queue is told how far it is, if nothing tells sooner.
@@ -27,6 +27,10 @@ const LOOK: Duration = Duration::from_millis(300);
 
 /// What has failed.
 const FAILED: [State; 3] = [State::Failed, State::TimedOut, State::Lost];
+
+fn count(jobs: usize) -> i64 {
+    i64::try_from(jobs).unwrap_or(i64::MAX)
+}
 
 #[tonic::async_trait]
 impl QueueService for Services {
@@ -42,7 +46,7 @@ impl QueueService for Services {
             company_id: company.id.0,
             company_name: company.name,
             waiting: company.waiting,
-            running: company.running,
+            on_agents: company.on_agents,
         });
         let agents = connected.iter().map(|agent| AgentLoad {
             agent: agent.name.clone(),
@@ -72,25 +76,28 @@ impl QueueService for Services {
         &self,
         _: Request<ProcessQueueRequest>,
     ) -> Result<Response<Self::ProcessQueueStream>, Status> {
-        let jobs = self.store.change(ProcessQueue).await?;
+        let Processed { queued, waited } = self.store.change(ProcessQueue).await?;
         self.dispatch.job_queued();
         let (answers, outgoing) = mpsc::channel(1);
         let (store, events) = (self.store.clone(), self.events.clone());
+        let mut answer = ProcessQueueResponse {
+            queued: count(queued.len()),
+            waited: count(waited.len()),
+            ..ProcessQueueResponse::default()
+        };
+        let mut open = [waited, queued].concat();
         tokio::spawn(async move {
-            let queued = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
             loop {
-                let progress = store.progress_of(&jobs).await;
+                let looked = store.progress_of(&open).await.map(|progress| {
+                    answer.failed += progress.failed;
+                    answer.left = count(progress.left.len());
+                    open = progress.left;
+                    answer
+                });
                 // The last job tells at once that it has ended, and with it most often all.
-                let bell = progress.as_ref().ok().and_then(|progress| progress.last);
-                let bell = bell.map(|last| events.subscribe(last));
-                let answer = progress
-                    .map(|Progress { left, failed, .. }| ProcessQueueResponse {
-                        queued,
-                        left,
-                        failed,
-                    })
-                    .map_err(Status::from);
-                if answers.send(answer).await.is_err() {
+                let bell = open.last().filter(|_| looked.is_ok());
+                let bell = bell.map(|last| events.subscribe(*last));
+                if answers.send(looked.map_err(Status::from)).await.is_err() {
                     return;
                 }
                 let Some(mut bell) = bell else { return };

@@ -20,7 +20,7 @@ use crate::{
             What, local,
         },
     },
-    store::{Page, ScheduleChange, ScheduleRow, SetSchedule, SlotOutcome, SlotRow},
+    store::{Listed, Page, ScheduleChange, ScheduleRow, SetSchedule, SlotOutcome, SlotRow},
 };
 
 /// The time of a preview that says no end.
@@ -262,8 +262,8 @@ impl ScheduleService for Services {
         let id = parse::id("run_template_id", "run template", request.run_template_id)?;
         let id = RunTemplateId(id);
         let zone = self.store.schedule(id).await?.schedule.zone;
-        let rows = self.store.slots(id, page).await?;
-        let next_page_token = list.seal(&page.next(&rows, |row| row.slot));
+        let Listed { rows, next } = self.store.slots(id, page).await?;
+        let next_page_token = list.seal(&next);
         let slots = rows.into_iter().map(|row| decided(row, zone)).collect();
         Ok(Response::new(ListSlotsResponse { slots, next_page_token }))
     }

@@ -11,7 +11,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use super::{ArtifactError, Artifacts, content_type, storing::Storing};
 use crate::{
     domain::ids::{ArtifactId, AttemptKey},
-    store::{BeginUpload, FinishUpload, Part, PutArtifact, Upload},
+    store::{About, BeginUpload, FinishUpload, Part, PutArtifact, Upload},
     telemetry,
 };
 
@@ -78,8 +78,8 @@ impl Artifacts {
         };
         let sha256 = Sha256::digest(&content).into();
         check_whole(&upload, content.len() as i64, sha256, announced)?;
-        let content_type = content_type::content_type(&upload.filename, &content);
-        Ok(self.store.change(PutArtifact { upload, content_type, sha256, content }).await?)
+        let about = self.about(&upload, &content).await?;
+        Ok(self.store.change(PutArtifact { upload, about, sha256, content }).await?)
     }
 
     async fn receive_large(
@@ -128,15 +128,26 @@ impl Artifacts {
                 break end?;
             }
         };
-        let content_type = content_type::content_type(&upload.filename, &taken.head);
         let (bytes, sha256) = (taken.bytes, taken.hash.finalize().into());
         if let Err(error) = check_whole(&upload, bytes, sha256, announced) {
             self.forget(&upload, artifact).await?;
             return Err(error);
         }
-        let whole = Some((content_type, sha256));
+        let whole = Some((self.about(&upload, &taken.head).await?, sha256));
         self.store.change(FinishUpload { key: upload.key, artifact, whole }).await?;
         Ok(artifact)
+    }
+
+    /// What a file is: what its application declares, else what its first bytes tell.
+    async fn about(&self, upload: &Upload, head: &[u8]) -> Result<About, ArtifactError> {
+        let definition = self.store.definition_of(upload.key.job).await?;
+        let declared = definition.artifact(&upload.filename);
+        let content_type = match declared.and_then(|declared| declared.content_type()) {
+            Some(declared) => declared.to_owned(),
+            None => content_type::content_type(&upload.filename, head),
+        };
+        let note = declared.map_or("", |declared| declared.note()).to_owned();
+        Ok(About { content_type, note })
     }
 
     fn part(&self, upload: &Upload, start: i64, length: i64) -> Part {

@@ -171,7 +171,7 @@ impl Removal {
         let (mut progress, mut page) =
             (Progress::default(), JobPage { size: AT_ONCE, after: None });
         loop {
-            let rows = self.store.jobs(filter, page).await?;
+            let rows = self.store.jobs(filter, page).await?.rows;
             let Some(last) = rows.last() else { break };
             page.after = Some((last.id.0, last.id.0));
             let ids = rows.iter().map(|row| row.id).collect();

@@ -10,7 +10,10 @@ use super::{
     list::{self, Columns, Filter, ListPage, Listed, Sort},
     rows::{self, is_taken},
 };
-use crate::domain::{application::Definition, ids::ApplicationId};
+use crate::{
+    domain::{application::Definition, ids::ApplicationId},
+    vault::Vault,
+};
 
 /// An application.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,16 +73,17 @@ impl Change for PutApplication {
         .bind(name.to_owned())
         .fetch_optional(&mut *tx.conn)
         .await?;
-        let document = definition.document().to_string();
+        let document = definition.text();
         let already = || StoreError::AlreadyExists { what: "application", name: name.to_owned() };
         let (own, before) = match (known, self.id) {
             (Some(_), _) if !self.replace => return Err(already()),
             (Some(row), _) => {
-                let (id, before): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-                if before == document {
+                let id: i64 = row.try_get(0)?;
+                let before = Definition::stored(&row.try_get::<String, _>(1)?, tx.vault)?;
+                if before.text() == document {
                     return Ok(Put::Unchanged(ApplicationId(id)));
                 }
-                (id, Some(Definition::stored(&before)?))
+                (id, Some(before))
             }
             (None, Some(id)) => {
                 return Err(StoreError::NotFound { what: "application", id: id.0 });
@@ -111,7 +115,7 @@ impl Change for PutApplication {
             .bind(definition.cmdparams.clone())
             .bind(definition.uuid.clone())
             .bind(definition.version.clone())
-            .bind(document)
+            .bind(definition.to_stored(tx.vault)?)
             .bind(tx.now)
             .bind(own)
             .bind(tags(&definition.tags))
@@ -148,10 +152,10 @@ impl Change for DeleteApplication {
 
 const COLUMNS: &str = "SELECT id, document, created FROM apps";
 
-fn row(row: &AnyRow) -> Result<ApplicationRow, sqlx::Error> {
+fn row(row: &AnyRow, vault: &Vault) -> Result<ApplicationRow, StoreError> {
     Ok(ApplicationRow {
         id: ApplicationId(row.try_get(0)?),
-        definition: Arc::new(Definition::stored(&row.try_get::<String, _>(1)?)?),
+        definition: Arc::new(Definition::stored(&row.try_get::<String, _>(1)?, vault)?),
         created: row.try_get(2)?,
     })
 }
@@ -177,7 +181,7 @@ fn tags(tags: &[String]) -> String {
 impl Store {
     /// One application.
     pub async fn application(&self, id: ApplicationId) -> Result<ApplicationRow, StoreError> {
-        Ok(row(&rows::one(&self.readers, COLUMNS, "application", id.0).await?)?)
+        row(&rows::one(&self.readers, COLUMNS, "application", id.0).await?, self.vault())
     }
 
     /// A page of applications.
@@ -197,7 +201,8 @@ impl Store {
         let columns = Columns { id: "id", name: "name", created: "created" };
         let sql = condition.sql(COLUMNS, columns, filter.sort, page)?;
         let rows = list::fetch(&self.readers, sql).await?;
-        let rows = rows.iter().map(row).collect::<Result<_, _>>()?;
+        let rows = rows.iter().map(|found| row(found, self.vault()));
+        let rows = rows.collect::<Result<_, _>>()?;
         Ok(page.listed(rows, filter.sort, |row: &ApplicationRow| {
             (row.id.0, row.definition.name.main(), row.created)
         }))

@@ -25,13 +25,13 @@ async fn company(tx: &mut Tx<'_>, id: RunTemplateId) -> Result<CompanyId, StoreE
     Ok(CompanyId(rows::found(tx, sql, "run template", id.0).await?))
 }
 
-/// Writes what was checked.
+/// Writes what was checked; whether that changed something.
 async fn write(
     tx: &mut Tx<'_>,
     id: CredentialId,
     run_template: RunTemplateId,
     assign: bool,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let sql = match assign {
         true => {
             "INSERT INTO runtplcreds (runtemplate_id, credentials_id) VALUES ($1, $2) \
@@ -39,11 +39,11 @@ async fn write(
         }
         false => "DELETE FROM runtplcreds WHERE runtemplate_id = $1 AND credentials_id = $2",
     };
-    sqlx::query(sql).bind(run_template.0).bind(id.0).execute(&mut *tx.conn).await?;
-    Ok(())
+    let written = sqlx::query(sql).bind(run_template.0).bind(id.0).execute(&mut *tx.conn).await?;
+    Ok(written.rows_affected() > 0)
 }
 
-/// Lets a run template use a credential of its company, or no longer.
+/// Lets a run template use a credential of its company, or no longer; whether that is new.
 #[derive(Clone, Copy, Debug)]
 pub struct AssignCredential {
     /// The credential.
@@ -55,9 +55,9 @@ pub struct AssignCredential {
 }
 
 impl Change for AssignCredential {
-    type Output = ();
+    type Output = bool;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         let company = company(tx, self.run_template).await?;
         check(tx, self.id, company).await?;
         write(tx, self.id, self.run_template, self.assign).await

@@ -144,6 +144,7 @@ impl Change for UpdateCompany {
         let max_running = self.max_running.unwrap_or(before.max_running);
         let zabbix_host = self.zabbix_host.as_ref().unwrap_or(&before.zabbix_host);
         check_names(tx, id, name, slug.as_deref()).await?;
+        variables::refuse_unknown(tx, &COMPANY, id.0, &self.environment.unset).await?;
         sqlx::query(
             "UPDATE company SET name = $2, slug = $3, max_running = $4, zabbix_host = $5 \
              WHERE id = $1",

@@ -10,7 +10,10 @@ use super::{
     list::{self, Columns, Filter, ListPage, Listed, Sort},
     rows,
 };
-use crate::domain::{credential_type::CredentialType, ids::CredentialTypeId};
+use crate::{
+    domain::{credential_type::CredentialType, ids::CredentialTypeId},
+    vault::Vault,
+};
 
 /// A type of credentials.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,11 +44,12 @@ impl Change for PutCredentialType {
         .bind(code.clone())
         .fetch_optional(&mut *tx.conn)
         .await?;
-        let document = self.0.document().to_string();
+        let document = self.0.text();
         let own: i64 = match known {
             Some(row) => {
                 let id = row.try_get(0)?;
-                if row.try_get::<String, _>(1)? == document {
+                let before = CredentialType::stored(&row.try_get::<String, _>(1)?, tx.vault)?;
+                if before.text() == document {
                     return Ok(Put::Unchanged(CredentialTypeId(id)));
                 }
                 id
@@ -70,7 +74,7 @@ impl Change for PutCredentialType {
             .bind(self.0.name.main().to_owned())
             .bind(uuid.clone())
             .bind(self.0.version.clone())
-            .bind(document)
+            .bind(self.0.to_stored(tx.vault)?)
             .bind(tx.now)
             .bind(own)
             .fetch_one(&mut *tx.conn)
@@ -89,11 +93,18 @@ impl Change for DeleteCredentialType {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0.0;
+        let code: Option<String> =
+            sqlx::query_scalar("SELECT code FROM credential_type WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut *tx.conn)
+                .await?;
         let count = "SELECT COUNT(*) FROM credentials WHERE credential_type_id = $1";
         let refusal = |credentials| {
             format!(
-                "{credentials} credentials are of type {id}: delete them first, or give them \
-                 another type with credential:update"
+                "credential type {} ({id}) has {}: delete what it has first, or give it another \
+                 type with credential:update",
+                code.unwrap_or_default(),
+                rows::counted(credentials, "credential")
             )
         };
         rows::refuse_dependents(tx, count, id, refusal).await?;
@@ -131,10 +142,10 @@ pub struct CredentialTypeFilter {
 
 const COLUMNS: &str = "SELECT id, document, created FROM credential_type";
 
-fn row(row: &AnyRow) -> Result<CredentialTypeRow, sqlx::Error> {
+fn row(row: &AnyRow, vault: &Vault) -> Result<CredentialTypeRow, StoreError> {
     Ok(CredentialTypeRow {
         id: CredentialTypeId(row.try_get(0)?),
-        definition: Arc::new(CredentialType::stored(&row.try_get::<String, _>(1)?)?),
+        definition: Arc::new(CredentialType::stored(&row.try_get::<String, _>(1)?, vault)?),
         created: row.try_get(2)?,
     })
 }
@@ -145,7 +156,7 @@ impl Store {
         &self,
         id: CredentialTypeId,
     ) -> Result<CredentialTypeRow, StoreError> {
-        Ok(row(&rows::one(&self.readers, COLUMNS, "credential type", id.0).await?)?)
+        row(&rows::one(&self.readers, COLUMNS, "credential type", id.0).await?, self.vault())
     }
 
     /// A page of types of credentials; sorted by name is by code.
@@ -159,7 +170,8 @@ impl Store {
         let columns = Columns { id: "id", name: "code", created: "created" };
         let sql = condition.sql(COLUMNS, columns, filter.sort, page)?;
         let rows = list::fetch(&self.readers, sql).await?;
-        let rows = rows.iter().map(row).collect::<Result<_, _>>()?;
+        let rows = rows.iter().map(|found| row(found, self.vault()));
+        let rows = rows.collect::<Result<_, _>>()?;
         Ok(page.listed(rows, filter.sort, |row| (row.id.0, &row.definition.code, row.created)))
     }
 }

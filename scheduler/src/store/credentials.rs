@@ -177,6 +177,7 @@ impl Change for UpdateCredential {
                 None => None,
             },
         };
+        variables::refuse_unknown(tx, &CREDENTIAL, id, &self.variables.unset).await?;
         let variables = changed(tx, id, &self.variables).await?;
         let kind = checked_type(tx, kind, &variables).await?;
         sqlx::query(

@@ -107,7 +107,7 @@ async fn seal_plain(
     (id, definition): (ApplicationId, &Definition),
     limit: i64,
 ) -> Result<i64, StoreError> {
-    let VariablesOf { table, owner: whose, name } = of;
+    let VariablesOf { table, owner: whose, name, .. } = of;
     let names: Vec<[&String; 1]> = secret(definition).into_iter().map(|name| [name]).collect();
     let sql = format!(
         "SELECT {whose}, {name}, value, key_id, file_name FROM {table} WHERE key_id IS NULL \

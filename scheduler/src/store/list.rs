@@ -69,6 +69,18 @@ pub struct Listed<T> {
     pub next: String,
 }
 
+impl<T> Listed<T> {
+    /// The page of `size` rows, of what was read for it: a row more than that, if there is one,
+    /// which tells that there is a next page. `token` names the page that begins after a row.
+    pub(super) fn of(mut rows: Vec<T>, size: i64, token: impl FnOnce(&T) -> String) -> Self {
+        let size = usize::try_from(size).unwrap_or_default();
+        let is_last = rows.len() <= size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| !is_last).map(token).unwrap_or_default();
+        Self { rows, next }
+    }
+}
+
 impl ListPage {
     /// Reads `page_size` and the token of a page.
     pub fn parse(size: i32, token: &str) -> Result<Self, StoreError> {
@@ -85,25 +97,21 @@ impl ListPage {
         Ok(Self { size, after: Some(read().ok_or_else(|| foreign_token(token))?) })
     }
 
-    /// The page with its successor, if it is full. `key` is what a row is sorted by.
+    /// The page of what [`Filter::sql`] read for it. `key` is what a row is sorted by.
     pub(super) fn listed<T>(
         &self,
         rows: Vec<T>,
         sort: Sort,
         key: impl Fn(&T) -> (i64, &str, i64),
     ) -> Listed<T> {
-        let next = match rows.last() {
-            Some(last) if rows.len() as i64 >= self.size => {
-                let (id, name, created) = key(last);
-                match sort.by {
-                    Order::Id => token(id, ""),
-                    Order::Name => token(id, name),
-                    Order::Created => token(id, &created.to_string()),
-                }
+        Listed::of(rows, self.size, |last| {
+            let (id, name, created) = key(last);
+            match sort.by {
+                Order::Id => token(id, ""),
+                Order::Name => token(id, name),
+                Order::Created => token(id, &created.to_string()),
             }
-            _ => String::new(),
-        };
-        Listed { rows, next }
+        })
     }
 }
 
@@ -181,7 +189,7 @@ impl Filter {
         }
     }
 
-    /// The statement of a page: `select` up to its condition.
+    /// The statement that reads a page and a row more: `select` up to its condition.
     pub(super) fn sql(
         mut self,
         select: &str,
@@ -218,7 +226,7 @@ impl Filter {
             Order::Id => format!("{id} {direction}"),
             _ => format!("{column} {direction}, {id} {direction}"),
         };
-        self.values.push(Value::Int(page.size));
+        self.values.push(Value::Int(page.size + 1));
         let (conditions, limit) = (self.conditions.join(" AND "), self.values.len());
         let sql = format!("{select} WHERE {conditions} ORDER BY {order} LIMIT ${limit}");
         Ok((sql, self.values))
@@ -248,7 +256,7 @@ mod tests {
         let page = ListPage::parse(1, "").unwrap();
         for (by, key) in [(Order::Id, ""), (Order::Name, "Ž. a"), (Order::Created, "5")] {
             let sort = Sort { by, ascending: true };
-            let listed = page.listed(vec![row], sort, |(id, name, at)| (*id, name, *at));
+            let listed = page.listed(vec![row, row], sort, |(id, name, at)| (*id, name, *at));
             let next = ListPage::parse(1, &listed.next).unwrap();
             assert_eq!(next.after, Some((7, key.to_owned())));
         }
@@ -258,5 +266,13 @@ mod tests {
         }
         let rest = ListPage { size: 2, after: None };
         assert_eq!(rest.listed(vec![row], Sort::NEWEST, |_| (7, "", 5)).next, "");
+    }
+
+    #[test]
+    fn only_a_page_behind_which_there_is_more_has_a_next() {
+        let listed = |rows: &[i64]| Listed::of(rows.to_vec(), 2, ToString::to_string);
+        assert_eq!(listed(&[5, 4, 3]), Listed { rows: vec![5, 4], next: "4".to_owned() });
+        assert_eq!(listed(&[5, 4]), Listed { rows: vec![5, 4], next: String::new() });
+        assert_eq!(listed(&[]), Listed { rows: Vec::new(), next: String::new() });
     }
 }

@@ -62,15 +62,15 @@ pub use actions::{
     ActionClaim, ActionFailure, ActionRow, COMMAND, CancelAction, ClaimActions, ClaimedAction,
     CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow, PutOff,
     RecordAction, Recorded, ReleaseActions, ResumeAction, RetryAction, SealSettings,
-    SecretSettings, SettingsSealed, UpdateAction,
+    SecretSettings, UpdateAction,
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};
 pub use announcements::{Announcer, Listener};
 pub use applications::{ApplicationFilter, ApplicationRow, DeleteApplication, Put, PutApplication};
 pub use artifacts::{
-    AddPart, ArtifactFilter, ArtifactRow, BeginUpload, Content, FinishUpload, Part, PutArtifact,
-    Source, Upload, hex,
+    About, AddPart, ArtifactFilter, ArtifactRow, BeginUpload, Content, FinishUpload, Part,
+    PutArtifact, Source, Upload, hex,
 };
 pub use assign::{AssignCredential, CreateWithCredentials, UpdateWithCredentials};
 pub use companies::{CompanyFilter, CompanyRow, CreateCompany, DeleteCompany, UpdateCompany};
@@ -84,6 +84,7 @@ pub use decisions::{Decision, DecisionRow, Waits};
 pub use declared::{SealDeclared, Sealed, Sealing};
 pub(crate) use dialect::in_time;
 pub use dialect::{Dialect, Erased};
+pub use documents::SealDefinitions;
 pub use error::StoreError;
 pub use events::{EventPage, EventRow, TrimEvents};
 pub use exclusive::Exclusive;
@@ -96,8 +97,8 @@ pub use logs::{ChunkContent, PutChunk, StoredChunk};
 pub use objects::{ObjectStoreRow, Referred, Referrer, RememberObjectStore};
 pub use page::{ListId, MAX_PAGE, Page};
 pub use performance::RunRow;
-pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Progress, QueueCounts, Wait};
-pub use reseal::{Reseal, Resealed};
+pub use queue::{CompanyLoad, PauseQueue, ProcessQueue, Processed, Progress, QueueCounts, Wait};
+pub use reseal::{AllSealed, Reseal, Resealed};
 pub use run_templates::{
     CreateRunTemplate, DeleteRunTemplate, NewRunTemplate, RunTemplateFilter, RunTemplateRow, Runs,
     UpdateRunTemplate,
@@ -165,6 +166,7 @@ impl Store {
     async fn open_as(role: Role, location: &Location, vault: Vault) -> Result<Self, StoreError> {
         let dialect = Dialect::of(&location.url)?;
         let options = dialect::options(location)?;
+        dialect::make_private(location, dialect);
         let mut connection = dialect::connect(&options, dialect)
             .await
             .map_err(|error| StoreError::open(location, &error))?;

@@ -31,14 +31,6 @@ impl Page {
         };
         Ok(Self { size: i64::from(if size == 0 { DEFAULT_PAGE } else { size }), after })
     }
-
-    /// The token of the next page, if this one is full.
-    pub fn next<T>(self, rows: &[T], id: impl Fn(&T) -> i64) -> String {
-        match rows.last() {
-            Some(last) if rows.len() as i64 >= self.size => id(last).to_string(),
-            _ => String::new(),
-        }
-    }
 }
 
 /// Tells a list from others: what was asked for, without the page. A token is good for
@@ -108,13 +100,5 @@ mod tests {
         for bad in ["7", "7-", "7-xyz", "-"] {
             assert!(list.open(bad).unwrap_err().to_string().contains("none that a list gave out"));
         }
-    }
-
-    #[test]
-    fn only_a_full_page_has_a_next() {
-        let page = Page { size: 2, after: None };
-        assert_eq!(page.next(&[5, 4], |id| *id), "4");
-        assert_eq!(page.next(&[5], |id| *id), "");
-        assert_eq!(page.next(&[], |id: &i64| *id), "");
     }
 }

@@ -25,14 +25,28 @@ const DUE_NOW: &str = "(held IS NULL OR held <> 'due')";
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessQueue;
 
-impl Change for ProcessQueue {
-    /// Those that were queued.
-    type Output = Vec<JobId>;
+/// What is in the queue then, and can be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processed {
+    /// Jobs that entered it.
+    pub queued: Vec<JobId>,
+    /// Jobs that waited there, and their time had come.
+    pub waited: Vec<JobId>,
+}
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>, StoreError> {
+impl Change for ProcessQueue {
+    type Output = Processed;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Processed, StoreError> {
+        let waited = format!("SELECT id FROM job WHERE state = 'queued' AND {DUE_NOW} ORDER BY id");
+        let waited: Vec<i64> =
+            sqlx::query_scalar(AssertSqlSafe(waited)).fetch_all(&mut *tx.conn).await?;
         let chosen = format!("job.state = '{}' AND $2 = 0", State::Loaded);
         let queued = admission::enqueue(tx, &chosen, 0).await?;
-        Ok(queued.into_iter().map(|(job, _)| job).collect())
+        Ok(Processed {
+            queued: queued.into_iter().map(|(job, _)| job).collect(),
+            waited: waited.into_iter().map(JobId).collect(),
+        })
     }
 }
 
@@ -107,19 +121,17 @@ pub struct CompanyLoad {
     pub name: String,
     /// Jobs that wait, and whose time has come.
     pub waiting: i64,
-    /// Jobs that are on an agent.
-    pub running: i64,
+    /// Jobs that are on an agent: offered to it, or running there.
+    pub on_agents: i64,
 }
 
 /// How far some jobs are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Those that have not ended.
-    pub left: i64,
-    /// Those that have ended otherwise than well.
+    /// Those that have not ended, by id.
+    pub left: Vec<JobId>,
+    /// How many have ended otherwise than well.
     pub failed: i64,
-    /// The last of those that have not ended, by id.
-    pub last: Option<JobId>,
 }
 
 impl Store {
@@ -139,21 +151,23 @@ impl Store {
     pub async fn progress_of(&self, jobs: &[JobId]) -> Result<Progress, StoreError> {
         let rows = self.dialect.rows("$1", &[("k_job", Kind::Int)]);
         let sql = format!(
-            "SELECT COUNT(CASE WHEN state NOT IN {ended} THEN 1 END), \
-             COUNT(CASE WHEN state IN {ended} AND state <> 'succeeded' THEN 1 END), \
-             MAX(CASE WHEN state NOT IN {ended} THEN id END) FROM job WHERE id IN (SELECT r.k_job FROM {rows})",
+            "SELECT id, CASE WHEN state IN {ended} THEN 1 ELSE 0 END FROM job \
+             WHERE id IN (SELECT r.k_job FROM {rows}) AND state <> 'succeeded' ORDER BY id",
             ended = list(&State::ENDED)
         );
         let ids: Vec<[i64; 1]> = jobs.iter().map(|id| [id.0]).collect();
-        let row = sqlx::query(AssertSqlSafe(sql))
+        let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(serde_json::json!(ids).to_string())
-            .fetch_one(&self.readers)
+            .fetch_all(&self.readers)
             .await?;
-        Ok(Progress {
-            left: row.try_get(0)?,
-            failed: row.try_get(1)?,
-            last: row.try_get::<Option<i64>, _>(2)?.map(JobId),
-        })
+        let mut progress = Progress::default();
+        for row in &rows {
+            match row.try_get::<i64, _>(1)? {
+                0 => progress.left.push(JobId(row.try_get(0)?)),
+                _ => progress.failed += 1,
+            }
+        }
+        Ok(progress)
     }
 
     /// Why a queued job waits.
@@ -192,9 +206,9 @@ impl Store {
     /// Companies that have jobs which wait or are on an agent, by name.
     pub async fn company_loads(&self) -> Result<Vec<CompanyLoad>, StoreError> {
         let sql = format!(
-            "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.running) AS BIGINT) \
+            "SELECT c.id, c.name, CAST(SUM(n.waiting) AS BIGINT), CAST(SUM(n.on_agents) AS BIGINT) \
              FROM (\
-             SELECT company_id, COUNT(*) AS waiting, 0 AS running FROM job \
+             SELECT company_id, COUNT(*) AS waiting, 0 AS on_agents FROM job \
              WHERE state = 'queued' AND {DUE_NOW} GROUP BY company_id UNION ALL \
              SELECT company_id, 0, COUNT(*) FROM job \
              WHERE state IN {on_agent} \
@@ -208,7 +222,7 @@ impl Store {
                 id: CompanyId(row.try_get(0)?),
                 name: row.try_get(1)?,
                 waiting: row.try_get(2)?,
-                running: row.try_get(3)?,
+                on_agents: row.try_get(3)?,
             })
         };
         Ok(rows.iter().map(load).collect::<Result<_, _>>()?)

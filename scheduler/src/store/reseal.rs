@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Change, StoreError, Tx, adopted,
     dialect::Kind,
+    documents,
     variables::{self, COMPANY, CREDENTIAL, RUN_TEMPLATE, VariablesOf},
 };
 use crate::{domain::environment::Given, vault::Sealed};
@@ -12,8 +13,8 @@ use crate::{domain::environment::Given, vault::Sealed};
 /// Rows that are sealed anew in one transaction.
 pub(super) const AT_ONCE: i64 = 200;
 
-/// Seals anew the secrets of companies, credentials, run templates and actions, and those of
-/// the next jobs after one, and of the next actions of ended jobs after one.
+/// Seals anew the secrets of companies, credentials, run templates, actions and definitions,
+/// and those of the next jobs after one, and of the next actions of ended jobs after one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reseal {
     /// The job, and the action of a job, after which those begin that are looked at; none if
@@ -63,6 +64,7 @@ impl Change for Reseal {
             done.secrets += reseal_table(tx, of, &current).await?;
         }
         done.secrets += adopted::reseal(tx, &current).await?;
+        done.secrets += documents::reseal(tx, &current).await?;
         // What is sealed among them is an object.
         let sealed = |of: &Holders| format!("{} LIKE '%\"key\"%'", of.column);
         let secrets = |given: &mut Given| given.secret.len();
@@ -120,7 +122,7 @@ pub(super) async fn walk(
 }
 
 async fn reseal_table(tx: &mut Tx<'_>, of: &VariablesOf, current: &str) -> Result<i64, StoreError> {
-    let VariablesOf { table, owner, name } = of;
+    let VariablesOf { table, owner, name, .. } = of;
     let sql = format!(
         "SELECT {owner}, {name}, value, key_id FROM {table} \
          WHERE key_id IS NOT NULL AND key_id <> $1"
@@ -150,4 +152,40 @@ async fn reseal_table(tx: &mut Tx<'_>, of: &VariablesOf, current: &str) -> Resul
         .execute(&mut *tx.conn)
         .await?;
     Ok(sealed.len() as i64)
+}
+
+/// All that was stored in the clear before it was to be sealed is sealed: a row in `setting`
+/// says so.
+#[derive(Clone, Debug)]
+pub struct AllSealed {
+    /// What was sealed: the name of the setting.
+    pub(super) what: &'static str,
+    /// As of what: another value is not said yet.
+    pub(super) value: String,
+}
+
+impl AllSealed {
+    pub(super) async fn is_said(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let known = sqlx::query_scalar("SELECT value FROM setting WHERE name = $1");
+        let known: Option<String> = known.bind(self.what).fetch_optional(&mut *tx.conn).await?;
+        Ok(known.is_some_and(|known| known == self.value))
+    }
+}
+
+impl Change for AllSealed {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM setting WHERE name = $1")
+            .bind(self.what)
+            .execute(&mut *tx.conn)
+            .await?;
+        sqlx::query("INSERT INTO setting (name, value, changed) VALUES ($1, $2, $3)")
+            .bind(self.what)
+            .bind(self.value.clone())
+            .bind(tx.now)
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(())
+    }
 }

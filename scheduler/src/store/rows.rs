@@ -1,6 +1,7 @@
 //! What is asked of the rows of every table: is it there, is its name taken, one by its
 //! id, and remove it if nothing depends on it.
 
+pub(super) use multiflexi_program::counted;
 use sqlx::{Any, AssertSqlSafe, Executor, any::AnyRow};
 
 use super::{StoreError, Tx};
@@ -63,9 +64,4 @@ pub(super) async fn delete(
         0 => Err(StoreError::NotFound { what, id }),
         _ => Ok(()),
     }
-}
-
-/// So many of a `what`: `1 job`, `2 jobs`.
-pub(super) fn counted(count: i64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -63,6 +63,7 @@ pub async fn upgrade_database(location: &Location) -> Result<Upgrade, StoreError
     let _exclusive = Exclusive::take(location)?;
     let explain = |error| StoreError::open(location, &error);
     let options = dialect::options(location)?;
+    dialect::make_private(location, dialect);
     let mut connection = dialect::connect(&options, dialect).await.map_err(explain)?;
     migrate(&mut connection, dialect, location).await?;
     connection.close().await?;

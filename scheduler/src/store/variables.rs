@@ -18,6 +18,7 @@ use crate::{
 
 /// Where the variables of something are.
 pub(super) struct VariablesOf {
+    pub(super) what: &'static str,
     pub(super) table: &'static str,
     pub(super) owner: &'static str,
     pub(super) name: &'static str,
@@ -25,15 +26,19 @@ pub(super) struct VariablesOf {
 
 /// The variables of companies.
 pub(super) const COMPANY: VariablesOf =
-    VariablesOf { table: "companyenv", owner: "company_id", name: "keyword" };
+    VariablesOf { what: "company", table: "companyenv", owner: "company_id", name: "keyword" };
 
 /// The variables of run templates.
-pub(super) const RUN_TEMPLATE: VariablesOf =
-    VariablesOf { table: "configuration", owner: "runtemplate_id", name: "name" };
+pub(super) const RUN_TEMPLATE: VariablesOf = VariablesOf {
+    what: "run template",
+    table: "configuration",
+    owner: "runtemplate_id",
+    name: "name",
+};
 
 /// The variables of credentials.
 pub(super) const CREDENTIAL: VariablesOf =
-    VariablesOf { table: "credata", owner: "credential_id", name: "name" };
+    VariablesOf { what: "credential", table: "credata", owner: "credential_id", name: "name" };
 
 /// Marks as secret what an application declares so.
 pub(super) fn declare(given: &Given, application: &Definition) -> Given {
@@ -77,6 +82,30 @@ fn taken(value: String, file: Option<String>) -> Result<Value, StoreError> {
     })
 }
 
+/// Refuses to remove a variable that is not there: most likely another is meant.
+pub(super) async fn refuse_unknown(
+    tx: &mut Tx<'_>,
+    of: &VariablesOf,
+    owner: i64,
+    unset: &[String],
+) -> Result<(), StoreError> {
+    if unset.is_empty() {
+        return Ok(());
+    }
+    let VariablesOf { what, table, owner: id, name } = of;
+    let sql = format!("SELECT {name} FROM {table} WHERE {id} = $1");
+    let known: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(owner).fetch_all(&mut *tx.conn).await?;
+    match unset.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let name: String = name.chars().take(80).collect();
+            let reason = format!("{what} {owner} has no variable {name:?}, which is to be removed");
+            Err(StoreError::Invalid(reason))
+        }
+    }
+}
+
 /// Sets and removes variables.
 pub(super) async fn change(
     tx: &mut Tx<'_>,
@@ -84,7 +113,7 @@ pub(super) async fn change(
     owner: i64,
     change: &VariableChange,
 ) -> Result<(), StoreError> {
-    let VariablesOf { table, owner: id, name } = of;
+    let VariablesOf { table, owner: id, name, .. } = of;
     let names: Vec<[&String; 1]> =
         change.unset.iter().chain(change.set.names()).map(|n| [n]).collect();
     if !names.is_empty() {

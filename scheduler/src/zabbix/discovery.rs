@@ -9,7 +9,8 @@ use super::phases::{application_code, created, data_item};
 use crate::{
     domain::{ids::RunTemplateId, job::State, schedule::Rhythm},
     store::{
-        JobFilter, JobPage, MAX_PAGE, Store, StoreError, Watched, WatchedAction, WatchedCompany,
+        JobFilter, JobPage, Listed, MAX_PAGE, Store, StoreError, Watched, WatchedAction,
+        WatchedCompany,
     },
 };
 
@@ -117,16 +118,14 @@ pub async fn jobs(store: &Store) -> Result<String, StoreError> {
     let mut page = JobPage { size: i64::from(MAX_PAGE), after: None };
     let mut found = Vec::new();
     loop {
-        let rows = store.jobs(&filter, page).await?;
+        let Listed { rows, next } = store.jobs(&filter, page).await?;
         for row in &rows {
             let place = templates.binary_search_by_key(&row.run_template.0, |row| row.id);
             let template = place.ok().and_then(|place| templates.get(place));
             found.extend(template.map(|template| created(row.id, template)));
         }
         match rows.last() {
-            Some(last) if rows.len() as i64 >= page.size => {
-                page.after = Some((last.id.0, last.id.0));
-            }
+            Some(last) if !next.is_empty() => page.after = Some((last.id.0, last.id.0)),
             _ => return Ok(text(&found)),
         }
     }

@@ -50,7 +50,7 @@ pub async fn values(
         let load = loads.get(&company.id.0);
         let told = json!({
             "waiting": load.map_or(0, |load| load.waiting),
-            "running": load.map_or(0, |load| load.running),
+            "running": load.map_or(0, |load| load.on_agents),
         });
         value(format!("multiflexi.company[{}]", company.id), told)
     }));

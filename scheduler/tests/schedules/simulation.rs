@@ -145,7 +145,7 @@ async fn slots(store: &Store, id: RunTemplateId) -> (BTreeSet<i64>, [usize; 2]) 
     let (mut slots, mut outcomes) = (BTreeSet::new(), [0; 2]);
     let mut after = None;
     loop {
-        let rows = store.slots(id, Page { size: 1000, after }).await.unwrap();
+        let rows = store.slots(id, Page { size: 1000, after }).await.unwrap().rows;
         let Some(last) = rows.last() else { return (slots, outcomes) };
         after = Some(last.slot);
         for row in rows {

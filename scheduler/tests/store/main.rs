@@ -104,6 +104,7 @@ suite! {
     declared::{
         what_becomes_secret_is_sealed_in_steps_that_outlive_a_kill,
         a_company_that_comes_later_has_secrets_too,
+        definitions_with_secrets_in_them_are_sealed,
     }
     ends::{
         every_end_for_good_is_counted_by_how_it_was,
@@ -123,6 +124,7 @@ suite! {
         agents_are_found_by_their_labels,
         artifacts_of_all_jobs_are_found,
         what_is_rare_is_found_in_pages_that_end,
+        jobs_are_found_by_several_things_at_once,
     }
     adopted::{
         ids_that_were_never_given_out_are_kept,

@@ -95,6 +95,7 @@ enum Input {
     Spool(News),
     Room(bool),
     Pump(String),
+    Begun,
     Beat,
     Stop,
 }
@@ -253,6 +254,7 @@ impl Session<'_> {
                 Some(news) = self.news.recv() => Input::Spool(news),
                 room = outgoing.reserve(), if !self.outbox.is_empty() => Input::Room(room.is_ok()),
                 why = &mut pump => Input::Pump(why.unwrap_or_else(|error| error.to_string())),
+                () = self.outbox.begun_long_enough() => Input::Begun,
                 _ = beat.tick() => Input::Beat,
                 () = self.stopping.next() => Input::Stop,
             };
@@ -274,6 +276,7 @@ impl Session<'_> {
                 Input::Pump(why) => return Over::Dropped(why),
                 Input::Room(true) => {}
                 Input::Room(false) => return Over::Dropped("it takes no more messages".to_owned()),
+                Input::Begun => self.outbox.tell_begun(),
                 Input::Beat => self.outbox.heartbeat = true,
                 Input::Stop => {
                     if !self.stopping.step(self.holdings.longest_grace()) {

@@ -32,7 +32,7 @@ impl Session<'_> {
             match event {
                 Event::Hello { .. } => {}
                 Event::Started(key, started) => {
-                    self.outbox.started.push(messages::started(key, started));
+                    self.outbox.begin(messages::started(key, started));
                 }
                 Event::LogGrew(key, length) => self.pump.send(Command::Grew(key, length)).await,
                 Event::Waits(key, reason) => {

@@ -13,7 +13,11 @@ use multiflexi_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{pages, resource::given, variables};
+use super::{
+    pages,
+    resource::{given, some_change},
+    variables,
+};
 use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
@@ -23,7 +27,8 @@ use crate::{
 
 pub use performed::{performed_header, performed_row, performed_value};
 
-fn value(action: &Action) -> Value {
+/// An action, for machines.
+pub fn value(action: &Action) -> Value {
     json!({
         "id": action.id,
         "run_template_id": action.run_template_id,
@@ -117,7 +122,7 @@ impl Create {
             settings: self.settings.given()?,
         };
         let answer = server.actions().create_action(request).await?;
-        output.done_to("created", answer.into_inner().action, value)
+        output.done_to("created", answer.into_inner().action)
     }
 }
 
@@ -217,16 +222,19 @@ impl Update {
     /// Changes an action. Those of jobs that have ended stay what they were.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
         let (mode, condition) = self.on.map(On::split).unwrap_or_default();
+        let action_id = self.by.id();
         let request = UpdateActionRequest {
-            action_id: self.by.id(),
+            action_id,
             mode,
             condition,
             position: self.position,
             set_settings: self.settings.given()?,
             unset_settings: self.unset,
         };
+        let nothing = UpdateActionRequest { action_id, ..Default::default() };
+        some_change::<Action, _>(action_id, &request, &nothing)?;
         let answer = server.actions().update_action(request).await?;
-        output.done_to("changed", answer.into_inner().action, value)
+        output.done_to("changed", answer.into_inner().action)
     }
 }
 
@@ -234,14 +242,14 @@ impl Update {
 pub async fn retry(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
     let request = RetryPerformedActionRequest { performed_action_id: id };
     let answer = server.actions().retry_performed_action(request).await?;
-    output.done_to("queued", answer.into_inner().action, performed_value)
+    output.done_to("queued", answer.into_inner().action)
 }
 
 /// Leaves an action of an ended job undone.
 pub async fn cancel(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
     let request = CancelPerformedActionRequest { performed_action_id: id };
     let answer = server.actions().cancel_performed_action(request).await?;
-    output.done_to("cancelled", answer.into_inner().action, performed_value)
+    output.done_to("cancelled", answer.into_inner().action)
 }
 
 /// Takes an action from its owner.

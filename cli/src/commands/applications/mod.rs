@@ -14,7 +14,7 @@ use tonic::Status;
 use super::{
     definitions::{Defined, Imported, Verdict},
     pages,
-    resource::{Delete, given},
+    resource::{Delete, given, some_change},
 };
 use crate::{
     arguments::{ById, Sorted},
@@ -36,7 +36,8 @@ fn field_value(field: &ApplicationField) -> Value {
     })
 }
 
-fn value(application: &Application) -> Value {
+/// An application, for machines.
+pub fn value(application: &Application) -> Value {
     let exit_codes = application.exit_codes.iter().map(|meaning| {
         json!({
             "code": meaning.code,
@@ -204,7 +205,7 @@ impl Create {
         let Self { name, executable, cmdparams } = self;
         let request = CreateApplicationRequest { name, executable, cmdparams };
         let answer = server.applications().create_application(request).await?;
-        output.done_to("created", answer.into_inner().application, value)
+        output.done_to("created", answer.into_inner().application)
     }
 }
 
@@ -245,8 +246,9 @@ pub struct Update {
 impl Update {
     /// Changes an application; what is not given stays as it is.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let application_id = self.by.id();
         let request = UpdateApplicationRequest {
-            application_id: self.by.id(),
+            application_id,
             name: self.name,
             title: self.title,
             description: self.description,
@@ -257,8 +259,10 @@ impl Update {
             homepage: self.homepage,
             oci_image: self.oci_image,
         };
+        let nothing = UpdateApplicationRequest { application_id, ..Default::default() };
+        some_change::<Application, _>(application_id, &request, &nothing)?;
         let answer = server.applications().update_application(request).await?;
-        output.done_to("changed", answer.into_inner().application, value)
+        output.done_to("changed", answer.into_inner().application)
     }
 }
 

@@ -17,6 +17,7 @@ use multiflexi_proto::v1::{
     ListPerformedActionsRequest, ListRunTemplatesRequest, PerformedActionState,
 };
 
+use super::names::Line;
 use crate::{
     commands::runtime,
     connect::Server,
@@ -37,7 +38,7 @@ const SEARCHED: i32 = 1000;
 const LONGEST: usize = 60;
 
 /// A value, and what it is.
-type Found = (String, String);
+pub type Found = (String, String);
 
 /// What an argument names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +59,18 @@ enum Kind {
     CredentialType,
     /// The code of a type of credentials.
     CredentialTypeCode,
+    /// A variable that the application declares.
+    Declared,
+    /// A field of what the command prints.
+    Field,
     Job,
+    /// What a list is sorted by.
+    Order,
     RunTemplate,
     /// A job that can be cancelled.
     UnendedJob,
+    /// A variable that something has.
+    Variable,
 }
 
 impl Kind {
@@ -69,7 +78,7 @@ impl Kind {
     /// resource; options have the same name in all commands.
     fn of(command: &str, argument: &str) -> Option<Self> {
         let resource = match argument {
-            "id" => command.split_once(':')?.0,
+            "id" | "named" => command.split_once(':')?.0,
             "name" if command.starts_with("context:") => "context",
             other => other,
         };
@@ -89,6 +98,12 @@ impl Kind {
             "action" => Self::Action,
             "kind" if command.starts_with("action:") => Self::SortOfAction,
             "agent" => Self::Agent,
+            "fields" => Self::Field,
+            "order" => Self::Order,
+            "unset" => Self::Variable,
+            "env" | "secret" if command == "job:create" || command.starts_with("runtemplate:") => {
+                Self::Declared
+            }
             _ => return None,
         })
     }
@@ -127,7 +142,8 @@ fn offered(kind: Kind, words: &[OsString], prefix: &str) -> Vec<CompletionCandid
     let found = ask(kind, words, prefix).unwrap_or_default();
     let matching = found.into_iter().filter(|(value, _)| value.starts_with(prefix));
     let candidate = |(value, description): Found| {
-        CompletionCandidate::new(value).help(Some(in_short(&description).into()))
+        let help = Some(description).filter(|description| !description.is_empty());
+        CompletionCandidate::new(value).help(help.map(|help| in_short(&help).into()))
     };
     matching.take(MOST).map(candidate).collect()
 }
@@ -137,12 +153,22 @@ fn ask(kind: Kind, words: &[OsString], prefix: &str) -> Option<Vec<Found>> {
         let contexts = Contexts::read().ok()?;
         return Some(contexts.all().map(|(name, url)| (name.to_owned(), url.to_owned())).collect());
     }
+    let line = Line::read(words)?;
+    match kind {
+        Kind::Field => return Some(line.fields()),
+        Kind::Order => return Some(line.orders()),
+        _ => {}
+    }
     let url = scheduler(words)?;
     let runtime = runtime().ok()?;
     let found = runtime.block_on(async {
         let asked = async {
             let server = Server::connect(&url).await?;
-            find(kind, &server, prefix.is_empty()).await
+            match kind {
+                Kind::Variable => line.variables(&server).await,
+                Kind::Declared => line.declared(&server).await,
+                _ => find(kind, &server, prefix.is_empty()).await,
+            }
         };
         tokio::time::timeout(DEADLINE, asked).await
     });
@@ -263,7 +289,8 @@ async fn find(kind: Kind, server: &Server, all: bool) -> Result<Vec<Found>, Fail
             let found = answer.into_inner().kinds.into_iter();
             found.map(|one| (one.name, one.description)).collect()
         }
-        Kind::Context => Vec::new(),
+        // These are asked for elsewhere.
+        Kind::Context | Kind::Field | Kind::Order | Kind::Variable | Kind::Declared => Vec::new(),
         Kind::Agent => {
             let request = ListAgentsRequest { page_size, order_by, ..ListAgentsRequest::default() };
             let answer = server.agents().list_agents(request).await?.into_inner();

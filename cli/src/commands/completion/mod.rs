@@ -5,6 +5,7 @@
 
 mod bash;
 mod candidates;
+mod names;
 mod shells;
 
 use std::{

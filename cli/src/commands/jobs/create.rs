@@ -4,6 +4,7 @@ use std::{env, ffi::OsStr, fs::OpenOptions, io::Write as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::CreateJobsRequest;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,7 +42,8 @@ pub struct Create {
     delay: Option<Duration>,
     /// Queue them, and run them not before this time, `2027-01-31T06:00:00+01:00` or
     /// `2027-01-31 06:00` (of this host's time zone)
-    #[arg(long, value_parser = arguments::time, value_name = "TIME", conflicts_with = "delay")]
+    #[arg(long, alias = "scheduled", value_parser = arguments::time, value_name = "TIME",
+        conflicts_with = "delay")]
     at: Option<DateTime<Utc>>,
     /// Their priority: of those that wait, the higher runs first [default: the run
     /// template's]
@@ -56,7 +58,7 @@ pub struct Create {
 impl Create {
     /// Creates jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: environment, secrets, files } = self.environment.given();
+        let Given { values: environment, secrets, files } = self.environment.given()?;
         let request = CreateJobsRequest {
             run_template_id: self.template,
             company_id: self.company.unwrap_or_default(),
@@ -85,7 +87,7 @@ impl Create {
             None => (json!({ "id": first, "job_id": first }), format!("created job {first}")),
             Some(count) => (
                 json!({ "id": first, "job_id": first, "job_ids": ids }),
-                format!("created {count} jobs, {first} to {last}"),
+                format!("created {}, {first} to {last}", counted(count, "job")),
             ),
         };
         output.done_to_all(&ids, &value, &sentence)?;

@@ -18,14 +18,13 @@ pub struct Delete {
         value_name = "ID"
     )]
     id: Vec<i64>,
-    /// A job, as the PHP MultiFlexi's command line has it
+    /// The same, as the PHP MultiFlexi's command line has it
     #[arg(
         long = "id",
         id = "named",
         value_parser = arguments::id,
         conflicts_with = "filter",
-        value_name = "ID",
-        hide = true
+        value_name = "ID"
     )]
     named: Vec<i64>,
     #[command(flatten)]

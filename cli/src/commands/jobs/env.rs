@@ -1,6 +1,5 @@
 //! `job:env`.
 
-use multiflexi_program::say;
 use multiflexi_proto::v1::{GetJobEnvironmentRequest, JobVariable};
 use serde_json::json;
 
@@ -8,7 +7,7 @@ use crate::{
     commands::variables,
     connect::Server,
     failure::Failure,
-    output::{Format, List, Output, json},
+    output::{Format, List, Output, json, remark},
 };
 
 /// Shows the variables of a job's process, each with who gives it.
@@ -41,10 +40,10 @@ pub async fn env(server: &Server, output: Output, job_id: i64) -> Result<(), Fai
     };
     output.list("variables", &["NAME", "VALUE", "FROM", "INSTEAD OF"], list)?;
     if output.is_chatty() && !answer.note.is_empty() {
-        say!("{}", answer.note);
+        remark(&answer.note);
     }
     if output.format == Format::Text && !answer.trouble.is_empty() {
-        say!("it cannot be run so: {}", answer.trouble);
+        remark(&format!("it cannot be run so: {}", answer.trouble));
     }
     Ok(())
 }

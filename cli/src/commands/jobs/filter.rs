@@ -11,7 +11,8 @@ use crate::arguments;
 #[group(id = "filter", multiple = true)]
 pub struct Filter {
     /// Only jobs in this state; may be given again
-    #[arg(long, value_parser = arguments::named(JobState::name), value_name = "STATE")]
+    #[arg(long, alias = "status", value_parser = arguments::named(JobState::name),
+        value_name = "STATE")]
     state: Vec<JobState>,
     /// Only jobs of this run template
     #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID")]

@@ -17,7 +17,7 @@ use crate::{
 pub struct List {
     #[command(flatten)]
     filter: Filter,
-    /// What they are sorted by: id, created or ended; "id desc" begins with the newest
+    /// What they are sorted by: id, created or ended, upwards, or downwards as in "ended desc"
     /// [default: id desc]
     #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
     order: String,

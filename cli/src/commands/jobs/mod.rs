@@ -27,7 +27,7 @@ pub use list::List;
 pub use logs::Logs;
 pub use run::Run;
 pub use script::{EnvFile, Script};
-pub use show::show;
+pub use show::{job_value as value, show};
 pub use sinks::Raw;
 pub use verify::verify;
 pub use watch::Watch;

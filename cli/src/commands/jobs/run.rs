@@ -20,7 +20,7 @@ use crate::{
     connect::Server,
     exit_code::{self, Exit},
     failure::Failure,
-    output::{Format, Output, json},
+    output::{Format, Output, json, remark},
 };
 
 /// What Ctrl-C does to the job.
@@ -130,7 +130,7 @@ fn report(job: i64, attempt: &Attempt, format: Format) {
         return;
     }
     for left in &attempt.leftovers {
-        say!("job {job} left {} ({}) behind; it was killed", left.name, left.pid);
+        remark(&format!("job {job} left {} ({}) behind; it was killed", left.name, left.pid));
     }
     if attempt.state() != JobState::Succeeded {
         let state = attempt.state().name().replace('_', " ");
@@ -139,6 +139,6 @@ fn report(job: i64, attempt: &Attempt, format: Format) {
         let state = if outcome.starts_with(&state) { String::new() } else { state };
         let parts = [state, outcome, attempt.trouble.clone()];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        say!("job {job}: {}", parts.join(": "));
+        remark(&format!("job {job}: {}", parts.join(": ")));
     }
 }

@@ -4,10 +4,15 @@
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
 use clap::Args;
-use multiflexi_program::say;
 use multiflexi_proto::v1::{GenerateScriptRequest, ScriptFormat};
 
-use crate::{arguments::ById, connect::Server, exit_code::Exit, failure::Failure, output::print};
+use crate::{
+    arguments::ById,
+    connect::Server,
+    exit_code::Exit,
+    failure::Failure,
+    output::{print, remark},
+};
 
 /// What is asked for and where it goes.
 #[derive(Debug, Args)]
@@ -62,7 +67,7 @@ impl Wish {
             with_secrets: self.with_secrets,
         };
         let answer = server.jobs().generate_script(request).await?.into_inner();
-        answer.warnings.iter().for_each(|warning| say!("warning: {warning}"));
+        answer.warnings.iter().for_each(|warning| remark(&format!("warning: {warning}")));
         let Some(path) = self.output.filter(|path| path.as_os_str() != "-") else {
             return print(&answer.text);
         };

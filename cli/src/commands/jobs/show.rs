@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A job, for machines.
-pub(super) fn job_value(job: &Job) -> Value {
+pub fn job_value(job: &Job) -> Value {
     json!({
         "id": job.id,
         "run_template_id": job.run_template_id,

@@ -1,5 +1,6 @@
 //! `job:verify`.
 
+use multiflexi_program::counted;
 use multiflexi_proto::v1::VerifyJobRequest;
 use serde_json::json;
 
@@ -21,16 +22,16 @@ pub async fn verify(server: &Server, output: Output, job_id: i64) -> Result<(), 
         "faults": found.faults,
     });
     let read = format!(
-        "{} attempts, {} artifacts, {}",
-        found.attempts,
-        found.artifacts,
+        "{}, {}, {}",
+        counted(found.attempts, "attempt"),
+        counted(found.artifacts, "artifact"),
         json::size(found.bytes)
     );
     if found.faults.is_empty() {
         return output.done(&value, &format!("job {job_id} is whole: {read}"));
     }
     output.done(&value, &found.faults.join("\n"))?;
-    let count = found.faults.len();
-    let message = format!("job {job_id} has {count} faults in {read}");
+    let faults = counted(found.faults.len(), "fault");
+    let message = format!("job {job_id} has {faults} in {read}");
     Err(Failure::new(Exit::Damaged, message))
 }

@@ -85,7 +85,7 @@ async fn read(
 }
 
 fn show(changes: &[JobChange], output: Output) -> Result<(), Failure> {
-    let line = |change: &JobChange| output.line(change.job_id, &value(change), line(change));
+    let line = |change: &JobChange| output.line(change.job_id, &value(change), &line(change));
     let lines: Vec<String> = changes.iter().map(line).collect::<Result<_, _>>()?;
     output::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }

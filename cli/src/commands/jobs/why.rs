@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     connect::Server,
     failure::Failure,
-    output::{Format, Output, json, print},
+    output::{Format, Output, json, tell},
 };
 
 fn event_value(event: &JobEvent) -> Value {
@@ -33,7 +33,7 @@ pub async fn why(server: &Server, output: Output, job_id: i64) -> Result<(), Fai
         return output.done(&value, "");
     }
     let reasons = answer.reasons.join("; ");
-    print(&format!("job {job_id} is {state}: {reasons}\n\n"))?;
+    tell(&format!("job {job_id} is {state}: {reasons}\n\n"))?;
     let rows = answer.events.iter().map(|event| {
         vec![
             json::local(event.time.as_ref()),

@@ -7,6 +7,7 @@ mod settings;
 mod stats;
 
 use clap::Args;
+use multiflexi_program::counted;
 use multiflexi_proto::v1::{
     self, CreateRunTemplateRequest, DeleteRunTemplateRequest, GetRunTemplateRequest,
     ListRunTemplatesRequest, RetryPolicy, RunTemplate, UpdateRunTemplateRequest,
@@ -19,7 +20,7 @@ pub use stats::Stats;
 
 use super::{
     limit, pages,
-    resource::{Delete, given},
+    resource::{Delete, given, some_change},
     variables,
 };
 use crate::{
@@ -89,13 +90,13 @@ fn kept(keep: Option<&v1::Keep>) -> String {
     let Some(keep) = keep else { return String::new() };
     let mut limits = Vec::new();
     // Of each, 0 is no limit, whatever the scheduler's is.
-    limits.extend(keep.age.as_ref().map(|age| match json::as_seconds(age) {
-        0.0 => "for ever".to_owned(),
-        seconds => format!("for {seconds} s"),
+    limits.extend(keep.age.as_ref().map(|age| match *age {
+        NO_LIMIT => "for ever".to_owned(),
+        _ => format!("for {}", json::lasting(age)),
     }));
     limits.extend(keep.count.map(|count| match count {
         0 => "any number of jobs".to_owned(),
-        count => format!("{count} jobs"),
+        count => counted(count, "job"),
     }));
     limits.extend(keep.bytes.map(|bytes| match bytes {
         0 => "of any size".to_owned(),
@@ -109,12 +110,12 @@ fn retries(retry: Option<&RetryPolicy>) -> String {
     match retry.filter(|retry| retry.max_attempts > 1) {
         None => "none".to_owned(),
         Some(retry) => format!(
-            "up to {} attempts on {}, {} backoff from {} s to {} s",
+            "up to {} attempts on {}, {} backoff from {} to {}",
             retry.max_attempts,
             retry.on.join(", "),
             backoff_name(retry.backoff()),
-            retry.min_gap.as_ref().map_or(0.0, json::as_seconds),
-            retry.max_gap.as_ref().map_or(0.0, json::as_seconds),
+            json::lasting(&retry.min_gap.unwrap_or_default()),
+            json::lasting(&retry.max_gap.unwrap_or_default()),
         ),
     }
 }
@@ -184,9 +185,7 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
     let request = GetRunTemplateRequest { run_template_id };
     let answer = server.run_templates().get_run_template(request).await?;
     let template = given(answer.into_inner().run_template)?;
-    let seconds = |time: Option<&prost_types::Duration>| {
-        time.map(|time| format!("{} s", json::as_seconds(time)))
-    };
+    let lasting = |time: Option<&prost_types::Duration>| time.map(json::lasting);
     let fields = [
         ("id", template.id.to_string()),
         ("name", template.name.clone()),
@@ -195,9 +194,9 @@ pub async fn show(server: &Server, output: Output, run_template_id: i64) -> Resu
         ("executor", template.executor.clone()),
         ("environment", variables::text(&template.environment, &template.files)),
         ("lacks credentials", template.missing_credentials.join(", ")),
-        ("timeout", seconds(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
-        ("grace", seconds(template.grace.as_ref()).unwrap_or_default()),
-        ("lost after", seconds(template.lost_after.as_ref()).unwrap_or_default()),
+        ("timeout", lasting(template.timeout.as_ref()).unwrap_or_else(|| "none".to_owned())),
+        ("grace", lasting(template.grace.as_ref()).unwrap_or_default()),
+        ("lost after", lasting(template.lost_after.as_ref()).unwrap_or_default()),
         ("retries", retries(template.retry.as_ref())),
         ("overflow", overflow_name(template.overflow()).to_owned()),
         ("priority", template.priority.to_string()),
@@ -235,7 +234,7 @@ pub struct Create {
 impl Create {
     /// Creates a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: environment, secrets, files } = self.environment.given();
+        let Given { values: environment, secrets, files } = self.environment.given()?;
         let given = self.settings.read();
         let request = CreateRunTemplateRequest {
             name: self.name,
@@ -255,7 +254,7 @@ impl Create {
             executor: given.executor,
         };
         let answer = server.run_templates().create_run_template(request).await?;
-        output.done_to("created", answer.into_inner().run_template, value)
+        output.done_to("created", answer.into_inner().run_template)
     }
 }
 
@@ -279,10 +278,12 @@ pub struct Update {
 impl Update {
     /// Changes a run template.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Given { values: set_environment, secrets, files: set_files } = self.environment.given();
+        let Given { values: set_environment, secrets, files: set_files } =
+            self.environment.given()?;
         let given = self.settings.read();
+        let run_template_id = self.by.id();
         let request = UpdateRunTemplateRequest {
-            run_template_id: self.by.id(),
+            run_template_id,
             name: self.name,
             set_environment,
             secrets,
@@ -299,8 +300,10 @@ impl Update {
             executor: given.executor,
             active: None,
         };
+        let nothing = UpdateRunTemplateRequest { run_template_id, ..Default::default() };
+        some_change::<RunTemplate, _>(run_template_id, &request, &nothing)?;
         let answer = server.run_templates().update_run_template(request).await?;
-        output.done_to("changed", answer.into_inner().run_template, value)
+        output.done_to("changed", answer.into_inner().run_template)
     }
 }
 
@@ -315,7 +318,7 @@ pub async fn activate(
     let request = UpdateRunTemplateRequest { run_template_id, active, ..Default::default() };
     let answer = server.run_templates().update_run_template(request).await?;
     let does = if active == Some(true) { "enabled" } else { "disabled" };
-    output.done_to(does, answer.into_inner().run_template, value)
+    output.done_to(does, answer.into_inner().run_template)
 }
 
 /// Removes a run template.

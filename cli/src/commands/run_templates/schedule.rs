@@ -40,7 +40,7 @@ pub fn text(schedule: Option<&Schedule>) -> String {
     }
     for (what, shift) in [("delay", &schedule.delay), ("jitter up to", &schedule.jitter)] {
         if let Some(shift) = shift.as_ref().filter(|shift| shift.seconds > 0 || shift.nanos > 0) {
-            add(what, format!("{} s", json::as_seconds(shift)));
+            add(what, json::lasting(shift));
         }
     }
     add("overlap", schedule.overlap().name().to_owned());

@@ -19,7 +19,7 @@ use crate::{
             APP_ARTIFACT_TRANSLATIONS, APP_ARTIFACTS, APP_CONSUMES, APP_EXIT_CODES, APP_PRODUCES,
             APP_TRANSLATIONS, APPS, CONFFIELD, Row, Source,
         },
-        target::Target,
+        target::{DEFINITION, Target},
     },
     domain::{
         application::{Definition, MAX_DOCUMENT, parse},
@@ -29,7 +29,6 @@ use crate::{
 };
 
 const KIND: Kind = Kind::Application;
-const DEFINITION: &str = "definition";
 
 /// The definitions of the applications, by their ids there.
 pub type Definitions = BTreeMap<i64, Arc<Definition>>;

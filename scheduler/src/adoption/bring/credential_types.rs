@@ -16,13 +16,11 @@ use crate::{
             CREDENTIAL_PROTOTYPE, CREDENTIAL_PROTOTYPE_FIELD, CREDENTIAL_TYPE, CRTYPEFIELD, Row,
             Source,
         },
-        target::Target,
+        target::{DEFINITION, Target},
     },
     domain::credential_type::CredentialType,
     store::{CredentialTypeFilter, PutCredentialType},
 };
-
-const DEFINITION: &str = "definition";
 
 /// The types by the ids of the rows of `credential_type`.
 pub type Types = BTreeMap<i64, Arc<CredentialType>>;

@@ -1,6 +1,7 @@
 //! `JobService.ExplainJob`: why a job is where it is, put together from what its rows
 //! say and from the decisions that were recorded.
 
+use multiflexi_program::counted;
 use multiflexi_proto::{
     timestamp,
     v1::{ExplainJobResponse, JobEvent},
@@ -89,7 +90,7 @@ impl Services {
         let limits: Vec<String> = limits
             .into_iter()
             .filter_map(|(limit, what, name)| {
-                Some(format!("{what} {name:?} may have {} jobs at once", limit?))
+                Some(format!("{what} {name:?} may have {} at once", counted(limit?, "job")))
             })
             .collect();
         if !limits.is_empty() {
@@ -104,11 +105,13 @@ impl Services {
         let waits = if agents.is_empty() {
             "no agent is connected that could run it".to_owned()
         } else if free <= 0 {
-            format!("all {total} slots of the {} connected agents are busy", agents.len())
+            let (slots, agents) =
+                (counted(total, "slot"), counted(agents.len(), "connected agent"));
+            format!("all slots are busy: {slots} of {agents}")
         } else {
-            format!("{free} of {total} slots are free: it is about to be offered")
+            format!("it is about to be offered: of {}, {free} free", counted(total, "slot"))
         };
-        Ok(vec![waits, format!("{} jobs are ahead of it", wait.ahead)])
+        Ok(vec![waits, format!("ahead of it: {}", counted(wait.ahead, "job"))])
     }
 
     async fn why_unreachable(

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use super::{Answers, Services, parse};
 use crate::{
     domain::ids::{AttemptKey, JobId},
-    store::{AttemptRow, CancelJob, CreateJobs, JobPage, QueueJob, Start},
+    store::{AttemptRow, CancelJob, CreateJobs, JobPage, Listed, QueueJob, Start},
     telemetry::Submission,
 };
 
@@ -90,11 +90,11 @@ impl JobService for Services {
         let (list, size, token) = parse::pages("job", &mut request)?;
         let page = JobPage::parse(size, &token)?;
         let filter = self.filter(&request).await?;
-        let rows = self.store.jobs(&filter, page).await?;
+        let Listed { rows, next } = self.store.jobs(&filter, page).await?;
         if rows.is_empty() {
             self.known(&filter).await?;
         }
-        let next_page_token = list.seal(&page.next(filter.order, &rows));
+        let next_page_token = list.seal(&next);
         let jobs = rows.into_iter().map(job).collect();
         Ok(Response::new(ListJobsResponse { jobs, next_page_token }))
     }

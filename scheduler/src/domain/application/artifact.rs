@@ -1,6 +1,6 @@
 //! Which files of a job are worth keeping.
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::domain::definition::{
@@ -29,7 +29,44 @@ pub struct ArtifactPattern {
     pub kind: String,
     /// What they are for.
     pub description: Localized,
+    matcher: Matcher,
 }
+
+impl ArtifactPattern {
+    /// Whether it speaks of a file: of its name alone, whatever folder it is in.
+    pub fn matches(&self, filename: &str) -> bool {
+        let name = filename.rsplit('/').next().unwrap_or(filename);
+        self.matcher.0.as_ref().is_some_and(|matcher| matcher.is_match(name))
+    }
+
+    /// The MIME type of the files, if the document says one.
+    pub fn content_type(&self) -> Option<&str> {
+        self.kind.contains('/').then_some(&self.kind)
+    }
+
+    /// What is noted of such a file: what it is for, or else what it is called. A pattern
+    /// without a name says nothing.
+    pub fn note(&self) -> &str {
+        match self.description.main() {
+            "" if self.name.main() == self.path => "",
+            "" => self.name.main(),
+            description => description,
+        }
+    }
+}
+
+/// A pattern that is compiled; none if it cannot be, which is a fault of its document.
+#[derive(Clone, Debug)]
+struct Matcher(Option<Regex>);
+
+/// Patterns are what they say.
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref().map(Regex::as_str) == other.0.as_ref().map(Regex::as_str)
+    }
+}
+
+impl Eq for Matcher {}
 
 /// Reads `artifacts`: a list of patterns, or the older text with commas.
 pub(super) fn read(path: &str, value: &Value, report: &mut Report) -> Vec<ArtifactPattern> {
@@ -50,8 +87,7 @@ pub(super) fn read(path: &str, value: &Value, report: &mut Report) -> Vec<Artifa
             }
             let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
             for word in words.take(MAX_PATTERNS) {
-                patterns.push(plain(word));
-                check_pattern(path, word, report);
+                patterns.push(plain(path, word, report));
             }
         }
         Value::Object(map) if map.is_empty() => {}
@@ -63,8 +99,7 @@ pub(super) fn read(path: &str, value: &Value, report: &mut Report) -> Vec<Artifa
 fn read_pattern(path: String, value: &Value, report: &mut Report) -> Option<ArtifactPattern> {
     if let Value::String(word) = value {
         report.note(&path, "a text is the older form: use an object with name, path and type");
-        check_pattern(&path, word, report);
-        return Some(plain(word));
+        return Some(plain(&path, word, report));
     }
     let mut section = Section::open(path, value, report)?;
     let name = section.localized("name", report);
@@ -76,19 +111,17 @@ fn read_pattern(path: String, value: &Value, report: &mut Report) -> Option<Arti
     let pattern = section.get("path");
     let place = section.path("path");
     let pattern = match pattern {
-        Some(Value::String(pattern)) => {
-            check_pattern(&place, pattern, report);
-            pattern.clone()
-        }
+        Some(Value::String(pattern)) => pattern.clone(),
         Some(other) => {
             report.fault(&place, format!("{} is no regular expression", quote(other)));
-            String::new()
+            return None;
         }
         None => {
             section.missing("path", "a regular expression for file names", report);
-            String::new()
+            return None;
         }
     };
+    let matcher = compile(&place, &pattern, report);
     let name = if name.is_empty() {
         report.note(&section.path("name"), "is missing: the pattern stands for it");
         Localized::plain(&pattern)
@@ -96,36 +129,50 @@ fn read_pattern(path: String, value: &Value, report: &mut Report) -> Option<Arti
         name
     };
     section.finish(report);
-    Some(ArtifactPattern { name, path: pattern, kind: kind.unwrap_or_default(), description })
+    let kind = kind.unwrap_or_default();
+    Some(ArtifactPattern { name, path: pattern, kind, description, matcher })
 }
 
-fn plain(pattern: &str) -> ArtifactPattern {
+fn plain(path: &str, pattern: &str, report: &mut Report) -> ArtifactPattern {
     ArtifactPattern {
         name: Localized::plain(pattern),
         path: pattern.to_owned(),
         kind: String::new(),
         description: Localized::default(),
+        matcher: compile(path, pattern, report),
     }
 }
 
-fn check_pattern(path: &str, pattern: &str, report: &mut Report) {
+fn compile(path: &str, pattern: &str, report: &mut Report) -> Matcher {
+    let compiled = match check(pattern) {
+        Ok(compiled) => Some(compiled),
+        Err(fault) => {
+            report.fault(path, fault);
+            None
+        }
+    };
+    Matcher(compiled)
+}
+
+fn check(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() {
-        report.fault(path, "is empty and would match every file: use a regular expression");
-        return;
+        return Err("is empty and would match every file: use a regular expression".to_owned());
     }
     if pattern.len() > MAX_PATTERN {
         let bytes = pattern.len();
-        report.fault(path, format!("has {bytes} bytes: a pattern may have up to {MAX_PATTERN}"));
-        return;
+        return Err(format!("has {bytes} bytes: a pattern may have up to {MAX_PATTERN}"));
     }
-    let Err(error) = RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build() else { return };
-    // The last line of its message is the reason; those before draw the place.
-    let message = error.to_string();
-    let reason = message.lines().last().unwrap_or_default().trim();
-    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-    let advice = if pattern.starts_with('*') { "; for any file, write .* and not *" } else { "" };
-    let quoted = quote_text(pattern);
-    report.fault(path, format!("{quoted} is no regular expression: {reason}{advice}"));
+    RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build().map_err(|error| {
+        // The last line of its message is the reason; those before draw the place.
+        let message = error.to_string();
+        let reason = message.lines().last().unwrap_or_default().trim();
+        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+        let advice = match pattern.starts_with('*') {
+            true => "; for any file, write .* and not *",
+            false => "",
+        };
+        format!("{} is no regular expression: {reason}{advice}", quote_text(pattern))
+    })
 }
 
 #[cfg(test)]

@@ -120,6 +120,11 @@ impl Definition {
         &self.document
     }
 
+    /// What it says of a file that a job has left: the first pattern that matches.
+    pub fn artifact(&self, filename: &str) -> Option<&ArtifactPattern> {
+        self.artifacts.iter().find(|pattern| pattern.matches(filename))
+    }
+
     /// The variables that have a value where nobody gives one.
     pub fn defaults(&self) -> Variables {
         let default =

@@ -87,6 +87,14 @@ pub struct Field {
     pub options: Vec<Choice>,
 }
 
+impl Field {
+    /// Whether its declaration has the value of a secret in it.
+    pub fn holds_secret(&self) -> bool {
+        let given = |value: &String| !value.is_empty();
+        self.secret && (self.default.as_ref().is_some_and(given) || !self.options.is_empty())
+    }
+}
+
 /// What documents that declare variables differ in.
 pub(in crate::domain) struct Rules {
     /// The keys of the default; the first that is there counts.
@@ -210,6 +218,10 @@ fn read_default(
     } else if let Some(problem) = field.not_offered(&text, field.secret) {
         // Files that are in use have this, and their programs run.
         report.note(path, problem);
+    }
+    if field.secret && field.kind == Kind::Password && !text.is_empty() {
+        let known = "is the value of a secret: whoever has this document knows it";
+        report.note(path, known);
     }
     Some(text)
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use multiflexi_program::counted;
 use serde_json::Value;
 
 /// Most faults, and most notes, that are kept: a list that someone reads.
@@ -63,7 +64,7 @@ fn summary(what: &str, faults: &[Fault]) -> String {
     let heading = if what.is_empty() { String::new() } else { format!("this is no {what}: ") };
     let mut text = heading + &shown.join("; ");
     if faults.len() > 3 {
-        text.push_str(&format!("; and {} more faults", faults.len() - 3));
+        text.push_str(&format!("; and {}", counted(faults.len() - 3, "more fault")));
     }
     text
 }
@@ -113,14 +114,14 @@ impl Report {
     /// The notes, unless there are faults.
     pub(in crate::domain) fn finish(mut self) -> Result<Vec<Note>, Invalid> {
         if self.unkept_faults > 0 {
-            let problem = format!("{} more faults are not listed", self.unkept_faults);
+            let problem = format!("{} not listed", counted(self.unkept_faults, "more fault"));
             self.faults.push(Fault { path: whole(""), problem });
         }
         if !self.faults.is_empty() {
             return Err(Invalid { what: self.what, faults: self.faults });
         }
         if self.unkept_notes > 0 {
-            let text = format!("{} more notes are not listed", self.unkept_notes);
+            let text = format!("{} not listed", counted(self.unkept_notes, "more note"));
             self.notes.push(Note { path: whole(""), text });
         }
         Ok(self.notes)
@@ -194,7 +195,7 @@ mod tests {
         (0..MOST + 7).for_each(|_| report.fault("", "is wrong"));
         let faults = report.finish().unwrap_err().faults;
         assert_eq!(faults.len(), MOST + 1);
-        assert_eq!(faults[MOST].to_string(), "$: 7 more faults are not listed");
+        assert_eq!(faults[MOST].to_string(), "$: 7 more faults not listed");
     }
 
     #[test]

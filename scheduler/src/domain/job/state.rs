@@ -55,6 +55,9 @@ impl State {
     pub const ENDED: [Self; 5] =
         [Self::Succeeded, Self::Failed, Self::Cancelled, Self::TimedOut, Self::Lost];
 
+    /// How a job can have ended that has not succeeded.
+    pub const UNSUCCESSFUL: [Self; 4] = [Self::Failed, Self::Cancelled, Self::TimedOut, Self::Lost];
+
     /// What a job may be in when it is deleted: it is on no agent.
     pub const REMOVABLE: [Self; 7] = [
         Self::Loaded,

@@ -8,6 +8,9 @@ use crate::domain::{
     ids::AttemptKey,
 };
 
+/// The agent's own: no layer is heard with them, and what they are only it knows.
+const OF_THE_AGENT: [&str; 2] = ["MULTIFLEXI_TMP", "MULTIFLEXI_ATTEMPT_FOLDER"];
+
 /// The environment of an attempt, each variable with where it comes from. `own` are the
 /// variables that were given with the job. Secret is what was given so, and what the
 /// application declares so. The names that begin with `MULTIFLEXI_` are
@@ -54,6 +57,7 @@ pub fn environment_of(
     ];
     let mut resolved = environment::resolve(&layers)
         .map_err(|error| RunBeginError::Variable(template.id, error))?;
+    resolved.retain(|name, _| !OF_THE_AGENT.contains(&name.as_str()));
     for (name, _) in definition.environment.iter().filter(|(_, field)| field.secret) {
         if let Some(known) = resolved.get_mut(name) {
             known.secret = true;

@@ -10,7 +10,7 @@ mod seal;
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Page, Store, StoreError, jobs, variables};
+use super::{Listed, Page, Store, StoreError, jobs, variables};
 use crate::{
     domain::{
         action::{Mode, Owner, Progress},
@@ -26,7 +26,7 @@ pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseAc
 pub(super) use outbox::{Ran, companys_follows, enqueue};
 pub use put_off::{PutOff, ResumeAction};
 pub use record::{ActionFailure, CancelAction, RecordAction, Recorded, RetryAction};
-pub use seal::{NextSettings, SealSettings, SecretSettings, SettingsSealed};
+pub use seal::{NextSettings, SealSettings, SecretSettings};
 
 /// An action of a run template or of a company.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Store {
         &self,
         of: Option<Owner>,
         page: Page,
-    ) -> Result<Vec<ActionRow>, StoreError> {
+    ) -> Result<Listed<ActionRow>, StoreError> {
         let of = match of {
             None => String::new(),
             Some(Owner::RunTemplate(id)) => format!("AND c.runtemplate_id = {id}"),
@@ -140,10 +140,11 @@ impl Store {
         let sql = format!("{COLUMNS} WHERE c.id > $1 {of} ORDER BY c.id LIMIT $2");
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(page.after.unwrap_or(0))
-            .bind(page.size)
+            .bind(page.size + 1)
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(|row| action(row, self.vault())).collect()
+        let rows = rows.iter().map(|row| action(row, self.vault())).collect::<Result<_, _>>()?;
+        Ok(Listed::of(rows, page.size, |row: &ActionRow| row.id.to_string()))
     }
 
     /// One action of an ended job.
@@ -172,16 +173,17 @@ impl Store {
         &self,
         (job, progress): (Option<JobId>, Option<Progress>),
         page: Page,
-    ) -> Result<Vec<PerformedActionRow>, StoreError> {
+    ) -> Result<Listed<PerformedActionRow>, StoreError> {
         let of_job = job.map_or(String::new(), |job| format!("AND job_id = {job}"));
         let in_state = progress.map_or(String::new(), |state| format!("AND state = '{state}'"));
         let sql =
             format!("{PERFORMED} WHERE id < $1 {of_job} {in_state} ORDER BY id DESC LIMIT $2");
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(page.after.unwrap_or(i64::MAX))
-            .bind(page.size)
+            .bind(page.size + 1)
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(|row| performed(row, self.vault())).collect()
+        let rows = rows.iter().map(|row| performed(row, self.vault())).collect::<Result<_, _>>()?;
+        Ok(Listed::of(rows, page.size, |row: &PerformedActionRow| row.id.to_string()))
     }
 }

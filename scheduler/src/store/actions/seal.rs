@@ -8,7 +8,7 @@ use crate::{
     domain::environment::Given,
     store::{
         Change, StoreError, Tx,
-        reseal::{self, ACTIONS, Holders, PERFORMED},
+        reseal::{self, ACTIONS, AllSealed, Holders, PERFORMED},
     },
 };
 
@@ -39,9 +39,9 @@ impl SealSettings {
     }
 
     /// What says that all of it is sealed.
-    fn said(&self) -> String {
+    fn said(&self) -> AllSealed {
         let kinds = self.secret.iter().map(|(kind, names)| format!("{kind} {}", names.join(",")));
-        kinds.collect::<Vec<_>>().join("; ")
+        AllSealed { what: SEALED, value: kinds.collect::<Vec<_>>().join("; ") }
     }
 }
 
@@ -51,15 +51,11 @@ impl Change for SealSettings {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
         let (index, after) = self.at;
-        if self.at == (0, 0) {
-            let known = sqlx::query_scalar("SELECT value FROM setting WHERE name = $1");
-            let known: Option<String> = known.bind(SEALED).fetch_optional(&mut *tx.conn).await?;
-            if known.is_some_and(|known| known == self.said()) {
-                return Ok(None);
-            }
+        if self.at == (0, 0) && self.said().is_said(tx).await? {
+            return Ok(None);
         }
         let Some((kind, names)) = self.secret.get(index / TABLES.len()) else {
-            return Ok(Some(NextSettings::Whole(SettingsSealed(self.said()))));
+            return Ok(Some(NextSettings::Whole(self.said())));
         };
         let holders = TABLES[index % TABLES.len()];
         let Holders { table, column } = holders;
@@ -92,29 +88,7 @@ impl Change for SealSettings {
 pub enum NextSettings {
     /// There is more.
     More(SealSettings),
-    /// All is sealed, and [`SettingsSealed`] is to say so once nothing of the values is left in
-    /// the database's files.
-    Whole(SettingsSealed),
-}
-
-/// All settings that are secret are sealed.
-#[derive(Clone, Debug)]
-pub struct SettingsSealed(String);
-
-impl Change for SettingsSealed {
-    type Output = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM setting WHERE name = $1")
-            .bind(SEALED)
-            .execute(&mut *tx.conn)
-            .await?;
-        sqlx::query("INSERT INTO setting (name, value, changed) VALUES ($1, $2, $3)")
-            .bind(SEALED)
-            .bind(self.0.clone())
-            .bind(tx.now)
-            .execute(&mut *tx.conn)
-            .await?;
-        Ok(())
-    }
+    /// All is sealed, which is to be said once nothing of the values is left in the database's
+    /// files.
+    Whole(AllSealed),
 }

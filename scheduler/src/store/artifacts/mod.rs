@@ -121,13 +121,22 @@ pub struct Upload {
     pub size: i64,
 }
 
+/// What a file is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its MIME type.
+    pub content_type: String,
+    /// What its application says that it is; empty if it says nothing.
+    pub note: String,
+}
+
 /// Stores a small artifact whole.
 #[derive(Clone, Debug)]
 pub struct PutArtifact {
-    /// What it is.
+    /// What it is of.
     pub upload: Upload,
-    /// Its MIME type.
-    pub content_type: String,
+    /// What it is.
+    pub about: About,
     /// SHA-256 of its content.
     pub sha256: [u8; 32],
     /// Its content.
@@ -139,7 +148,7 @@ pub struct PutArtifact {
 async fn put(
     tx: &mut Tx<'_>,
     upload: &Upload,
-    content_type: &str,
+    about: &About,
     whole: Option<(Vec<u8>, String)>,
 ) -> Result<ArtifactId, StoreError> {
     schedulers::held(tx, upload.key).await?;
@@ -148,15 +157,15 @@ async fn put(
     let id: Option<i64> = sqlx::query_scalar(
         "INSERT INTO artifacts (job_id, attempt, source, filename, content_type, content, size, \
          sha256, note, state, created) \
-         SELECT job_id, number, 'file', $1, $2, $3, $4, $5, '', $6, $7 FROM attempt \
+         SELECT job_id, number, 'file', $1, $2, $3, $4, $5, $11, $6, $7 FROM attempt \
          WHERE job_id = $8 AND number = $9 AND fence = $10 \
          AND state IN ('running', 'unreachable', 'finishing') \
          ON CONFLICT (job_id, attempt, source, filename) DO UPDATE SET \
-         content_type = excluded.content_type, content = excluded.content, \
+         content_type = excluded.content_type, note = excluded.note, content = excluded.content, \
          size = excluded.size, sha256 = excluded.sha256, state = excluded.state RETURNING id",
     )
     .bind(upload.filename.clone())
-    .bind(content_type.to_owned())
+    .bind(about.content_type.clone())
     .bind(content)
     .bind(upload.size)
     .bind(sha256)
@@ -165,6 +174,7 @@ async fn put(
     .bind(upload.key.job.0)
     .bind(i64::from(upload.key.number))
     .bind(upload.key.fence.0)
+    .bind(about.note.clone())
     .fetch_optional(&mut *tx.conn)
     .await?;
     id.map(ArtifactId).ok_or_else(|| {
@@ -177,7 +187,7 @@ impl Change for PutArtifact {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<ArtifactId, StoreError> {
         let whole = (self.content.clone(), hex(&self.sha256));
-        put(tx, &self.upload, &self.content_type, Some(whole)).await
+        put(tx, &self.upload, &self.about, Some(whole)).await
     }
 }
 
@@ -190,7 +200,7 @@ impl Change for BeginUpload {
     type Output = (ArtifactId, Vec<Part>);
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output, StoreError> {
-        let id = put(tx, &self.0, "application/octet-stream", None).await?;
+        let id = put(tx, &self.0, &About::default(), None).await?;
         let rows = sqlx::query(
             "SELECT start, length, object FROM artifact_part WHERE artifact_id = $1 ORDER BY start",
         )
@@ -254,8 +264,8 @@ pub struct FinishUpload {
     pub key: AttemptKey,
     /// The artifact.
     pub artifact: ArtifactId,
-    /// Its MIME type and SHA-256, if it is whole.
-    pub whole: Option<(String, [u8; 32])>,
+    /// What it is and its SHA-256, if it is whole.
+    pub whole: Option<(About, [u8; 32])>,
 }
 
 impl Change for FinishUpload {
@@ -264,12 +274,13 @@ impl Change for FinishUpload {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         schedulers::held(tx, self.key).await?;
         match &self.whole {
-            Some((content_type, sha256)) => {
+            Some((about, sha256)) => {
                 sqlx::query(
-                    "UPDATE artifacts SET state = 'stored', content_type = $1, sha256 = $2, \
-                     created = $3 WHERE id = $4 AND state = 'uploading'",
+                    "UPDATE artifacts SET state = 'stored', content_type = $1, note = $2, \
+                     sha256 = $3, created = $4 WHERE id = $5 AND state = 'uploading'",
                 )
-                .bind(content_type.clone())
+                .bind(about.content_type.clone())
+                .bind(about.note.clone())
                 .bind(hex(sha256))
                 .bind(tx.now)
                 .bind(self.artifact.0)

@@ -1,6 +1,6 @@
 //! Connections: told their settings, and refused where the server is too old.
 
-use std::{io, time::Duration};
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, time::Duration};
 
 use sqlx::{AnyConnection, ConnectOptions as _, Executor as _, any::AnyConnectOptions};
 
@@ -68,6 +68,15 @@ pub(in crate::store) fn options(location: &Location) -> Result<AnyConnectOptions
     let options = location.url.parse::<AnyConnectOptions>();
     let options = options.map_err(|error| StoreError::open(location, &error))?;
     Ok(options.disable_statement_logging())
+}
+
+/// Makes the file of a new database for its own user alone; SQLite gives what lies beside it
+/// the same permissions. What keeps it from being made, SQLite says when it opens it.
+pub(in crate::store) fn make_private(location: &Location, dialect: Dialect) {
+    if dialect == Dialect::Sqlite {
+        let mut new = OpenOptions::new();
+        let _ = new.write(true).create_new(true).mode(0o600).open(&location.name);
+    }
 }
 
 /// What a server is asked first, for as long as it may take to let somebody in: one that

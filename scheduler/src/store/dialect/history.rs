@@ -6,7 +6,7 @@ use crate::store::schema::Migrations;
 macro_rules! steps {
     ($folder:literal) => {
         steps!($folder, "0001" "initial", "0002" "events", "0003" "schedules", "0004" "actions",
-            "0005" "zabbix", "0006" "ran")
+            "0005" "zabbix", "0006" "ran", "0007" "unsuccessful")
     };
     ($folder:literal, $($number:literal $name:literal),+) => {
         &[$((

@@ -8,11 +8,14 @@ mod ids;
 mod rows;
 mod settings;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::{StoreError, schema::Migrations};
 
 pub(crate) use connect::in_time;
 pub(super) use connect::{
-    PATIENCE, connect, connect_writer, options, prepare, prepare_writer, reach, require_version,
+    PATIENCE, connect, connect_writer, make_private, options, prepare, prepare_writer, reach,
+    require_version,
 };
 pub use erase::Erased;
 pub(super) use erase::erase;
@@ -155,6 +158,18 @@ impl Dialect {
         }
     }
 
+    /// The same where the database's clock is this process's own, which need not be asked
+    /// for: SQLite says whole milliseconds.
+    pub(super) fn own_clock(self) -> Option<i64> {
+        match self {
+            Self::Sqlite => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since.as_millis() * 1000).ok()
+            }
+            Self::Postgres | Self::Mysql => None,
+        }
+    }
+
     /// Ends a SELECT of rows that are about to be changed: rows that another
     /// scheduler is changing are passed over.
     pub(super) fn skip_locked(self) -> &'static str {
@@ -262,6 +277,14 @@ impl Dialect {
         match self {
             Self::Sqlite => "+id",
             Self::Postgres | Self::Mysql => "id",
+        }
+    }
+
+    /// A column of numbers that must choose neither the index nor the order of a join.
+    pub(super) fn unindexed_number(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("+{column}"),
+            Self::Postgres | Self::Mysql => column.to_owned(),
         }
     }
 

@@ -81,8 +81,8 @@ const JOINED: &str = "JOIN runtemplate t ON t.id = j.runtemplate_id JOIN apps a 
      JOIN company c ON c.id = j.company_id \
      LEFT JOIN agent g ON g.id = n.agent_id";
 
-/// A job with its newest attempt, if it has one.
-const FROM: &str = "FROM job j LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt";
+/// Joins a job `j` to its newest attempt, if it has one.
+const NEWEST: &str = "LEFT JOIN attempt n ON n.job_id = j.id AND n.number = j.attempt";
 
 pub(super) fn decode(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
@@ -239,11 +239,13 @@ fn attempt(row: &AnyRow, definition: Arc<Definition>) -> Result<AttemptRow, sqlx
 impl Store {
     /// One job.
     pub async fn job(&self, id: JobId) -> Result<JobRow, StoreError> {
-        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} {FROM} {JOINED} WHERE j.id = $1")))
-            .bind(id.0)
-            .fetch_optional(&self.readers)
-            .await?
-            .ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "{COLUMNS} FROM job j {NEWEST} {JOINED} WHERE j.id = $1"
+        )))
+        .bind(id.0)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
         Ok(self.jobs_of_rows(&[row]).await?.remove(0))
     }
 
@@ -272,6 +274,16 @@ impl Store {
             revisions.insert(ApplicationId(row.try_get(id)?), row.try_get(revision)?);
         }
         self.known.applications.of(&self.readers, self.dialect, &revisions).await
+    }
+
+    /// What the application of a job says of itself.
+    pub async fn definition_of(&self, id: JobId) -> Result<Arc<Definition>, StoreError> {
+        let sql = "SELECT a.id, a.revision FROM job j JOIN apps a ON a.id = j.app_id \
+                   WHERE j.id = $1";
+        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await?;
+        let row = row.ok_or(StoreError::NotFound { what: "job", id: id.0 })?;
+        let definitions = self.definitions_of(std::slice::from_ref(&row), [0, 1]).await?;
+        of(&definitions, &row, 0)
     }
 
     /// The attempts of a job, oldest first.

@@ -178,6 +178,7 @@ impl Change for UpdateRunTemplate {
             .await?
             .remove(&id)
             .ok_or(StoreError::NotFound { what: "run template", id: id.0 })?;
+        variables::refuse_unknown(tx, &RUN_TEMPLATE, id.0, &self.environment.unset).await?;
         let was_active = before.active;
         let before = before.template;
         let settings = NewRunTemplate {

@@ -9,7 +9,9 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::{Dialect, Page, Store, StoreError, connection::Connection, dialect::Kind, jobs};
+use super::{
+    Dialect, Listed, Page, Store, StoreError, connection::Connection, dialect::Kind, jobs,
+};
 use crate::domain::{
     ids::{JobId, RunTemplateId},
     schedule::{self, Rhythm, Schedule},
@@ -147,7 +149,11 @@ impl Store {
     }
 
     /// What became of the slots of a run template, the newest first.
-    pub async fn slots(&self, of: RunTemplateId, page: Page) -> Result<Vec<SlotRow>, StoreError> {
+    pub async fn slots(
+        &self,
+        of: RunTemplateId,
+        page: Page,
+    ) -> Result<Listed<SlotRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT runtemplate_id, slot, outcome, job_id, since, note, decided \
              FROM schedule_slot WHERE runtemplate_id = $1 AND slot < $2 \
@@ -155,10 +161,11 @@ impl Store {
         )
         .bind(of.0)
         .bind(page.after.unwrap_or(i64::MAX))
-        .bind(page.size)
+        .bind(page.size + 1)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(slot).collect()
+        let rows = rows.iter().map(slot).collect::<Result<_, _>>()?;
+        Ok(Listed::of(rows, page.size, |row| row.slot.to_string()))
     }
 }
 

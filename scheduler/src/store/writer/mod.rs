@@ -235,7 +235,10 @@ async fn apply_within(
     mut waiting: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
 ) -> Result<bool, StoreError> {
     let mut connection = Connection::new(connection, dialect);
-    let now = sqlx::query_scalar(dialect.now()).fetch_one(&mut connection).await?;
+    let now = match dialect.own_clock() {
+        Some(now) => now,
+        None => sqlx::query_scalar(dialect.now()).fetch_one(&mut connection).await?,
+    };
     let (vault, here, ends) = (&known.vault, HashSet::new(), Vec::new());
     let mut tx = Tx { conn: &mut connection, dialect, known, vault, now, here, ends };
     let mut next = 0;

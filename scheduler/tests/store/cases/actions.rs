@@ -292,8 +292,8 @@ pub async fn a_companys_actions_follow_the_jobs_of_all_its_run_templates(
     assert_eq!((of(two), of(commands)), (vec!["C"], vec![]));
     assert_eq!(of(one).len(), 3);
     let listed = world.store.actions(Some(company), Page::parse(0, "").unwrap()).await.unwrap();
-    assert_eq!(listed.len(), 2);
-    assert_eq!(listed[0].owner, (company, "company of ours".to_owned()));
+    assert_eq!(listed.rows.len(), 2);
+    assert_eq!(listed.rows[0].owner, (company, "company of ours".to_owned()));
     let unknown =
         CreateAction { owner: Owner::Company(CompanyId(999)), ..world.action("C", Mode::Fail) };
     let unknown = world.store.change(unknown).await.unwrap_err();
@@ -417,7 +417,10 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     delete(three, false).await.unwrap();
     let page = Page::parse(0, "").unwrap();
     let left = world.store.actions(None, page).await.unwrap();
-    assert_eq!(left.iter().map(|row| row.owner.0).collect::<Vec<_>>(), [Owner::RunTemplate(one)]);
+    assert_eq!(
+        left.rows.iter().map(|row| row.owner.0).collect::<Vec<_>>(),
+        [Owner::RunTemplate(one)]
+    );
 }
 
 pub async fn a_run_template_is_run_again_by_one_job_that_waits(database: Box<dyn Database>) {

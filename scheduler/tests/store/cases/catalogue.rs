@@ -9,7 +9,7 @@ use multiflexi_scheduler::{
         job::Template,
     },
     store::{
-        CreateCompany, DeleteCompany, DeleteJob, DeleteRunTemplate, JobOrder, JobPage, StoreError,
+        CreateCompany, DeleteCompany, DeleteJob, DeleteRunTemplate, JobPage, StoreError,
         UpdateCompany, UpdateRunTemplate,
     },
 };
@@ -50,9 +50,9 @@ pub async fn lists_are_paged_without_gaps(database: Box<dyn Database>) {
     let (mut seen, mut token) = (Vec::new(), String::new());
     loop {
         let page = JobPage::parse(10, &token).unwrap();
-        let rows = world.store.jobs(&Default::default(), page).await.unwrap();
-        seen.extend(rows.iter().map(|row| row.id));
-        token = page.next(JobOrder::Id, &rows);
+        let listed = world.store.jobs(&Default::default(), page).await.unwrap();
+        seen.extend(listed.rows.iter().map(|row| row.id));
+        token = listed.next;
         if token.is_empty() {
             break;
         }

@@ -3,9 +3,9 @@
 use multiflexi_scheduler::{
     domain::{ids::AttemptKey, job::FailedArtifact},
     store::{
-        AddPart, ArtifactFilter, BeginUpload, ChunkContent, Content, DeleteJob, FinishUpload,
-        ListPage, ObjectStoreRow, Part, PutArtifact, PutChunk, Referrer, RememberObjectStore,
-        Store, StoreError, StoredChunk, Upload,
+        About, AddPart, ArtifactFilter, BeginUpload, ChunkContent, Content, DeleteJob,
+        FinishUpload, ListPage, ObjectStoreRow, Part, PutArtifact, PutChunk, Referrer,
+        RememberObjectStore, Store, StoreError, StoredChunk, Upload,
     },
 };
 
@@ -31,6 +31,10 @@ async fn put(store: &Store, key: AttemptKey, chunk: StoredChunk) {
 
 fn upload(key: AttemptKey, filename: &str, size: i64) -> Upload {
     Upload { key, filename: filename.to_owned(), size }
+}
+
+fn about(content_type: &str) -> About {
+    About { content_type: content_type.to_owned(), note: format!("a file of {content_type}") }
 }
 
 pub async fn a_late_shorter_chunk_never_replaces_a_longer_one(database: Box<dyn Database>) {
@@ -71,7 +75,7 @@ pub async fn artifacts_are_stored_inline_and_in_parts(database: Box<dyn Database
     let store = &world.store;
     let put = PutArtifact {
         upload: upload(key, "small.csv", 3),
-        content_type: "text/csv".to_owned(),
+        about: about("text/csv"),
         sha256: [9; 32],
         content: b"1,2".to_vec(),
     };
@@ -87,9 +91,12 @@ pub async fn artifacts_are_stored_inline_and_in_parts(database: Box<dyn Database
     assert_eq!(store.upload_parts(key, "large").await.unwrap(), std::slice::from_ref(&part));
     let (again, parts) = store.change(BeginUpload(upload(key, "large", 12))).await.unwrap();
     assert_eq!((again, parts), (large, vec![part.clone()]));
-    let whole = Some(("application/zip".to_owned(), [7; 32]));
+    let whole = Some((about("application/zip"), [7; 32]));
     store.change(FinishUpload { key, artifact: large, whole }).await.unwrap();
-    assert_eq!(store.artifact(large).await.unwrap().content_type, "application/zip");
+    for (id, content_type) in [(small, "text/csv"), (large, "application/zip")] {
+        let row = store.artifact(id).await.unwrap();
+        assert_eq!(About { content_type: row.content_type, note: row.note }, about(content_type));
+    }
     assert_eq!(store.artifact_content(large).await.unwrap(), Content::Parts(vec![part]));
 
     assert!(world.end(exited(key, 0), None).await);

@@ -5,14 +5,18 @@ use std::{collections::BTreeSet, sync::Arc};
 use multiflexi_scheduler::{
     domain::{
         application::{self, Change, Definition},
+        credential_type,
         environment::{Given, VariableChange, Variables},
         ids::{CompanyId, JobId, RunTemplateId},
     },
     store::{
-        CreateJobs, CreateRunTemplate, NewJobs, NewRunTemplate, PutApplication, SealDeclared,
-        Sealing, Start, Store, UpdateCompany,
+        CreateJobs, CreateRunTemplate, NewJobs, NewRunTemplate, Put, PutApplication,
+        PutCredentialType, Reseal, SealDeclared, SealDefinitions, Sealing, Start, Store,
+        UpdateCompany,
     },
 };
+
+use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::{
     databases::{Database, open_with_keys},
@@ -156,4 +160,71 @@ pub async fn a_company_that_comes_later_has_secrets_too(database: Box<dyn Databa
     let plain = VariableChange { set: variables(), unset: vec![] };
     store.change(UpdateCompany { environment: plain, ..UpdateCompany::of(company) }).await.unwrap();
     assert_eq!(has().await.secret, key);
+}
+
+pub async fn definitions_with_secrets_in_them_are_sealed(database: Box<dyn Database>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with_keys(database.as_ref(), folder.path()).await;
+    let field = |kind: &str| serde_json::json!({ "type": kind, "defval": "open sesame" });
+    let document = |kind: &str| {
+        let document = serde_json::json!({
+            "name": format!("A {kind}"),
+            "description": "A test.",
+            "executable": "/bin/true",
+            "environment": { "KEY": field(kind) },
+        });
+        Arc::new(application::parse(&document.to_string()).unwrap())
+    };
+    let put = async |kind: &str| {
+        let put = PutApplication { id: None, definition: document(kind), replace: true };
+        store.change(put).await.unwrap()
+    };
+    let text = serde_json::json!({
+        "code": "Bank", "name": "A bank", "description": "A test.",
+        "fields": [{ "keyword": "KEY", "name": "Key", "type": "password",
+            "default": "open sesame" }],
+    });
+    let of_bank = Arc::new(credential_type::parse(&text.to_string()).unwrap());
+    let put_bank = async || store.change(PutCredentialType(Arc::clone(&of_bank))).await.unwrap();
+    let (secret, open, bank) = (put("password").await, put("string").await, put_bank().await);
+
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(&database.location().url).await.unwrap();
+    let mut stored = async |table: &str, id: i64| -> String {
+        let sql = AssertSqlSafe(format!("SELECT document FROM {table} WHERE id = {id}"));
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    };
+    for (table, id) in [("apps", secret.id().0), ("credential_type", bank.id().0)] {
+        let stored = stored(table, id).await;
+        assert!(stored.starts_with("{\"key\":") && !stored.contains("sesame"), "{stored}");
+    }
+    assert!(stored("apps", open.id().0).await.contains("open sesame"));
+    let reads = async |store: &Store| {
+        for (put, kind) in [(secret, "password"), (open, "string")] {
+            let row = store.application(put.id()).await.unwrap();
+            assert_eq!(row.definition, document(kind));
+        }
+        assert_eq!(store.credential_type(bank.id()).await.unwrap().definition, of_bank);
+    };
+    reads(&store).await;
+    assert_eq!(put("password").await, Put::Unchanged(secret.id()));
+    assert_eq!(put_bank().await, Put::Unchanged(bank.id()));
+
+    // One that was stored before they were sealed.
+    let plain = document("password").document().to_string();
+    let sql = format!("UPDATE apps SET document = '{plain}' WHERE id = {}", secret.id());
+    let before = sqlx::query(AssertSqlSafe(sql));
+    let mut other = sqlx::AnyConnection::connect(&database.location().url).await.unwrap();
+    before.execute(&mut other).await.unwrap();
+    reads(&store).await;
+    let said = store.change(SealDefinitions).await.unwrap().expect("it was never done");
+    assert!(!stored("apps", secret.id().0).await.contains("sesame"));
+    store.change(said).await.unwrap();
+    assert!(store.change(SealDefinitions).await.unwrap().is_none(), "it is done once");
+
+    store.vault().add_key().unwrap();
+    assert_eq!(store.change(Reseal::begin()).await.unwrap().secrets, 2);
+    assert_eq!(store.change(Reseal::begin()).await.unwrap().secrets, 0);
+    store.vault().forget_others().unwrap();
+    reads(&open_with_keys(database.as_ref(), folder.path()).await).await;
 }

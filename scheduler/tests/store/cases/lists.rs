@@ -6,12 +6,13 @@ use multiflexi_scheduler::{
     domain::{
         application::{self, Definition},
         ids::{AgentId, CompanyId},
-        job::FailedArtifact,
+        job::{FailedArtifact, State},
     },
     store::{
-        AgentFilter, ApplicationFilter, ArtifactFilter, ArtifactRow, CompanyFilter, CreateCompany,
-        CreateRunTemplate, DeleteCompany, JobFilter, JobPage, ListPage, NewRunTemplate, Order,
-        PutApplication, PutArtifact, RegisterAgent, RunTemplateFilter, Sort, Store, Upload,
+        About, AgentFilter, ApplicationFilter, ArtifactFilter, ArtifactRow, CancelJob,
+        CompanyFilter, CreateCompany, CreateRunTemplate, DeleteCompany, JobFilter, JobOrder,
+        JobPage, ListPage, NewRunTemplate, Order, PutApplication, PutArtifact, RegisterAgent,
+        RunTemplateFilter, Sort, Store, Upload,
     },
 };
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -206,7 +207,7 @@ pub async fn artifacts_of_all_jobs_are_found(database: Box<dyn Database>) {
         let key = world.running().await;
         let put = PutArtifact {
             upload: Upload { key, filename: filename.to_owned(), size: 1 },
-            content_type: content_type.to_owned(),
+            about: About { content_type: content_type.to_owned(), note: String::new() },
             sha256: [9; 32],
             content: b"1".to_vec(),
         };
@@ -235,7 +236,7 @@ pub async fn artifacts_of_all_jobs_are_found(database: Box<dyn Database>) {
     let refused = store.artifacts(&by_name, &first(3)).await.unwrap_err().to_string();
     assert!(refused.contains("sorted by id"), "{refused}");
     let page = JobPage::parse(1, "").unwrap();
-    let newest = store.jobs(&JobFilter::default(), page).await.unwrap()[0].id;
+    let newest = store.jobs(&JobFilter::default(), page).await.unwrap().rows[0].id;
     let of_job = ArtifactFilter { job: Some(newest), ..by_name };
     assert_eq!(artifacts(store, &of_job).await.0, ["2 stderr.txt", "2 stdout.txt", "2 two.csv"]);
 }
@@ -268,4 +269,89 @@ pub async fn what_is_rare_is_found_in_pages_that_end(database: Box<dyn Database>
     let listed = world.store.artifacts(&filter, &page).await.unwrap();
     assert_eq!(listed.rows.len(), 1);
     assert_eq!(listed.next, "");
+}
+
+/// Ids of the jobs that a list has, in pages of two.
+async fn jobs(store: &Store, filter: &JobFilter) -> Vec<i64> {
+    let (mut ids, mut token) = (Vec::new(), String::new());
+    loop {
+        let listed = store.jobs(filter, JobPage::parse(2, &token).unwrap()).await.unwrap();
+        ids.extend(listed.rows.iter().map(|row| row.id.0));
+        if listed.next.is_empty() {
+            return ids;
+        }
+        token = listed.next;
+    }
+}
+
+pub async fn jobs_are_found_by_several_things_at_once(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    let other = world::new_template(&world.store, "other", "").await;
+    let other = world.store.change(CreateRunTemplate(other)).await.unwrap();
+    for template in [world.template, other] {
+        world.template = template;
+        for code in [0, 3, 0, 1, 3] {
+            let key = world.running().await;
+            assert!(world.end(exited(key, code), None).await);
+        }
+        let waits = world.queued(1).await[0];
+        let by = String::new();
+        world.store.change(CancelJob { job: waits, by }).await.unwrap();
+        world.running().await;
+        world.queued(1).await;
+    }
+    let store = &world.store;
+    let rows =
+        store.jobs(&JobFilter::default(), JobPage::parse(0, "").unwrap()).await.unwrap().rows;
+    assert_eq!(rows.len(), 16);
+    let template = store.run_template(other).await.unwrap().template;
+    let states = [
+        vec![],
+        vec![State::Failed],
+        vec![State::Failed, State::Cancelled],
+        vec![State::Running],
+        vec![State::Queued, State::Failed],
+        vec![State::Succeeded],
+    ];
+    for states in states {
+        for exit_code in [None, Some(0), Some(3)] {
+            for owner in 0..4 {
+                for agent in [true, false] {
+                    for order in [JobOrder::Id, JobOrder::Created, JobOrder::Ended] {
+                        let filter = JobFilter {
+                            states: states.clone(),
+                            exit_code,
+                            run_template: (owner == 1).then_some(other),
+                            company: (owner == 2).then_some(template.company),
+                            application: (owner == 3).then_some(template.application),
+                            agent: agent.then_some(world.agent),
+                            order,
+                            ascending: owner == 1,
+                            ..JobFilter::default()
+                        };
+                        let wanted = rows.iter().filter(|row| {
+                            (states.is_empty() || states.contains(&row.state))
+                                && exit_code.is_none_or(|code| row.exit_code == Some(code))
+                                && (owner == 0 || row.run_template.0 == other)
+                                && (!agent || row.agent.is_some())
+                                && (order != JobOrder::Ended || row.ended.is_some())
+                        });
+                        let mut wanted: Vec<_> = wanted
+                            .map(|row| match order {
+                                JobOrder::Id => (0, row.id.0),
+                                JobOrder::Created => (row.created, row.id.0),
+                                JobOrder::Ended => (row.ended.unwrap_or_default(), row.id.0),
+                            })
+                            .collect();
+                        wanted.sort_unstable();
+                        if !filter.ascending {
+                            wanted.reverse();
+                        }
+                        let wanted: Vec<i64> = wanted.into_iter().map(|(_, id)| id).collect();
+                        assert_eq!(jobs(store, &filter).await, wanted, "{filter:?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -8,7 +8,8 @@ use multiflexi_scheduler::{
         job::State,
     },
     store::{
-        AgentFilter, Claim, CreateJobs, ListPage, NewJobs, PauseQueue, ProcessQueue, Start, Vitals,
+        AgentFilter, Claim, CreateJobs, ListPage, NewJobs, PauseQueue, ProcessQueue, Processed,
+        Start, Vitals,
     },
 };
 
@@ -57,7 +58,10 @@ pub async fn two_claims_never_take_the_same_job(database: Box<dyn Database>) {
 pub async fn the_queue_counts_every_state(database: Box<dyn Database>) {
     let world = World::new(database).await;
     world.store.change(CreateJobs(world.new_jobs(3))).await.unwrap();
-    assert_eq!(world.store.change(ProcessQueue).await.unwrap().len(), 3);
+    let processed = world.store.change(ProcessQueue).await.unwrap();
+    assert_eq!((processed.queued.len(), processed.waited.len()), (3, 0));
+    let again = world.store.change(ProcessQueue).await.unwrap();
+    assert_eq!(again, Processed { queued: Vec::new(), waited: processed.queued });
     world.running().await;
     let counts = world.store.queue_counts().await.unwrap();
     assert_eq!(counts.states, [(State::Queued, 3), (State::Running, 1)]);

@@ -50,7 +50,7 @@ impl World {
 
     async fn slots(&self) -> Vec<SlotRow> {
         let page = Page { size: 1000, after: None };
-        let mut slots = self.store.slots(self.template, page).await.unwrap();
+        let mut slots = self.store.slots(self.template, page).await.unwrap().rows;
         slots.reverse();
         slots
     }
@@ -237,11 +237,11 @@ pub async fn the_oldest_slots_are_forgotten(database: Box<dyn Database>) {
     world.fire(slot + 998 * MINUTE).await;
     world.fire(slot + 1500 * MINUTE).await;
     let page = Page { size: 2000, after: None };
-    assert_eq!(world.store.slots(world.template, page).await.unwrap().len(), 1501);
+    assert_eq!(world.store.slots(world.template, page).await.unwrap().rows.len(), 1501);
     let mut after = multiflexi_scheduler::domain::ids::RunTemplateId(0);
     while let Some(next) = world.store.change(TrimSlots(after)).await.unwrap() {
         after = next;
     }
-    let left = world.store.slots(world.template, page).await.unwrap();
+    let left = world.store.slots(world.template, page).await.unwrap().rows;
     assert_eq!((left.len(), left[0].slot), (1000, slot + 1500 * MINUTE));
 }

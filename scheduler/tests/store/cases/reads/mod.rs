@@ -116,6 +116,6 @@ async fn lists(counted: &impl Counted, store: &Store) {
     ];
     for (filter, page) in filters {
         let page = counted.few(&format!("{filter:?}"), store.jobs(&filter, page)).await;
-        assert_eq!(page.unwrap().len(), 10, "{filter:?}");
+        assert_eq!(page.unwrap().rows.len(), 10, "{filter:?}");
     }
 }
