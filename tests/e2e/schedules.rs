@@ -255,6 +255,19 @@ fn a_preview_says_that_it_is_cut_or_why_it_is_empty_and_times_say_their_zone() {
     let row: Vec<&str> = previewed.lines().nth(2).unwrap().split_whitespace().collect();
     let moment = "2027-01-17T02:00:00+01:00";
     assert_eq!(row, [moment, "fired", moment], "{previewed}");
+    // Of an inactive run template nothing will be, and that is said first.
+    let template = stack.script("true", &[]);
+    schedule(&stack, template, &["--interval", "d"]);
+    let id = template.to_string();
+    stack.cli.json(["runtemplate:disable", &id]);
+    let shown = stack.cli.run(["schedule:preview", &id]).text();
+    assert!(shown.starts_with("the run template is inactive"), "{shown}");
+    let listed = stack.cli.run(["schedule:list"]).text();
+    assert!(listed.contains(&format!("inactive: runtemplate:enable {id}")), "{listed}");
+    let times = stack.cli.run(["schedule:preview", &id, "-q"]).text();
+    assert!(times.lines().count() == 7 && times.ends_with("Z\n"), "{times}");
+    let nothing = stack.cli.run(["schedule:preview"]);
+    assert!(nothing.code == 64 && nothing.stderr.contains("--cron or --interval"));
 }
 
 #[test]

@@ -238,8 +238,9 @@ impl List {
 /// `schedule:preview`.
 #[derive(Debug, Args)]
 pub struct Preview {
-    /// The run template; what else is said is changed of its schedule, for the preview only
-    #[arg(value_parser = arguments::id, value_name = "ID", required_unless_present_any = ["cron", "interval"])]
+    /// The run template; what else is said is changed of its schedule, for the preview only.
+    /// Without one, --cron or --interval says a schedule
+    #[arg(value_parser = arguments::id, value_name = "ID")]
     id: Option<i64>,
     /// The first time, of this host's zone unless it names another [default: now]
     #[arg(long, value_parser = arguments::time, value_name = "WHEN")]
@@ -264,6 +265,12 @@ pub struct Preview {
 impl Preview {
     /// Shows what a schedule will do.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let Settings { cron, interval, .. } = &self.settings;
+        if self.id.is_none() && cron.is_none() && interval.is_none() {
+            let message = "nothing is said to be previewed: name a run template by its ID, or a \
+                           schedule with --cron or --interval";
+            return Err(Failure::usage(message));
+        }
         let time = arguments::timestamp;
         let request = PreviewScheduleRequest {
             run_template_id: self.id.unwrap_or_default(),
@@ -293,7 +300,7 @@ impl Preview {
             row[2] = json::in_offset_of(&slot.local, slot.start.as_ref());
             list.rows.push(row);
         }
-        output.list("slots", &["MOMENT", "OUTCOME", "START", "NOTE"], list)?;
+        output.list("slots", &["TIME", "OUTCOME", "START", "NOTE"], list)?;
         if answer.more && output.is_chatty() {
             output::print(&format!("there are more than {}: --limit shows more\n", self.limit))?;
         }
@@ -303,13 +310,17 @@ impl Preview {
 
 /// What stands above a preview; all of it, if there is nothing in it.
 fn heading(preview: &PreviewScheduleResponse) -> String {
-    let PreviewScheduleResponse { slots, description: what, time_zone: zone, .. } = preview;
-    match (what.as_str(), slots.is_empty()) {
+    let PreviewScheduleResponse { slots, description, time_zone: zone, inactive, .. } = preview;
+    let inactive = match inactive {
+        true => "the run template is inactive: nothing of this will be, unless it is enabled\n",
+        false => "",
+    };
+    match (description.as_str(), slots.is_empty()) {
         ("", _) => "there is no schedule: no job starts by itself\n".to_owned(),
         (what, true) => {
             format!("{what}, {zone}\nno moment is in this time: a later --to looks further\n")
         }
-        (what, false) => format!("{what}, {zone}\n"),
+        (what, false) => format!("{inactive}{what}, {zone}\n"),
     }
 }
 
@@ -337,7 +348,7 @@ impl History {
             Ok(())
         })
         .await?;
-        output.list("slots", &["MOMENT", "OUTCOME", "JOB", "NOTE"], list)
+        output.list("slots", &["TIME", "OUTCOME", "JOB", "NOTE"], list)
     }
 }
 
@@ -374,7 +385,8 @@ mod tests {
     fn a_preview_without_moments_says_why() {
         let preview = |description: &str, slots: Vec<Slot>| {
             let (description, time_zone) = (description.to_owned(), "UTC".to_owned());
-            heading(&PreviewScheduleResponse { slots, description, time_zone, more: false })
+            let (more, inactive) = (false, false);
+            heading(&PreviewScheduleResponse { slots, description, time_zone, more, inactive })
         };
         assert!(preview("", Vec::new()).contains("no schedule"));
         assert!(preview("On 1 January", Vec::new()).contains("On 1 January, UTC\nno moment"));

@@ -176,9 +176,10 @@ impl Rhythm {
         self.cron.is_none()
     }
 
-    /// In words; empty if it names no moment.
+    /// In words, as a part of a sentence; empty if it names no moment.
     pub fn describe(&self) -> String {
-        self.cron.as_ref().map(Cron::describe).unwrap_or_default()
+        let said = self.cron.as_ref().map(Cron::describe).unwrap_or_default();
+        said.trim_end_matches('.').to_owned()
     }
 
     /// The longest time between two moments that follow each other: of an expression, among
@@ -387,6 +388,12 @@ mod tests {
         ] {
             assert_eq!(hours(Interval::Cron, cron), Some(pause), "{cron}");
         }
+    }
+
+    #[test]
+    fn what_it_says_in_words_stands_within_a_sentence() {
+        let daily = Rhythm::new(Interval::Cron, "30 2 * * *").unwrap();
+        assert_eq!(daily.describe(), "At 02:30");
     }
 
     #[test]
