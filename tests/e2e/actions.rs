@@ -102,6 +102,15 @@ fn actions_are_changed_and_deleted_and_what_cannot_be_is_said() {
     let ours = ["ChainRuntemplate", "LaunchJob", "Reschedule", "Sleep", "Stop"];
     assert!(ours.iter().all(|kind| names.contains(kind)) && names.is_sorted(), "{names:?}");
 
+    let listed = stack.cli.run(["action:kinds"]).text();
+    assert!(listed.lines().all(|line| line.chars().count() < 120), "{listed}");
+    let shown = stack.cli.run(["action:kinds", "webhook"]).text();
+    assert!(shown.contains("WebHook") && shown.lines().any(|line| line.starts_with("method")));
+    let none = stack.cli.run(["action:kinds", "Lunch"]);
+    assert!(none.code == 66 && none.stderr.contains("ChainRuntemplate, "), "{}", none.stderr);
+    let none = stack.cli.run(["action:cancel", "99999"]);
+    assert!(none.code == 66 && none.stderr.contains("action:list --job ID"), "{}", none.stderr);
+
     let to_two = format!("run_template_id={two}");
     let to_one = format!("run_template_id={one}");
     let id = action(&stack, one, "ChainRuntemplate", "success", &[&to_two]);

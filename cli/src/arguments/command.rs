@@ -234,9 +234,9 @@ pub enum Command {
     /// Leaves an action of an ended job undone; action:list --state pending has their ids
     #[command(name = "action:cancel")]
     ActionCancel(ById),
-    /// List the kinds of actions, with their settings
+    /// List the kinds of actions, or show one with its settings
     #[command(name = "action:kinds")]
-    ActionKinds,
+    ActionKinds(actions::Kinds),
     /// List agents
     #[command(name = "agent:list")]
     AgentList(agents::List),

@@ -176,7 +176,7 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::ActionDelete(by) => actions::delete(&server, output, by.id()).await?,
         Command::ActionRetry(by) => actions::retry(&server, output, by.id()).await?,
         Command::ActionCancel(by) => actions::cancel(&server, output, by.id()).await?,
-        Command::ActionKinds => actions::kinds(&server, output).await?,
+        Command::ActionKinds(kinds) => kinds.run(&server, output).await?,
         Command::AgentList(list) => list.run(&server, output).await?,
         Command::Demo(_)
         | Command::Dev(_)

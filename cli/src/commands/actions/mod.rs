@@ -1,17 +1,19 @@
 //! `action:create`, `action:list`, `action:show`, `action:update`, `action:delete`,
 //! `action:retry`, `action:cancel`, `action:kinds`.
 
+mod kinds;
 mod performed;
 
-use std::convert::Infallible;
+use std::{collections::HashMap, convert::Infallible};
 
 use clap::{ArgGroup, Args};
 use multiflexi_proto::v1::{
-    Action, ActionField, ActionMode, CancelPerformedActionRequest, CreateActionRequest,
-    DeleteActionRequest, GetActionRequest, ListActionKindsRequest, ListActionsRequest,
-    PerformedActionState, RetryPerformedActionRequest, UpdateActionRequest,
+    Action, ActionMode, CancelPerformedActionRequest, CreateActionRequest, DeleteActionRequest,
+    GetActionRequest, ListActionsRequest, PerformedActionState, RetryPerformedActionRequest,
+    UpdateActionRequest,
 };
 use serde_json::{Value, json};
+use tonic::{Code, Status};
 
 use super::{
     pages,
@@ -22,9 +24,10 @@ use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
     failure::Failure,
-    output::{self, Output, json},
+    output::{Output, json},
 };
 
+pub use kinds::Kinds;
 pub use performed::{performed_header, performed_row, performed_value};
 
 /// An action, for machines.
@@ -171,7 +174,7 @@ impl List {
                     action.position.to_string(),
                     on(&action),
                     action.kind.clone(),
-                    variables::text(&action.settings, &[]).replace('\n', " "),
+                    briefly(&action.settings),
                 ]);
             }
             list.next_page_token = answer.next_page_token;
@@ -241,15 +244,29 @@ impl Update {
 /// Has an action of an ended job done that could not be done, was cancelled or waits.
 pub async fn retry(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
     let request = RetryPerformedActionRequest { performed_action_id: id };
-    let answer = server.actions().retry_performed_action(request).await?;
+    let answer = server.actions().retry_performed_action(request).await.map_err(of_jobs)?;
     output.done_to("queued", answer.into_inner().action)
 }
 
 /// Leaves an action of an ended job undone.
 pub async fn cancel(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
     let request = CancelPerformedActionRequest { performed_action_id: id };
-    let answer = server.actions().cancel_performed_action(request).await?;
+    let answer = server.actions().cancel_performed_action(request).await.map_err(of_jobs)?;
     output.done_to("cancelled", answer.into_inner().action)
+}
+
+/// Says which ids are meant: those of actions of run templates and companies are others.
+fn of_jobs(status: Status) -> Failure {
+    let is_answer = matches!(status.code(), Code::NotFound | Code::FailedPrecondition);
+    let failure = Failure::from(status);
+    if !is_answer {
+        return failure;
+    }
+    failure.hint(
+        "this is about actions of jobs that have ended: action:list --job ID or --state STATE has \
+         their ids; those that run templates and companies have (action:list) are changed with \
+         action:update and action:delete",
+    )
 }
 
 /// Takes an action from its owner.
@@ -258,37 +275,31 @@ pub async fn delete(server: &Server, output: Output, action_id: i64) -> Result<(
     output.deleted::<Action>(action_id)
 }
 
-/// Lists the kinds of actions.
-pub async fn kinds(server: &Server, output: Output) -> Result<(), Failure> {
-    let answer = server.actions().list_action_kinds(ListActionKindsRequest {}).await?.into_inner();
-    let mut list = output::List::default();
-    for kind in answer.kinds {
-        let value = |field: &ActionField| {
-            json!({
-                "name": field.name,
-                "description": field.description,
-                "type": field.r#type,
-                "default": field.default_value,
-                "secret": field.secret,
-            })
+/// Longest value that is shown among those of other actions.
+const LONGEST: usize = 60;
+
+/// What an action is told, on one line: of a long value its beginning.
+fn briefly(settings: &HashMap<String, String>) -> String {
+    let shorten = |(name, value): (&String, &String)| {
+        let line = value.replace('\n', " ");
+        let text = match line.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
         };
-        let text = |field: &ActionField| {
-            let default = field.default_value.as_ref();
-            let default = match default.map(String::as_str) {
-                None => "required".to_owned(),
-                Some("") => "optional".to_owned(),
-                Some(value) => format!("default {value:?}"),
-            };
-            let secret = if field.secret { ", secret" } else { "" };
-            format!("{}: {} ({default}{secret})", field.name, field.description)
-        };
-        list.values.push(json!({
-            "name": kind.name,
-            "description": kind.description,
-            "fields": kind.fields.iter().map(value).collect::<Vec<_>>(),
-        }));
-        let fields: Vec<String> = kind.fields.iter().map(text).collect();
-        list.rows.push(vec![kind.name, kind.description, fields.join(", ")]);
+        (name.clone(), text)
+    };
+    variables::text(&settings.iter().map(shorten).collect(), &[]).replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_setting_is_cut_in_a_list() {
+        let settings = [("uri", "https://x"), ("body", &"é\n".repeat(40))];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let expected = format!("body={}… uri=https://x", "é ".repeat(30));
+        assert_eq!(briefly(&settings), expected);
     }
-    output.list("kinds", &["KIND", "WHAT IT DOES", "SETTINGS"], list)
 }
