@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use super::{Action, EndedJob, Field, Performing, SettingError, Settings, Takes};
 use crate::store::Effect;
 
+/// The shortest delay.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// Queues the run template's next job.
 #[derive(Debug)]
 pub(super) struct Reschedule;
@@ -22,18 +25,21 @@ impl Action for Reschedule {
     }
 
     fn fields(&self) -> &'static [Field] {
-        const FIELDS: &[Field] =
-            &[Field::optional("delay", "how many seconds later it is run", Takes::Seconds)
-                .or("3600")];
+        const FIELDS: &[Field] = &[Field::optional(
+            "delay",
+            "how much later it is run: seconds, or a duration such as 1h",
+            Takes::Seconds,
+        )
+        .or("3600")];
         FIELDS
     }
 
     /// It may go on for ever, and then not faster than a schedule could.
     fn check(&self, settings: &Settings) -> Result<(), SettingError> {
-        match settings.number("delay") {
-            0 => {
-                let reason = "delay of Reschedule is 0, and it may go on for ever: take 1 second or \
-                              more";
+        match settings.duration("delay") {
+            Some(delay) if delay < SHORTEST => {
+                let reason = "delay of Reschedule is less than 1 second, and it may go on for ever: \
+                              take 1 second or more";
                 Err(SettingError::new("delay", reason))
             }
             _ => Ok(()),
@@ -46,7 +52,7 @@ impl Action for Reschedule {
         _: &'a EndedJob,
         _: Instant,
     ) -> Performing<'a> {
-        let delay = Duration::from_secs(settings.number("delay").unsigned_abs());
+        let delay = settings.duration("delay").unwrap_or_default();
         Box::pin(ready(Ok(Effect::Again(delay))))
     }
 }

@@ -110,9 +110,11 @@ fn what_is_not_said_is_the_default() {
     let read = |kind: &str, pairs: &[(&str, &str)]| {
         registry.find(kind).unwrap().read(&given(pairs)).unwrap()
     };
-    assert_eq!(read("Reschedule", &[]).number("delay"), 3600);
-    assert_eq!(read("Sleep", &[]).number("seconds"), 60);
-    assert_eq!(read("Sleep", &[("seconds", "5")]).number("seconds"), 5);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(read("Reschedule", &[]).duration("delay"), seconds(3600));
+    assert_eq!(read("Reschedule", &[("delay", "1h 30m")]).duration("delay"), seconds(5400));
+    assert_eq!(read("Sleep", &[]).duration("seconds"), seconds(60));
+    assert_eq!(read("Sleep", &[("seconds", "5")]).duration("seconds"), seconds(5));
     let chained = read("ChainRuntemplate", &[("run_template_id", "7")]);
     let kind = registry.find("ChainRuntemplate").unwrap();
     assert_eq!(kind.leads_to(&chained), Some(RunTemplateId(7)));
