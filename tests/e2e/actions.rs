@@ -297,3 +297,46 @@ fn a_custom_command_is_a_job_on_an_agent_and_no_value_changes_what_it_says() {
         assert!(followed(&stack, launched).is_empty(), "nothing follows a command");
     }
 }
+
+#[test]
+fn many_that_have_failed_are_done_again_at_once() {
+    let stack = Stack::start();
+    let templates = [stack.script("true", &[]), stack.script("true", &[])];
+    // This host is not asked, and so each fails for good.
+    for template in templates {
+        action(&stack, template, "WebHook", "always", &["uri=http://127.0.0.1:1/"]);
+    }
+    for template in [templates[0], templates[0], templates[1]] {
+        let job = stack.queued(template);
+        stack.ended(job);
+        assert_eq!(followed(&stack, job)[0]["state"], "failed");
+    }
+    let listed = |more: &[&str]| {
+        let words = ["action:list", "--state", "failed"].into_iter().chain(more.iter().copied());
+        stack.cli.json(words)["actions"].as_array().unwrap().len()
+    };
+    let one = templates[0].to_string();
+    assert_eq!((listed(&[]), listed(&["--template", &one])), (3, 2));
+    let company = stack.company.to_string();
+    assert_eq!(listed(&["--kind", "webhook", "--company", &company, "--since", "1h"]), 3);
+    assert_eq!(listed(&["--kind", "Mail"]), 0);
+
+    let retry = ["action:retry", "--state", "failed", "--template", &one];
+    let planned = stack.cli.json(retry.into_iter().chain(["--dry-run"]));
+    assert_eq!((&planned["changed"], &planned["dry_run"]), (&2.into(), &true.into()));
+    let begun = || {
+        let failed = stack.cli.json(["action:list", "--state", "failed", "--template", &one]);
+        let ended = failed["actions"].as_array().unwrap().iter().map(|one| one["ended"].clone());
+        ended.collect::<Vec<_>>()
+    };
+    let before = begun();
+    assert_eq!(stack.cli.json(retry)["changed"], 2);
+    eventually("they have failed again", || {
+        let now = begun();
+        (now.len() == 2 && now.iter().all(|ended| !before.contains(ended))).then_some(())
+    });
+    let none = stack.cli.json(["action:cancel", "--state", "pending", "--kind", "WebHook"]);
+    assert_eq!((&none["changed"], &none["refused"]), (&0.into(), &0.into()));
+    let nothing = stack.cli.run(["action:retry"]);
+    assert_eq!(nothing.code, 64, "{}", nothing.stderr);
+}

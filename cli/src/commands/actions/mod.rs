@@ -3,17 +3,16 @@
 
 mod kinds;
 mod performed;
+mod several;
 
 use std::{collections::HashMap, convert::Infallible};
 
 use clap::{ArgGroup, Args};
 use multiflexi_proto::v1::{
-    Action, ActionMode, CancelPerformedActionRequest, CreateActionRequest, DeleteActionRequest,
-    GetActionRequest, ListActionsRequest, PerformedActionState, RetryPerformedActionRequest,
-    UpdateActionRequest,
+    Action, ActionMode, CreateActionRequest, DeleteActionRequest, GetActionRequest,
+    ListActionsRequest, ListPerformedActionsRequest, UpdateActionRequest,
 };
 use serde_json::{Value, json};
-use tonic::{Code, Status};
 
 use super::{
     pages,
@@ -28,7 +27,9 @@ use crate::{
 };
 
 pub use kinds::Kinds;
+use performed::Filter;
 pub use performed::{performed_header, performed_row, performed_value};
+pub use several::{Deed, Several};
 
 /// An action, for machines.
 pub fn value(action: &Action) -> Value {
@@ -132,20 +133,19 @@ impl Create {
 /// `action:list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only those of this run template
+    /// Only those of this run template; with --state, those of its jobs
     #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID",
-        conflicts_with_all = ["company", "job", "state"])]
+        conflicts_with_all = ["company", "job"])]
     template: Option<i64>,
-    /// Only those of this company itself
+    /// Only those of this company itself; with --state, those of its jobs
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID",
-        conflicts_with_all = ["job", "state"])]
+        conflicts_with = "job")]
     company: Option<i64>,
     /// Those that follow the ends of this job, and what came of each
     #[arg(long, alias = "job_id", value_parser = arguments::id, value_name = "ID")]
     job: Option<i64>,
-    /// Those of ended jobs that are in this state, and what came of each
-    #[arg(long, value_parser = arguments::named(PerformedActionState::name), value_name = "STATE")]
-    state: Option<PerformedActionState>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     paging: Paging,
 }
@@ -153,11 +153,16 @@ pub struct List {
 impl List {
     /// Lists what run templates and companies have, or what follows the ends of jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        if self.job.is_some() || self.state.is_some() {
-            return performed::list(server, output, &self.paging, (self.job, self.state)).await;
+        let (template, company) = (self.template, self.company);
+        if self.job.is_some() || self.filter.state.is_some() {
+            let request = ListPerformedActionsRequest {
+                run_template_id: template.unwrap_or_default(),
+                company_id: company.unwrap_or_default(),
+                ..self.filter.request(self.job)
+            };
+            return performed::list(server, output, &self.paging, request).await;
         }
         let mut client = server.actions();
-        let (template, company) = (self.template, self.company);
         let list = pages(&self.paging, async |page_size, page_token, list| {
             let request = ListActionsRequest {
                 page_size,
@@ -239,34 +244,6 @@ impl Update {
         let answer = server.actions().update_action(request).await?;
         output.done_to("changed", answer.into_inner().action)
     }
-}
-
-/// Has an action of an ended job done that could not be done, was cancelled or waits.
-pub async fn retry(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
-    let request = RetryPerformedActionRequest { performed_action_id: id };
-    let answer = server.actions().retry_performed_action(request).await.map_err(of_jobs)?;
-    output.done_to("queued", answer.into_inner().action)
-}
-
-/// Leaves an action of an ended job undone.
-pub async fn cancel(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
-    let request = CancelPerformedActionRequest { performed_action_id: id };
-    let answer = server.actions().cancel_performed_action(request).await.map_err(of_jobs)?;
-    output.done_to("cancelled", answer.into_inner().action)
-}
-
-/// Says which ids are meant: those of actions of run templates and companies are others.
-fn of_jobs(status: Status) -> Failure {
-    let is_answer = matches!(status.code(), Code::NotFound | Code::FailedPrecondition);
-    let failure = Failure::from(status);
-    if !is_answer {
-        return failure;
-    }
-    failure.hint(
-        "this is about actions of jobs that have ended: action:list --job ID or --state STATE has \
-         their ids; those that run templates and companies have (action:list) are changed with \
-         action:update and action:delete",
-    )
 }
 
 /// Takes an action from its owner.
