@@ -102,6 +102,10 @@ fn actions_are_changed_and_deleted_and_what_cannot_be_is_said() {
     let ours = ["ChainRuntemplate", "LaunchJob", "Reschedule", "Sleep", "Stop"];
     assert!(ours.iter().all(|kind| names.contains(kind)) && names.is_sorted(), "{names:?}");
 
+    let remarked = create(&stack, one, "WebHook", "fail", &["uri=https://example.org/{NOSUCH}"]);
+    assert_eq!(remarked.code, 0);
+    assert!(remarked.stderr.contains("{NOSUCH} in uri is no fact"), "{}", remarked.stderr);
+    stack.cli.json(["action:delete", remarked.text().trim()]);
     let listed = stack.cli.run(["action:kinds"]).text();
     assert!(listed.lines().all(|line| line.chars().count() < 120), "{listed}");
     let shown = stack.cli.run(["action:kinds", "webhook"]).text();

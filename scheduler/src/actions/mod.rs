@@ -88,6 +88,20 @@ impl Failed {
     }
 }
 
+/// Methods of requests that most servers know.
+const USUAL_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+/// Names in braces in a text that are written as those of facts are.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.split('{').zip(text.split('{').skip(1));
+    names.filter_map(|(before, rest)| {
+        let (name, _) = rest.split_once('}')?;
+        let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(fits);
+        (is_name && !before.ends_with('$')).then_some(name)
+    })
+}
+
 /// What an action comes to.
 pub type Performing<'a> = Pin<Box<dyn Future<Output = Result<Effect, Failed>> + Send + 'a>>;
 
@@ -263,6 +277,33 @@ impl dyn Action + '_ {
         settings.check_retry(self.name())?;
         self.check(&settings)?;
         Ok(settings)
+    }
+
+    /// What of it will hardly be meant, as sentences.
+    pub fn remarks(&self, settings: &Settings) -> Vec<String> {
+        let facts = event::example();
+        let known = |name: &str| facts.iter().any(|(fact, _)| fact == name);
+        let mut remarks = Vec::new();
+        for field in self.all_fields().filter(|_| self.reaches_out()) {
+            let (name, text) = (field.name, settings.text(field.name));
+            match field.takes {
+                Takes::Method if !USUAL_METHODS.contains(&text) => remarks.push(format!(
+                    "{name} is {text}, which most servers refuse: usual ones are {}",
+                    USUAL_METHODS.join(", ")
+                )),
+                Takes::Text | Takes::Lines | Takes::Url if name != "secret" => {
+                    let unknown = placeholders(text).filter(|name| !known(name));
+                    remarks.extend(unknown.map(|fact| {
+                        format!(
+                            "{{{fact}}} in {name} is no fact, and stays as it is: docs/actions.md \
+                             has all facts"
+                        )
+                    }));
+                }
+                _ => {}
+            }
+        }
+        remarks
     }
 
     /// What it is told, with what of that is secret.

@@ -119,3 +119,23 @@ fn what_is_not_said_is_the_default() {
     let kind = registry.find("ChainRuntemplate").unwrap();
     assert_eq!(kind.leads_to(&chained), Some(RunTemplateId(7)));
 }
+
+#[test]
+fn what_will_hardly_be_meant_is_remarked() {
+    let remarks = |kind: &str, pairs: &[(&str, &str)]| {
+        let registry = Registry::default();
+        let kind = registry.find(kind).unwrap();
+        kind.remarks(&kind.read(&given(pairs)).unwrap())
+    };
+    let hook = |more: &[(&str, &str)]| {
+        remarks("WebHook", &[&[("uri", "https://example.org/{JOB_ID}")], more].concat())
+    };
+    let body = "{\"job\": \"{JOB_ID} {NOSUCH} ${HOME} {lower}\", \"A\": {EXIT_CODE}}";
+    let said = hook(&[("body", body), ("method", "TELEPORT")]);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("TELEPORT") && said[1].contains("{NOSUCH} in body"), "{said:?}");
+    assert!(hook(&[("method", "PUT")]).is_empty());
+    // A variable of the job may have that name.
+    let variables = [("run_template_id", "1"), ("variables", "A={NOSUCH}")];
+    assert!(remarks("LaunchJob", &variables).is_empty());
+}

@@ -224,7 +224,8 @@ impl ActionService for Services {
             leads_to: kind.leads_to(&read),
         };
         let id = self.store.change(create).await?;
-        Ok(Response::new(CreateActionResponse { action: self.action(id).await? }))
+        let (action, remarks) = (self.action(id).await?, kind.remarks(&read));
+        Ok(Response::new(CreateActionResponse { action, remarks }))
     }
 
     async fn get_action(
@@ -263,7 +264,13 @@ impl ActionService for Services {
         let update = self.action_update(request.into_inner()).await?;
         let id = update.id;
         self.store.change(update).await?;
-        Ok(Response::new(UpdateActionResponse { action: self.action(id).await? }))
+        let row = self.store.action(id).await?;
+        let registry = self.actions.registry();
+        let read = registry.find(&row.kind).ok();
+        let read = read.and_then(|kind| Some((kind, kind.read(&row.settings.values).ok()?)));
+        let remarks = read.map(|(kind, settings)| kind.remarks(&settings)).unwrap_or_default();
+        let action = Some(action(registry, row));
+        Ok(Response::new(UpdateActionResponse { action, remarks }))
     }
 
     async fn delete_action(

@@ -23,7 +23,7 @@ use crate::{
     arguments::{self, ById, Paging},
     connect::Server,
     failure::Failure,
-    output::{Output, json},
+    output::{self, Output, json},
 };
 
 pub use kinds::Kinds;
@@ -125,8 +125,9 @@ impl Create {
             position: self.position,
             settings: self.settings.given()?,
         };
-        let answer = server.actions().create_action(request).await?;
-        output.done_to("created", answer.into_inner().action)
+        let answer = server.actions().create_action(request).await?.into_inner();
+        answer.remarks.iter().for_each(|remark| output::remark(remark));
+        output.done_to("created", answer.action)
     }
 }
 
@@ -241,8 +242,9 @@ impl Update {
         };
         let nothing = UpdateActionRequest { action_id, ..Default::default() };
         some_change::<Action, _>(action_id, &request, &nothing)?;
-        let answer = server.actions().update_action(request).await?;
-        output.done_to("changed", answer.into_inner().action)
+        let answer = server.actions().update_action(request).await?.into_inner();
+        answer.remarks.iter().for_each(|remark| output::remark(remark));
+        output.done_to("changed", answer.action)
     }
 }
 
