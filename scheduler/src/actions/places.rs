@@ -37,6 +37,13 @@ struct Asked {
     waiting: BTreeMap<PerformedActionId, ActionClaim>,
 }
 
+impl Asked {
+    /// Whether something waits that could be on its way.
+    fn is_waited_for(&self) -> bool {
+        self.on_their_way < AT_ONCE_EACH && !self.waiting.is_empty()
+    }
+}
+
 /// A place for one action after the other.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -101,21 +108,22 @@ impl Places {
 }
 
 impl Place {
-    /// What waits for it. If nothing does, it is left.
+    /// What waits for it, or for any place. If nothing does, it is left.
     pub(super) fn next(&mut self) -> Option<ActionClaim> {
         let asks = self.asks.take()?;
         let mut all = self.places.asked();
-        let next = all.get_mut(&asks)?.waiting.pop_first();
-        match next {
-            Some((_, claim)) => {
-                self.asks = Some(asks);
-                Some(claim)
-            }
-            None => {
-                leave(&mut all, &asks);
-                None
-            }
+        let mut next = all.get_mut(&asks)?.waiting.pop_first();
+        if next.is_some() {
+            self.asks = Some(asks);
+        } else {
+            leave(&mut all, &asks);
+            // Others wait though they are not asked so often, if all places were taken.
+            let (name, asked) = all.iter_mut().find(|(_, asked)| asked.is_waited_for())?;
+            next = asked.waiting.pop_first();
+            asked.on_their_way += 1;
+            self.asks = Some(name.clone());
         }
+        next.map(|(_, claim)| claim)
     }
 }
 
@@ -180,13 +188,18 @@ mod tests {
     #[test]
     fn what_goes_out_leaves_places_to_what_does_not() {
         let places = Arc::new(Places::new());
-        let all: Vec<Place> = (0..AT_ONCE)
+        let mut all: Vec<Place> = (0..AT_ONCE)
             .map(|number| places.take(Some(&(number / AT_ONCE_EACH).to_string())).unwrap())
             .collect();
         let waits = places.take(Some("another")).unwrap_err();
         assert_eq!(waits, "256 others are on their way");
         assert!(places.take(None).is_ok());
+        // Whoever leaves a place takes what waits for any.
+        assert!(places.wait("another", claim(7)).is_none());
+        let place = &mut all[0];
+        assert_eq!(place.next().map(|claim| claim.id.0), Some(7));
+        assert_eq!(place.next(), None);
         drop(all);
-        assert!(places.take(Some("another")).is_ok());
+        assert!(places.asked().is_empty() && places.take(Some("another")).is_ok());
     }
 }
