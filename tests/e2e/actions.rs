@@ -102,6 +102,19 @@ fn actions_are_changed_and_deleted_and_what_cannot_be_is_said() {
     let ours = ["ChainRuntemplate", "LaunchJob", "Reschedule", "Sleep", "Stop"];
     assert!(ours.iter().all(|kind| names.contains(kind)) && names.is_sorted(), "{names:?}");
 
+    let remarked = create(&stack, one, "WebHook", "fail", &["uri=https://example.org/{NOSUCH}"]);
+    assert_eq!(remarked.code, 0);
+    assert!(remarked.stderr.contains("{NOSUCH} in uri is no fact"), "{}", remarked.stderr);
+    stack.cli.json(["action:delete", remarked.text().trim()]);
+    let listed = stack.cli.run(["action:kinds"]).text();
+    assert!(listed.lines().all(|line| line.chars().count() < 120), "{listed}");
+    let shown = stack.cli.run(["action:kinds", "webhook"]).text();
+    assert!(shown.contains("WebHook") && shown.lines().any(|line| line.starts_with("method")));
+    let none = stack.cli.run(["action:kinds", "Lunch"]);
+    assert!(none.code == 66 && none.stderr.contains("ChainRuntemplate, "), "{}", none.stderr);
+    let none = stack.cli.run(["action:cancel", "99999"]);
+    assert!(none.code == 66 && none.stderr.contains("action:list --job ID"), "{}", none.stderr);
+
     let to_two = format!("run_template_id={two}");
     let to_one = format!("run_template_id={one}");
     let id = action(&stack, one, "ChainRuntemplate", "success", &[&to_two]);
@@ -160,7 +173,36 @@ fn each_action_happens_once_though_the_scheduler_is_killed_before_and_while_it_d
     }
     stack.scheduler.restart();
     assert_eq!(jobs_of(&stack, next).len(), JOBS);
-    assert_eq!(jobs_of(&stack, template).len(), 2 * JOBS);
+    assert_eq!(jobs_of(&stack, template).len(), JOBS + 1, "one waits to be run again");
+}
+
+#[test]
+fn a_run_template_is_run_again_and_again_and_not_by_more_and_more_jobs() {
+    let stack = Stack::start();
+    let template = stack.script("exit 0", &[]);
+    action(&stack, template, "Reschedule", "success", &["delay=1"]);
+    action(&stack, template, "Reschedule", "always", &["delay=1"]);
+    let company = stack.company.to_string();
+    let words = ["action:create", "--company", &company, "--kind", "Reschedule", "--on", "always"];
+    stack.cli.create(words.into_iter().chain(["--set", "delay=1"]));
+    // Two that somebody has made become one that goes on.
+    let first = stack.queued(template);
+    let other = stack.queued(template);
+    let jobs = eventually("it was run again three times", || {
+        let jobs = jobs_of(&stack, template);
+        let ended = jobs.iter().filter(|job| job["state"] == "succeeded").count();
+        (ended >= 5).then_some(jobs)
+    });
+    let waiting = jobs.iter().filter(|job| job["state"] != "succeeded").count();
+    assert!(waiting <= 1, "{jobs:?}");
+    let mut said: Vec<String> = Vec::new();
+    for job in [first, other] {
+        let done = followed(&stack, job);
+        said.extend(done.iter().filter_map(|one| one["outcome"].as_str().map(str::to_owned)));
+    }
+    let waits = said.iter().filter(|said| said.ends_with("waits already")).count();
+    assert!(said.len() == 6 && waits >= 4, "{said:?}");
+    stack.cli.json(["runtemplate:disable", &template.to_string()]);
 }
 
 #[test]
@@ -258,4 +300,47 @@ fn a_custom_command_is_a_job_on_an_agent_and_no_value_changes_what_it_says() {
         assert_eq!(printed, format!("{job} 4 {{EVIL}}\n$(touch pwned); `id`'\"{{STATE}}"));
         assert!(followed(&stack, launched).is_empty(), "nothing follows a command");
     }
+}
+
+#[test]
+fn many_that_have_failed_are_done_again_at_once() {
+    let stack = Stack::start();
+    let templates = [stack.script("true", &[]), stack.script("true", &[])];
+    // This host is not asked, and so each fails for good.
+    for template in templates {
+        action(&stack, template, "WebHook", "always", &["uri=http://127.0.0.1:1/"]);
+    }
+    for template in [templates[0], templates[0], templates[1]] {
+        let job = stack.queued(template);
+        stack.ended(job);
+        assert_eq!(followed(&stack, job)[0]["state"], "failed");
+    }
+    let listed = |more: &[&str]| {
+        let words = ["action:list", "--state", "failed"].into_iter().chain(more.iter().copied());
+        stack.cli.json(words)["actions"].as_array().unwrap().len()
+    };
+    let one = templates[0].to_string();
+    assert_eq!((listed(&[]), listed(&["--template", &one])), (3, 2));
+    let company = stack.company.to_string();
+    assert_eq!(listed(&["--kind", "webhook", "--company", &company, "--since", "1h"]), 3);
+    assert_eq!(listed(&["--kind", "Mail"]), 0);
+
+    let retry = ["action:retry", "--state", "failed", "--template", &one];
+    let planned = stack.cli.json(retry.into_iter().chain(["--dry-run"]));
+    assert_eq!((&planned["changed"], &planned["dry_run"]), (&2.into(), &true.into()));
+    let begun = || {
+        let failed = stack.cli.json(["action:list", "--state", "failed", "--template", &one]);
+        let ended = failed["actions"].as_array().unwrap().iter().map(|one| one["ended"].clone());
+        ended.collect::<Vec<_>>()
+    };
+    let before = begun();
+    assert_eq!(stack.cli.json(retry)["changed"], 2);
+    eventually("they have failed again", || {
+        let now = begun();
+        (now.len() == 2 && now.iter().all(|ended| !before.contains(ended))).then_some(())
+    });
+    let none = stack.cli.json(["action:cancel", "--state", "pending", "--kind", "WebHook"]);
+    assert_eq!((&none["changed"], &none["refused"]), (&0.into(), &0.into()));
+    let nothing = stack.cli.run(["action:retry"]);
+    assert_eq!(nothing.code, 64, "{}", nothing.stderr);
 }

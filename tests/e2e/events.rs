@@ -95,3 +95,15 @@ fn a_cursor_of_elsewhere_is_refused() {
     let answer = stack.cli.run(["job:watch", "--past-only"]);
     assert_eq!(answer.code, 64, "{}", answer.stderr);
 }
+
+#[test]
+fn nobody_waits_for_what_is_not_there() {
+    let stack = Stack::start();
+    for (option, what) in
+        [("--job", "job"), ("--template", "run template"), ("--company", "company")]
+    {
+        let answer = stack.cli.run(["job:watch", option, "99999"]);
+        let said = format!("there is no {what} 99999");
+        assert!(answer.code == 66 && answer.stderr.contains(&said), "{}", answer.stderr);
+    }
+}

@@ -120,6 +120,16 @@ fn what_was_missed_while_no_scheduler_ran_is_caught_up_and_a_clock_put_back_fire
     eventually("it fires by that clock", || (!jobs(&stack, other).is_empty()).then_some(()));
     assert_eq!(history(&stack, daily), slots, "nothing fires twice");
     assert_eq!(schedule(&stack, daily, &[])["next"], *following);
+    // That it waits is said; set anew it begins by that clock.
+    let listed = stack.cli.run(["schedule:list"]).text();
+    assert!(listed.contains(&format!("runtemplate:schedule {daily} --interval d")), "{listed}");
+    let shown = schedule(&stack, daily, &[]);
+    assert_eq!((&shown["clock_was_ahead"], &shown["last"]), (&true.into(), &slots[1]["time"]));
+    stack.scheduler.log.find("warning", |line| line.contains("the clock was ahead").then_some(()));
+    let anew = schedule(&stack, daily, &["--interval", "d"]);
+    assert_eq!(anew["schedule"]["clock_was_ahead"], false);
+    assert!(anew["schedule"]["last"].is_null(), "{anew}");
+    assert!(anew["schedule"]["next"].as_str().unwrap() < following.as_str(), "{anew}");
 }
 
 #[test]
@@ -245,6 +255,19 @@ fn a_preview_says_that_it_is_cut_or_why_it_is_empty_and_times_say_their_zone() {
     let row: Vec<&str> = previewed.lines().nth(2).unwrap().split_whitespace().collect();
     let moment = "2027-01-17T02:00:00+01:00";
     assert_eq!(row, [moment, "fired", moment], "{previewed}");
+    // Of an inactive run template nothing will be, and that is said first.
+    let template = stack.script("true", &[]);
+    schedule(&stack, template, &["--interval", "d"]);
+    let id = template.to_string();
+    stack.cli.json(["runtemplate:disable", &id]);
+    let shown = stack.cli.run(["schedule:preview", &id]).text();
+    assert!(shown.starts_with("the run template is inactive"), "{shown}");
+    let listed = stack.cli.run(["schedule:list"]).text();
+    assert!(listed.contains(&format!("inactive: runtemplate:enable {id}")), "{listed}");
+    let times = stack.cli.run(["schedule:preview", &id, "-q"]).text();
+    assert!(times.lines().count() == 7 && times.ends_with("Z\n"), "{times}");
+    let nothing = stack.cli.run(["schedule:preview"]);
+    assert!(nothing.code == 64 && nothing.stderr.contains("--cron or --interval"));
 }
 
 #[test]

@@ -110,6 +110,55 @@ fn every_event_arrives_in_order_though_its_receiver_fails_and_the_scheduler_is_k
 }
 
 #[test]
+fn a_receiver_that_hangs_delays_only_what_is_for_it() {
+    const JOBS: usize = 300;
+    let stack = stack();
+    let (hangs, well) = (Receiver::start().unwrap(), Receiver::start().unwrap());
+    hangs.set(Manner::Hang);
+    let template = stack.script("exit 0", &[]);
+    let uri = format!("uri={}/", hangs.url());
+    // Two actions that ask the same have the same places.
+    for _ in 0..2 {
+        action(&stack, template, "WebHook", "always", &[&uri, "timeout=5min"]);
+    }
+    let (id, count) = (template.to_string(), JOBS.to_string());
+    stack.cli.json(["job:create", "--template", &id, "--count", &count, "--queue"]);
+    eventually("all have ended", || {
+        let counted = stack.cli.json(["runtemplate:show", &id])["runs"]["succeeded"].as_u64();
+        (counted == Some(JOBS as u64)).then_some(())
+    });
+    eventually("it hangs", || (hangs.told().len() == 16).then_some(()));
+
+    let next = stack.script("exit 0", &[]);
+    let other = stack.script("exit 0", &[]);
+    action(&stack, other, "LaunchJob", "always", &[&format!("run_template_id={next}")]);
+    action(&stack, other, "WebHook", "always", &[&format!("uri={}/", well.url())]);
+    let job = stack.queued(other);
+    stack.ended(job);
+    let done = followed(&stack, job);
+    assert!(done.iter().all(|action| action["state"] == "succeeded"), "{done:?}");
+    assert_eq!((hangs.told().len(), well.told().len()), (16, 1));
+
+    let waits = format!("waits: 16 requests to {} are on their way", hangs.url());
+    let pending = eventually("the rest says why it waits", || {
+        let pending = stack.cli.json(["action:list", "--state", "pending", "--all"]);
+        let pending = pending["actions"].as_array().unwrap().clone();
+        let says = pending.iter().filter(|one| one["outcome"] == waits.as_str()).count();
+        (says == JOBS - 16).then_some(pending)
+    });
+    let put_off = pending.iter().find(|one| one["outcome"] == waits.as_str()).unwrap();
+    assert!(put_off["tries"] == 0 && put_off["started"].is_null(), "{put_off}");
+    let shown = stack.cli.run(["job:show", &put_off["job_id"].to_string()]).text();
+    assert!(shown.contains(&waits), "{shown}");
+    // Once it answers, whoever waits has its turn at once.
+    hangs.set(Manner::well());
+    eventually("it was told of all", || {
+        let well = hangs.told().iter().filter(|told| told.status == Some(200)).count();
+        (well >= 2 * (JOBS - 16)).then_some(())
+    });
+}
+
+#[test]
 fn a_web_hook_says_what_it_is_told_to_and_shows_no_secret() {
     let stack = stack();
     let receiver = Receiver::start().unwrap();

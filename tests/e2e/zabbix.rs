@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
+    net::TcpListener,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -141,6 +144,17 @@ fn zabbix_shows_each_phase_of_each_job_though_it_was_away_and_the_scheduler_kill
     stack.cli.create(again);
     eventually("the problem is over", || zabbix.problems(&host).is_empty().then_some(()));
 
+    // One that has no schedule is expected to succeed only if the macro says so.
+    let own = format!("{{$MULTIFLEXI.NO.SUCCESS:\"{badly}\"}}");
+    let wish = json!({ "hostid": host, "macro": own, "value": "30s" });
+    let own = zabbix.ask("usermacro.create", &wish)["hostmacroids"][0].clone();
+    let late = "No success in time: template of Acme";
+    wait_for_problem(&zabbix, &host, late);
+    let late_ones = zabbix.problems(&host).iter().filter(|problem| *problem == late).count();
+    assert_eq!(late_ones, 1, "of {badly} and not of {well}");
+    zabbix.ask("usermacro.delete", &json!([own]));
+    eventually("nothing is expected any more", || zabbix.problems(&host).is_empty().then_some(()));
+
     // While the server is away, for a minute, jobs run one after the other, and in the middle of
     // it the scheduler is killed.
     zabbix.stop();
@@ -248,6 +262,32 @@ fn over_an_encrypted_connection_zabbix_hears_of_agents_queue_and_slow_jobs() {
     let answer = stack.cli.run(["zabbix:test"]);
     assert_eq!(answer.code, 66, "{}", answer.stderr);
     assert!(answer.stderr.contains("multiflexi.test"), "{}", answer.stderr);
+}
+
+#[test]
+fn why_zabbix_is_away_is_the_reason_of_now() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let environment = [("ZABBIX_SERVER".to_owned(), address.to_string())].into();
+    let options = SchedulerOptions { environment, ..SchedulerOptions::default() };
+    let stack = Stack::with(options, AgentOptions::default());
+    let away = |refused: bool| {
+        eventually("it is said why", || {
+            let status = stack.cli.json(["zabbix:status"]);
+            let reason = status["away_reason"].as_str()?;
+            (reason.contains("refused") == refused).then(|| status["away_since"].clone())
+        })
+    };
+    let since = away(true);
+    // Somebody is there who is no Zabbix.
+    let listener = TcpListener::bind(address).unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let _ = client.and_then(|mut client| client.write_all(b"220 mail.example ESMTP\r\n"));
+        }
+    });
+    assert_eq!(away(false), since);
 }
 
 #[test]

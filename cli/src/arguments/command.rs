@@ -226,17 +226,17 @@ pub enum Command {
     /// Delete an action
     #[command(name = "action:delete")]
     ActionDelete(ById),
-    /// Has an action of an ended job done again that could not be done, was cancelled or waits
-    /// for its next try: now, and with the settings that the action has now; action:list --state
+    /// Has actions of ended jobs done again that could not be done, were cancelled or wait for
+    /// their next try: now, and with the settings that their action has now; action:list --state
     /// failed has their ids
     #[command(name = "action:retry")]
-    ActionRetry(ById),
-    /// Leaves an action of an ended job undone; action:list --state pending has their ids
+    ActionRetry(actions::Several),
+    /// Leaves actions of ended jobs undone; action:list --state pending has their ids
     #[command(name = "action:cancel")]
-    ActionCancel(ById),
-    /// List the kinds of actions, with their settings
+    ActionCancel(actions::Several),
+    /// List the kinds of actions, or show one with its settings
     #[command(name = "action:kinds")]
-    ActionKinds,
+    ActionKinds(actions::Kinds),
     /// List agents
     #[command(name = "agent:list")]
     AgentList(agents::List),

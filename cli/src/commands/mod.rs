@@ -174,9 +174,13 @@ async fn ask(global: &Global, output: Output, command: Command) -> Result<ExitCo
         Command::ActionCreate(create) => create.run(&server, output).await?,
         Command::ActionUpdate(update) => update.run(&server, output).await?,
         Command::ActionDelete(by) => actions::delete(&server, output, by.id()).await?,
-        Command::ActionRetry(by) => actions::retry(&server, output, by.id()).await?,
-        Command::ActionCancel(by) => actions::cancel(&server, output, by.id()).await?,
-        Command::ActionKinds => actions::kinds(&server, output).await?,
+        Command::ActionRetry(which) => {
+            which.run(actions::Deed::Retry, &server, output).await?;
+        }
+        Command::ActionCancel(which) => {
+            which.run(actions::Deed::Cancel, &server, output).await?;
+        }
+        Command::ActionKinds(kinds) => kinds.run(&server, output).await?,
         Command::AgentList(list) => list.run(&server, output).await?,
         Command::Demo(_)
         | Command::Dev(_)

@@ -145,7 +145,7 @@ impl Set {
         let next = schedule::next(template.schedule.as_ref());
         let sentence = match (next.as_str(), template.active) {
             ("", false) => "it is inactive: runtemplate:enable lets it start".to_owned(),
-            ("", true) => "no job starts by itself".to_owned(),
+            ("", true) => "no job starts by itself; those that wait already stay".to_owned(),
             (next, _) => format!("the next moment is {next}"),
         };
         let id = template.id;
@@ -156,6 +156,7 @@ impl Set {
 fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure> {
     let template = given(template)?;
     let schedule = template.schedule.unwrap_or_default();
+    let trouble = schedule::trouble(template.id, template.active, &schedule);
     let lasting = |time: Option<prost_types::Duration>| json::lasting(&time.unwrap_or_default());
     let fields = [
         ("run template", format!("{} ({})", template.name, template.id)),
@@ -172,6 +173,7 @@ fn show(template: Option<v1::RunTemplate>, output: Output) -> Result<(), Failure
         ("catch-up", schedule::catch_up(&schedule)),
         ("next", schedule::next(Some(&schedule))),
         ("last", schedule::last(Some(&schedule))),
+        ("note", trouble),
     ];
     let mut value = schedule::value(&schedule);
     value["id"] = template.id.into();
@@ -210,6 +212,7 @@ impl List {
                 value["company_name"] = template.company_name.clone().into();
                 value["active"] = template.active.into();
                 list.values.push(value);
+                let trouble = schedule::trouble(template.id, template.active, &schedule);
                 let rhythm =
                     if schedule.cron.is_empty() { schedule.interval } else { schedule.cron };
                 list.rows.push(vec![
@@ -220,13 +223,14 @@ impl List {
                     schedule.time_zone,
                     schedule::next(template.schedule.as_ref()),
                     schedule::last(template.schedule.as_ref()),
+                    trouble,
                 ]);
             }
             list.next_page_token = answer.next_page_token;
             Ok(())
         })
         .await?;
-        let header = ["ID", "NAME", "COMPANY", "SCHEDULE", "TIME ZONE", "NEXT", "LAST"];
+        let header = ["ID", "NAME", "COMPANY", "SCHEDULE", "TIME ZONE", "NEXT", "LAST", "NOTE"];
         output.list("schedules", &header, list)
     }
 }
@@ -234,8 +238,9 @@ impl List {
 /// `schedule:preview`.
 #[derive(Debug, Args)]
 pub struct Preview {
-    /// The run template; what else is said is changed of its schedule, for the preview only
-    #[arg(value_parser = arguments::id, value_name = "ID", required_unless_present_any = ["cron", "interval"])]
+    /// The run template; what else is said is changed of its schedule, for the preview only.
+    /// Without one, --cron or --interval says a schedule
+    #[arg(value_parser = arguments::id, value_name = "ID")]
     id: Option<i64>,
     /// The first time, of this host's zone unless it names another [default: now]
     #[arg(long, value_parser = arguments::time, value_name = "WHEN")]
@@ -260,6 +265,12 @@ pub struct Preview {
 impl Preview {
     /// Shows what a schedule will do.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
+        let Settings { cron, interval, .. } = &self.settings;
+        if self.id.is_none() && cron.is_none() && interval.is_none() {
+            let message = "nothing is said to be previewed: name a run template by its ID, or a \
+                           schedule with --cron or --interval";
+            return Err(Failure::usage(message));
+        }
         let time = arguments::timestamp;
         let request = PreviewScheduleRequest {
             run_template_id: self.id.unwrap_or_default(),
@@ -289,7 +300,7 @@ impl Preview {
             row[2] = json::in_offset_of(&slot.local, slot.start.as_ref());
             list.rows.push(row);
         }
-        output.list("slots", &["MOMENT", "OUTCOME", "START", "NOTE"], list)?;
+        output.list("slots", &["TIME", "OUTCOME", "START", "NOTE"], list)?;
         if answer.more && output.is_chatty() {
             output::print(&format!("there are more than {}: --limit shows more\n", self.limit))?;
         }
@@ -299,13 +310,17 @@ impl Preview {
 
 /// What stands above a preview; all of it, if there is nothing in it.
 fn heading(preview: &PreviewScheduleResponse) -> String {
-    let PreviewScheduleResponse { slots, description: what, time_zone: zone, .. } = preview;
-    match (what.as_str(), slots.is_empty()) {
+    let PreviewScheduleResponse { slots, description, time_zone: zone, inactive, .. } = preview;
+    let inactive = match inactive {
+        true => "the run template is inactive: nothing of this will be, unless it is enabled\n",
+        false => "",
+    };
+    match (description.as_str(), slots.is_empty()) {
         ("", _) => "there is no schedule: no job starts by itself\n".to_owned(),
         (what, true) => {
             format!("{what}, {zone}\nno moment is in this time: a later --to looks further\n")
         }
-        (what, false) => format!("{what}, {zone}\n"),
+        (what, false) => format!("{inactive}{what}, {zone}\n"),
     }
 }
 
@@ -333,7 +348,7 @@ impl History {
             Ok(())
         })
         .await?;
-        output.list("slots", &["MOMENT", "OUTCOME", "JOB", "NOTE"], list)
+        output.list("slots", &["TIME", "OUTCOME", "JOB", "NOTE"], list)
     }
 }
 
@@ -370,7 +385,8 @@ mod tests {
     fn a_preview_without_moments_says_why() {
         let preview = |description: &str, slots: Vec<Slot>| {
             let (description, time_zone) = (description.to_owned(), "UTC".to_owned());
-            heading(&PreviewScheduleResponse { slots, description, time_zone, more: false })
+            let (more, inactive) = (false, false);
+            heading(&PreviewScheduleResponse { slots, description, time_zone, more, inactive })
         };
         assert!(preview("", Vec::new()).contains("no schedule"));
         assert!(preview("On 1 January", Vec::new()).contains("On 1 January, UTC\nno moment"));

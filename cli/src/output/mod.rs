@@ -222,11 +222,14 @@ impl Output {
     }
 }
 
-/// The id of a thing on a line, or its name if it has none.
+/// The id of a thing on a line, or its name if it has none, or else its time.
 fn id_line(value: &Value) -> String {
     let id = value.get("id").and_then(Value::as_i64).map(|id| id.to_string());
-    let name = || value.get("name").and_then(Value::as_str).map(str::to_owned);
-    id.or_else(name).map(|id| format!("{id}\n")).unwrap_or_default()
+    let text = |field| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    id.or_else(|| text("name"))
+        .or_else(|| text("time"))
+        .map(|id| format!("{id}\n"))
+        .unwrap_or_default()
 }
 
 fn unknown(name: &str, value: &Value) -> Failure {

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Action, EndedJob, Failed, Field, Performing, SettingError, Settings};
+use super::{Action, EndedJob, Failed, Field, Performing, SettingError, Settings, Takes};
 use crate::{
     domain::action::{Facts, Within},
     requests::{self, Answer, Request, RequestError, Requests},
@@ -131,6 +131,13 @@ impl<K: Ask + 'static> Action for Asking<K> {
 
     fn reaches_out(&self) -> bool {
         true
+    }
+
+    fn asks(&self, settings: &Settings) -> Option<String> {
+        let is_url = |field: &&Field| matches!(field.takes, Takes::Url | Takes::Site);
+        let field = K::FIELDS.iter().find(is_url);
+        let url = field.and_then(|field| requests::url(settings.text(field.name)).ok());
+        Some(url.map_or(K::NAME.to_owned(), |url| requests::server(&url)))
     }
 
     fn check(&self, settings: &Settings) -> Result<(), SettingError> {

@@ -11,8 +11,8 @@ use crate::{
     requests,
 };
 
-/// Longest time, in seconds, that an action can be told: a year.
-const MAX_SECONDS: i64 = 365 * 24 * 3600;
+/// Longest time that an action can be told: a year.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Most bytes of a text that an action can be told.
 const MAX_TEXT: usize = 64 * 1024;
@@ -28,7 +28,7 @@ const TELLING: usize = 8;
 pub enum Takes {
     /// The id of a thing.
     Id,
-    /// Whole seconds.
+    /// Whole seconds, or a duration such as 1h.
     Seconds,
     /// A duration, such as 90s or 2h, between these two.
     Duration(Duration, Duration),
@@ -79,7 +79,13 @@ impl Takes {
         }
         match self {
             Self::Id => number(1..=i64::MAX, "it takes an id, a whole number from 1 on"),
-            Self::Seconds => number(0..=MAX_SECONDS, "it takes whole seconds, 0 to 31536000"),
+            Self::Seconds => {
+                let seconds = value.parse().ok().map(Duration::from_secs);
+                let read = seconds.or_else(|| humantime::parse_duration(value).ok());
+                read.filter(|time| *time <= YEAR).map(Value::Time).ok_or_else(|| {
+                    "it takes seconds, or a duration such as 1h, up to 365 days".to_owned()
+                })
+            }
             Self::Count(most) => number(1..=most, &format!("it takes a whole number, 1 to {most}")),
             Self::Duration(least, most) => {
                 let read = humantime::parse_duration(value).ok();

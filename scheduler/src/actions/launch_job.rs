@@ -1,8 +1,6 @@
 //! `LaunchJob` and `ChainRuntemplate`: a job of another run template of the same company,
 //! which can be given what the job that has ended knows and has left.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::{
@@ -33,7 +31,7 @@ impl LaunchJob {
             Some(parents) => parents.given(settings.text(VARIABLES), ended).await?,
             None => Given::default(),
         };
-        Ok(Effect::Launch(template, Duration::ZERO, given))
+        Ok(Effect::Launch(template, given))
     }
 }
 

@@ -68,6 +68,10 @@ impl Action for Mail {
         true
     }
 
+    fn asks(&self, _: &Settings) -> Option<String> {
+        Some("the mail server".to_owned())
+    }
+
     fn check(&self, settings: &Settings) -> Result<(), SettingError> {
         for field in ["to", "cc"] {
             let text = settings.text(field);

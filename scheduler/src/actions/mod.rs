@@ -17,6 +17,7 @@ mod launch_job;
 mod mail;
 mod parent;
 mod performer;
+mod places;
 mod reschedule;
 mod sleep;
 mod stop;
@@ -87,6 +88,20 @@ impl Failed {
     }
 }
 
+/// Methods of requests that most servers know.
+const USUAL_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+/// Names in braces in a text that are written as those of facts are.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.split('{').zip(text.split('{').skip(1));
+    names.filter_map(|(before, rest)| {
+        let (name, _) = rest.split_once('}')?;
+        let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(fits);
+        (is_name && !before.ends_with('$')).then_some(name)
+    })
+}
+
 /// What an action comes to.
 pub type Performing<'a> = Pin<Box<dyn Future<Output = Result<Effect, Failed>> + Send + 'a>>;
 
@@ -111,6 +126,11 @@ pub trait Action: Debug + Send + Sync {
     /// and when to try again.
     fn reaches_out(&self) -> bool {
         false
+    }
+
+    /// Whom it asks, for people, if it reaches out: a few at once ask the same one at most.
+    fn asks(&self, _settings: &Settings) -> Option<String> {
+        self.reaches_out().then(|| self.name().to_owned())
     }
 
     /// Whether it is told what is known of the job.
@@ -257,6 +277,33 @@ impl dyn Action + '_ {
         settings.check_retry(self.name())?;
         self.check(&settings)?;
         Ok(settings)
+    }
+
+    /// What of it will hardly be meant, as sentences.
+    pub fn remarks(&self, settings: &Settings) -> Vec<String> {
+        let facts = event::example();
+        let known = |name: &str| facts.iter().any(|(fact, _)| fact == name);
+        let mut remarks = Vec::new();
+        for field in self.all_fields().filter(|_| self.reaches_out()) {
+            let (name, text) = (field.name, settings.text(field.name));
+            match field.takes {
+                Takes::Method if !USUAL_METHODS.contains(&text) => remarks.push(format!(
+                    "{name} is {text}, which most servers refuse: usual ones are {}",
+                    USUAL_METHODS.join(", ")
+                )),
+                Takes::Text | Takes::Lines | Takes::Url if name != "secret" => {
+                    let unknown = placeholders(text).filter(|name| !known(name));
+                    remarks.extend(unknown.map(|fact| {
+                        format!(
+                            "{{{fact}}} in {name} is no fact, and stays as it is: docs/actions.md \
+                             has all facts"
+                        )
+                    }));
+                }
+                _ => {}
+            }
+        }
+        remarks
     }
 
     /// What it is told, with what of that is secret.

@@ -7,18 +7,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Action, EndedJob, Failed, Registry, Settings, event};
+use super::{
+    Action, EndedJob, Failed, Registry, Settings, event,
+    places::{Place, Places},
+};
 use crate::{
     domain::{action::Facts, ids::JobId, retry::RetryPolicy},
     store::{
-        ActionFailure, ClaimActions, ClaimedAction, Effect, KeepAction, RecordAction, Recorded,
-        ReleaseActions, Store, StoreError,
+        ActionClaim, ActionFailure, ClaimActions, ClaimedAction, Effect, KeepAction, PutOff,
+        RecordAction, Recorded, ReleaseActions, ResumeAction, Store, StoreError,
     },
     telemetry::{self, ActionSpan},
 };
@@ -33,8 +33,9 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// How long what was begun is waited for when the scheduler stops.
 const STOP: Duration = Duration::from_secs(3);
 
-/// Most actions that are done at once. What is done elsewhere mostly waits.
-const AT_ONCE: usize = 256;
+/// How long an action is put off that has no place. As long as this scheduler runs, whoever
+/// leaves a place sees to it before.
+const PUT_OFF: Duration = Duration::from_secs(120);
 
 /// Most times that an action is begun of which nobody ever says what came of it, beyond those
 /// that it is tried.
@@ -57,11 +58,17 @@ struct Shared {
     registry: Registry,
     launched: Box<Launched>,
     /// A place for each action that is done.
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Rung when an action was recorded: the next one of its job may be due.
     recorded: tokio::sync::Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+/// What is done next in a place.
+enum Next {
+    Claimed(Box<ClaimedAction>),
+    PutOff(ActionClaim),
 }
 
 impl std::fmt::Debug for Actions {
@@ -82,7 +89,7 @@ impl Actions {
             store,
             registry,
             launched,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Places::new()),
             recorded: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -128,28 +135,72 @@ impl Actions {
             if next != Some(Duration::ZERO) {
                 return Ok(self.look_again(next));
             }
-            let limit = places.available_permits();
+            let limit = i64::try_from(places.free_here()).unwrap_or(i64::MAX);
             if limit == 0 {
                 // Whoever leaves a place rings.
                 return Ok(None);
             }
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let claimed = store.change(ClaimActions { limit, lease: LEASE }).await?;
             if claimed.is_empty() {
                 // Another scheduler was quicker.
                 return Ok(Some(RETRY));
             }
-            for action in claimed {
-                let place = Arc::clone(places).acquire_owned().await;
-                let actions = self.clone();
-                self.shared.tasks.spawn(async move {
-                    actions.perform(action).await;
-                    drop(place);
-                    actions.shared.recorded.notify_one();
-                });
-            }
+            self.begin(claimed).await?;
         }
         Ok(None)
+    }
+
+    /// Begins what has a place, and lets the rest wait for one.
+    async fn begin(&self, claimed: Vec<ClaimedAction>) -> Result<(), StoreError> {
+        let Shared { store, places, .. } = &*self.shared;
+        let (mut put_off, mut waiting) = (Vec::new(), Vec::new());
+        for action in claimed {
+            let read = self.read(&action).ok();
+            let asks = read.and_then(|(kind, settings)| kind.asks(&settings));
+            match places.take(asks.as_deref()) {
+                Ok(place) => self.work(place, Next::Claimed(Box::new(action))),
+                Err(why) => {
+                    put_off.push((action.claim, why));
+                    waiting.extend(asks.map(|asks| (asks, action.claim)));
+                }
+            }
+        }
+        if put_off.is_empty() {
+            return Ok(());
+        }
+        store.change(PutOff { claims: put_off, pause: PUT_OFF }).await?;
+        for (asks, claim) in waiting {
+            if let Some(place) = places.wait(&asks, claim) {
+                self.work(place, Next::PutOff(claim));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does an action in a place, and then what waits for that.
+    fn work(&self, mut place: Place, first: Next) {
+        let actions = self.clone();
+        self.shared.tasks.spawn(async move {
+            let Shared { store, recorded, stop, .. } = &*actions.shared;
+            let mut next = Some(first);
+            while let Some(action) = next {
+                let claimed = match action {
+                    Next::Claimed(action) => Some(*action),
+                    Next::PutOff(claim) => {
+                        let resumed = store.change(ResumeAction { claim, lease: LEASE }).await;
+                        // What cannot be resumed comes back when its time has come.
+                        resumed.unwrap_or_default()
+                    }
+                };
+                if let Some(action) = claimed {
+                    actions.perform(action).await;
+                }
+                let go_on = !stop.is_cancelled();
+                next = place.next().filter(|_| go_on).map(Next::PutOff);
+            }
+            drop(place);
+            recorded.notify_one();
+        });
     }
 
     /// What other schedulers leave behind rings no bell here: where there can be others, it

@@ -1,11 +1,15 @@
-//! `Reschedule`: a job of the same run template, later.
+//! `Reschedule`: a job of the same run template, later. It may go on for ever, and so there is
+//! one that waits at most, however many ends and actions ask for it.
 
 use std::{future::ready, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{Action, EndedJob, Field, Performing, SettingError, Settings, Takes};
-use crate::{domain::environment::Given, store::Effect};
+use crate::store::Effect;
+
+/// The shortest delay.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Queues the run template's next job.
 #[derive(Debug)]
@@ -21,18 +25,21 @@ impl Action for Reschedule {
     }
 
     fn fields(&self) -> &'static [Field] {
-        const FIELDS: &[Field] =
-            &[Field::optional("delay", "how many seconds later it is run", Takes::Seconds)
-                .or("3600")];
+        const FIELDS: &[Field] = &[Field::optional(
+            "delay",
+            "how much later it is run: seconds, or a duration such as 1h",
+            Takes::Seconds,
+        )
+        .or("3600")];
         FIELDS
     }
 
     /// It may go on for ever, and then not faster than a schedule could.
     fn check(&self, settings: &Settings) -> Result<(), SettingError> {
-        match settings.number("delay") {
-            0 => {
-                let reason = "delay of Reschedule is 0, and it may go on for ever: take 1 second or \
-                              more";
+        match settings.duration("delay") {
+            Some(delay) if delay < SHORTEST => {
+                let reason = "delay of Reschedule is less than 1 second, and it may go on for ever: \
+                              take 1 second or more";
                 Err(SettingError::new("delay", reason))
             }
             _ => Ok(()),
@@ -42,10 +49,10 @@ impl Action for Reschedule {
     fn perform<'a>(
         &'a self,
         settings: &'a Settings,
-        ended: &'a EndedJob,
+        _: &'a EndedJob,
         _: Instant,
     ) -> Performing<'a> {
-        let delay = Duration::from_secs(settings.number("delay").unsigned_abs());
-        Box::pin(ready(Ok(Effect::Launch(ended.run_template, delay, Given::default()))))
+        let delay = settings.duration("delay").unwrap_or_default();
+        Box::pin(ready(Ok(Effect::Again(delay))))
     }
 }

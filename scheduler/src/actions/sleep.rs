@@ -1,7 +1,7 @@
 //! `Sleep`: the job's next action waits. Nothing is held meanwhile: the next one has its
 //! time in the outbox.
 
-use std::{future::ready, time::Duration};
+use std::future::ready;
 
 use tokio::time::Instant;
 
@@ -22,8 +22,12 @@ impl Action for Sleep {
     }
 
     fn fields(&self) -> &'static [Field] {
-        const FIELDS: &[Field] =
-            &[Field::optional("seconds", "how many seconds it waits", Takes::Seconds).or("60")];
+        const FIELDS: &[Field] = &[Field::optional(
+            "seconds",
+            "how long it waits: seconds, or a duration such as 10m",
+            Takes::Seconds,
+        )
+        .or("60")];
         FIELDS
     }
 
@@ -33,7 +37,7 @@ impl Action for Sleep {
         _: &'a EndedJob,
         _: Instant,
     ) -> Performing<'a> {
-        let time = Duration::from_secs(settings.number("seconds").unsigned_abs());
+        let time = settings.duration("seconds").unwrap_or_default();
         Box::pin(ready(Ok(Effect::Wait(time))))
     }
 }

@@ -110,10 +110,32 @@ fn what_is_not_said_is_the_default() {
     let read = |kind: &str, pairs: &[(&str, &str)]| {
         registry.find(kind).unwrap().read(&given(pairs)).unwrap()
     };
-    assert_eq!(read("Reschedule", &[]).number("delay"), 3600);
-    assert_eq!(read("Sleep", &[]).number("seconds"), 60);
-    assert_eq!(read("Sleep", &[("seconds", "5")]).number("seconds"), 5);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(read("Reschedule", &[]).duration("delay"), seconds(3600));
+    assert_eq!(read("Reschedule", &[("delay", "1h 30m")]).duration("delay"), seconds(5400));
+    assert_eq!(read("Sleep", &[]).duration("seconds"), seconds(60));
+    assert_eq!(read("Sleep", &[("seconds", "5")]).duration("seconds"), seconds(5));
     let chained = read("ChainRuntemplate", &[("run_template_id", "7")]);
     let kind = registry.find("ChainRuntemplate").unwrap();
     assert_eq!(kind.leads_to(&chained), Some(RunTemplateId(7)));
+}
+
+#[test]
+fn what_will_hardly_be_meant_is_remarked() {
+    let remarks = |kind: &str, pairs: &[(&str, &str)]| {
+        let registry = Registry::default();
+        let kind = registry.find(kind).unwrap();
+        kind.remarks(&kind.read(&given(pairs)).unwrap())
+    };
+    let hook = |more: &[(&str, &str)]| {
+        remarks("WebHook", &[&[("uri", "https://example.org/{JOB_ID}")], more].concat())
+    };
+    let body = "{\"job\": \"{JOB_ID} {NOSUCH} ${HOME} {lower}\", \"A\": {EXIT_CODE}}";
+    let said = hook(&[("body", body), ("method", "TELEPORT")]);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("TELEPORT") && said[1].contains("{NOSUCH} in body"), "{said:?}");
+    assert!(hook(&[("method", "PUT")]).is_empty());
+    // A variable of the job may have that name.
+    let variables = [("run_template_id", "1"), ("variables", "A={NOSUCH}")];
+    assert!(remarks("LaunchJob", &variables).is_empty());
 }

@@ -61,6 +61,34 @@ impl SendResult {
     }
 }
 
+/// Whether a text can be the parameters of an item's key in Zabbix: with a comma between each,
+/// and without a bracket that would end them unless it is within quotes.
+fn are_parameters(text: &str) -> bool {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(' ');
+        rest = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let end = quoted.match_indices('"').map(|(end, _)| end);
+                let mut end = end.filter(|end| !quoted[..*end].ends_with('\\'));
+                let Some(end) = end.next() else { return false };
+                quoted[end + 1..].trim_start_matches(' ')
+            }
+            None => {
+                let (parameter, rest) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+                if parameter.contains(']') || parameter.starts_with('[') {
+                    return false;
+                }
+                rest
+            }
+        };
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => return rest.is_empty(),
+        }
+    }
+}
+
 impl Action for SendResult {
     fn name(&self) -> &'static str {
         discovery::ACTION
@@ -93,7 +121,17 @@ impl Action for SendResult {
         true
     }
 
-    fn check(&self, _: &Settings) -> Result<(), SettingError> {
+    fn check(&self, settings: &Settings) -> Result<(), SettingError> {
+        let key = settings.text("key");
+        if !are_parameters(key) {
+            return Err(SettingError::new(
+                "key",
+                format!(
+                    "key of Zabbix is {key:?}, which cannot stand in the brackets of an item's \
+                     key: take letters, digits, . - and _, or put it in double quotes"
+                ),
+            ));
+        }
         match self.zabbix.as_ref().and_then(Zabbix::settings) {
             Some(_) => Ok(()),
             None => Err(SettingError::new(
@@ -110,5 +148,20 @@ impl Action for SendResult {
         _: Instant,
     ) -> Performing<'a> {
         Box::pin(self.send(settings, ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_can_stand_in_brackets() {
+        for key in ["", "acme-A-7-data", "a,b", "a\"b", "\"a]b\", c", "\"a\\\"b\""] {
+            assert!(are_parameters(key), "{key}");
+        }
+        for wrong in ["[a", "a]b\"c", "]", "\"a", "\"a\"b", "a,b]", "a, [b"] {
+            assert!(!are_parameters(wrong), "{wrong}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     store::{
         ActionRow, CancelAction, CreateAction, DeleteAction, Listed, Page, PerformedActionRow,
-        RetryAction, UpdateAction,
+        PerformedFilter, RetryAction, UpdateAction,
     },
 };
 
@@ -224,7 +224,8 @@ impl ActionService for Services {
             leads_to: kind.leads_to(&read),
         };
         let id = self.store.change(create).await?;
-        Ok(Response::new(CreateActionResponse { action: self.action(id).await? }))
+        let (action, remarks) = (self.action(id).await?, kind.remarks(&read));
+        Ok(Response::new(CreateActionResponse { action, remarks }))
     }
 
     async fn get_action(
@@ -263,7 +264,13 @@ impl ActionService for Services {
         let update = self.action_update(request.into_inner()).await?;
         let id = update.id;
         self.store.change(update).await?;
-        Ok(Response::new(UpdateActionResponse { action: self.action(id).await? }))
+        let row = self.store.action(id).await?;
+        let registry = self.actions.registry();
+        let read = registry.find(&row.kind).ok();
+        let read = read.and_then(|kind| Some((kind, kind.read(&row.settings.values).ok()?)));
+        let remarks = read.map(|(kind, settings)| kind.remarks(&settings)).unwrap_or_default();
+        let action = Some(action(registry, row));
+        Ok(Response::new(UpdateActionResponse { action, remarks }))
     }
 
     async fn delete_action(
@@ -286,7 +293,25 @@ impl ActionService for Services {
         let state = v1::PerformedActionState::try_from(request.state)
             .map_err(|error| invalid("state", error))?;
         let progress = Progress::ALL.into_iter().find(|progress| to_state(*progress) == state);
-        let Listed { rows, next } = self.store.performed_actions((job, progress), page).await?;
+        let template = request.run_template_id;
+        let template = parse::optional_id("run_template_id", "run template", template)?;
+        let company = parse::optional_id("company_id", "company", request.company_id)?;
+        let since = request.since.as_ref().map(|time| parse::time("since", time)).transpose()?;
+        let kind = Some(request.kind).filter(|kind| !kind.is_empty());
+        let known = |kind: String| match self.actions.registry().find(&kind) {
+            Ok(kind) => kind.name().to_owned(),
+            // There may have been one.
+            Err(_) => kind,
+        };
+        let which = PerformedFilter {
+            job,
+            progress,
+            run_template: template.map(RunTemplateId),
+            company: company.map(CompanyId),
+            kind: kind.map(known),
+            since,
+        };
+        let Listed { rows, next } = self.store.performed_actions(&which, page).await?;
         if let (Some(job), true) = (job, rows.is_empty()) {
             // An id that is not there is a mistake, not an empty list.
             self.store.job(job).await?;

@@ -43,7 +43,7 @@ fn overlap(overlap: Overlap) -> v1::ScheduleOverlap {
 
 /// The schedule of a run template.
 pub(super) fn answer(row: &ScheduleRow) -> v1::Schedule {
-    let ScheduleRow { schedule, next, last } = row;
+    let ScheduleRow { schedule, next, last, ahead } = row;
     v1::Schedule {
         interval: schedule.rhythm.interval().code().to_owned(),
         cron: schedule.rhythm.cron().to_owned(),
@@ -57,6 +57,7 @@ pub(super) fn answer(row: &ScheduleRow) -> v1::Schedule {
         next: next.map(timestamp),
         last: last.map(timestamp),
         description: schedule.rhythm.describe(),
+        clock_was_ahead: *ahead,
     }
 }
 
@@ -182,16 +183,23 @@ fn downtimes(said: &[v1::Downtime]) -> Result<Vec<Downtime>, Status> {
 }
 
 impl Services {
-    /// The schedule that a preview is about, and which run template it is.
-    async fn previewed(&self, request: &PreviewScheduleRequest) -> Result<(Schedule, i64), Status> {
+    /// The schedule that a preview is about, which run template it is, and whether that is
+    /// inactive.
+    async fn previewed(
+        &self,
+        request: &PreviewScheduleRequest,
+    ) -> Result<(Schedule, i64, bool), Status> {
         let id = parse::optional_id("run_template_id", "run template", request.run_template_id)?;
-        let mut schedule = match id {
-            Some(id) => self.store.schedule(RunTemplateId(id)).await?.schedule,
-            None => Schedule::none(self.zone),
+        let (mut schedule, active) = match id.map(RunTemplateId) {
+            Some(id) => {
+                let schedule = self.store.schedule(id).await?.schedule;
+                (schedule, self.store.run_template(id).await?.active)
+            }
+            None => (Schedule::none(self.zone), true),
         };
         let settings = request.settings.clone().unwrap_or_default();
         change(&settings)?.apply(&mut schedule, self.zone);
-        Ok((schedule, id.unwrap_or_default()))
+        Ok((schedule, id.unwrap_or_default(), !active))
     }
 }
 
@@ -218,7 +226,7 @@ impl ScheduleService for Services {
         request: Request<PreviewScheduleRequest>,
     ) -> Result<Response<PreviewScheduleResponse>, Status> {
         let request = request.into_inner();
-        let (schedule, seed) = self.previewed(&request).await?;
+        let (schedule, seed, inactive) = self.previewed(&request).await?;
         let now = self.store.now().await?;
         schedule.check(now).map_err(refuse("settings"))?;
         let time = |field, time: Option<&prost_types::Timestamp>| {
@@ -248,7 +256,7 @@ impl ScheduleService for Services {
         entries.truncate(limit);
         let slots = entries.into_iter().map(|entry| previewed(entry, zone)).collect();
         let time_zone = zone.name().to_owned();
-        Ok(Response::new(PreviewScheduleResponse { slots, more, description, time_zone }))
+        Ok(Response::new(PreviewScheduleResponse { slots, more, description, time_zone, inactive }))
     }
 
     async fn list_slots(

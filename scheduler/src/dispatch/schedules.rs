@@ -24,8 +24,13 @@ impl Dispatch {
     }
 
     pub(super) async fn fire_schedules(self) {
+        let mut latest = i64::MAX;
         loop {
-            let next = match self.fire_due().await {
+            let fired = async {
+                self.look_at_clock(&mut latest).await?;
+                self.fire_due().await
+            };
+            let next = match fired.await {
                 Ok(next) => next.map_or(LOOK, |next| next.min(LOOK)),
                 Err(error) => {
                     tracing::error!(%error, "schedules cannot be looked at");
@@ -36,6 +41,29 @@ impl Dispatch {
                 return;
             }
         }
+    }
+
+    /// Says which schedules wait because the clock was ahead, at first and whenever it is before
+    /// `latest`, the latest time that it has shown.
+    async fn look_at_clock(&self, latest: &mut i64) -> Result<(), StoreError> {
+        let store = &self.shared.store;
+        let now = store.now().await?;
+        if now >= *latest {
+            *latest = now;
+            return Ok(());
+        }
+        let ahead = store.schedules_ahead().await?;
+        *latest = now;
+        if let [first, more @ ..] = &ahead[..] {
+            tracing::warn!(
+                run_template = first.0,
+                more = more.len(),
+                "the last slot of a schedule is in the future: the clock was ahead, and it starts \
+                 nothing until then; runtemplate:schedule with its settings begins anew \
+                 (schedule:list names all)"
+            );
+        }
+        Ok(())
     }
 
     /// Decides all that is due; how long until the next slot.

@@ -60,8 +60,9 @@ use crate::{domain::ids::SchedulerId, vault::Vault};
 
 pub use actions::{
     ActionClaim, ActionFailure, ActionRow, COMMAND, CancelAction, ClaimActions, ClaimedAction,
-    CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow, RecordAction,
-    Recorded, ReleaseActions, RetryAction, SealSettings, SecretSettings, UpdateAction,
+    CreateAction, DeleteAction, Effect, KeepAction, NextSettings, PerformedActionRow,
+    PerformedFilter, PutOff, RecordAction, Recorded, ReleaseActions, ResumeAction, RetryAction,
+    SealSettings, SecretSettings, UpdateAction,
 };
 pub use adopted::{Adopt, AdoptedRow, Brought, Link, Origin, Readopt};
 pub use agents::{AgentFilter, AgentRow, RegisterAgent, Registered};

@@ -102,6 +102,8 @@ impl Gauges<'_> {
     fn catalogue(&mut self, catalogue: &Catalogue) -> Result<(), fmt::Error> {
         let about = "Applications in the database, as of the last minute";
         self.one("applications_total", about, catalogue.applications as f64)?;
+        let about = "The same: an application that is there can be run";
+        self.one("applications_enabled", about, catalogue.applications as f64)?;
         let about = "Companies in the database, as of the last minute";
         self.one("companies_total", about, catalogue.companies as f64)?;
         let about = "Run templates in the database, as of the last minute";

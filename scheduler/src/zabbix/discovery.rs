@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::phases::{application_code, created, data_item};
 use crate::{
-    domain::{ids::RunTemplateId, job::State},
+    domain::{ids::RunTemplateId, job::State, schedule::Rhythm},
     store::{
         JobFilter, JobPage, Listed, MAX_PAGE, Store, StoreError, Watched, WatchedAction,
         WatchedCompany,
@@ -158,6 +158,8 @@ fn run_templates(rows: &[&Watched], main: &str) -> Vec<Json> {
             "{#APPNAME_UUID}": row.definition.uuid.as_deref().unwrap_or_default(),
             "{#INTERVAL}": row.interval.code(),
             "{#INTERVAL_SECONDS}": row.interval.seconds(),
+            "{#SCHEDULED}": i32::from(row.scheduled),
+            "{#SUCCESS_WITHIN}": success_within(row),
             "{#COMPANY_ID}": row.company.id.0,
             "{#COMPANY_NAME}": row.company.name,
             "{#COMPANY_CODE}": row.company.code,
@@ -166,6 +168,17 @@ fn run_templates(rows: &[&Watched], main: &str) -> Vec<Json> {
         })
     };
     rows.iter().map(template).collect()
+}
+
+/// In which time a run template should have a success, as Zabbix writes times: one may fail and
+/// the next take a while.
+fn success_within(row: &Watched) -> String {
+    let pause = Rhythm::new(row.interval, &row.cron).ok().and_then(|it| it.longest_pause());
+    let minutes = pause.unwrap_or_default().as_secs().div_ceil(60) * 2 + 60;
+    match minutes {
+        ..120 => format!("{minutes}m"),
+        _ => format!("{}h", minutes.div_ceil(60)),
+    }
 }
 
 fn agents(rows: &[(i64, String)]) -> Vec<Json> {
@@ -218,7 +231,10 @@ pub(super) fn result_key(template: &Watched) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::ids::CompanyId, zabbix::phases::tests::template};
+    use crate::{
+        domain::{ids::CompanyId, schedule::Interval},
+        zabbix::phases::tests::template,
+    };
 
     fn action(kind: &str, follows: [bool; 2]) -> WatchedAction {
         WatchedAction { run_template: RunTemplateId(7), kind: kind.to_owned(), follows, key: None }
@@ -250,6 +266,7 @@ mod tests {
         let templates = find("main", Kind::RunTemplate).unwrap();
         assert_eq!(templates.len(), 1);
         assert_eq!(templates[0]["{#DATA_ITEM}"], "acme-A-7");
+        assert_eq!(templates[0]["{#SUCCESS_WITHIN}"], "3h");
         assert_eq!(find("branch", Kind::RunTemplate).unwrap()[0]["{#RUNTEMPLATE}"], 8);
         assert_eq!(find("main", Kind::Company).unwrap().len(), 2);
         assert_eq!(find("main", Kind::Agent).unwrap()[0]["{#AGENT_NAME}"], "north");
@@ -260,6 +277,17 @@ mod tests {
         assert_eq!(actions[0]["{#ZABBIX_KEY_SUCCESS}"], "");
         assert_eq!(actions[0]["{#ZABBIX_KEY_FAIL}"], "acme-A-7-data");
         assert_eq!(actions[0]["{#ZABBIX_KEY}"], "acme-A-7-data");
+    }
+
+    #[test]
+    fn a_success_is_expected_within_two_pauses_and_an_hour() {
+        let within = |interval, cron: &str| {
+            success_within(&Watched { interval, cron: cron.to_owned(), ..template(7, "A") })
+        };
+        assert_eq!(within(Interval::None, ""), "60m");
+        assert_eq!(within(Interval::Minute, ""), "62m");
+        assert_eq!(within(Interval::Day, ""), "49h");
+        assert_eq!(within(Interval::Cron, "0 6 * * MON-FRI"), "145h");
     }
 
     #[test]

@@ -134,7 +134,8 @@ fn check_key(file: &std::path::Path) -> Result<(), String> {
 fn server(text: &str) -> Result<(String, u16), String> {
     let unusable = || {
         format!(
-            "ZABBIX_SERVER is {text:?}: name a server as zabbix.example or zabbix.example:10051"
+            "ZABBIX_SERVER is {text:?}: name one server, as zabbix.example, zabbix.example:10051 \
+             or [2001:db8::1]:10051"
         )
     };
     let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
@@ -146,10 +147,19 @@ fn server(text: &str) -> Result<(String, u16), String> {
         },
     };
     let port = port.map_or(Ok(PORT), str::parse).map_err(|_| unusable())?;
-    if host.is_empty() || port == 0 || host.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(unusable());
+    let is_name = |host: &str| {
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+        !host.is_empty() && host.chars().all(fits)
+    };
+    let is_address = |host: &str| {
+        let (address, zone) = host.split_once('%').unwrap_or((host, "0"));
+        address.parse::<std::net::Ipv6Addr>().is_ok() && is_name(zone)
+    };
+    let fits = if text.starts_with('[') { is_address(host) } else { is_name(host) };
+    match port != 0 && (fits || is_address(host)) {
+        true => Ok((host.to_owned(), port)),
+        false => Err(unusable()),
     }
-    Ok((host.to_owned(), port))
 }
 
 /// Finds a program by its path, or on the PATH.
@@ -194,6 +204,16 @@ pub struct Condition {
     pub unknown: Vec<(Item, Option<usize>)>,
     /// Values of such items that were given up.
     pub lost: u64,
+}
+
+impl Condition {
+    /// The server takes nothing, at this time and for this reason; whether the reason is new.
+    fn goes_away(&mut self, now: i64, reason: String) -> bool {
+        let before = self.away.take();
+        let is_new = before.as_ref().is_none_or(|(_, before)| *before != reason);
+        self.away = Some((before.map_or(now, |(since, _)| since), reason));
+        is_new
+    }
 }
 
 /// Why a result was not taken.
@@ -336,7 +356,11 @@ mod tests {
         assert_eq!(server("h:99"), Ok(("h".to_owned(), 99)));
         assert_eq!(server("[::1]:99"), Ok(("::1".to_owned(), 99)));
         assert_eq!(server("::1"), Ok(("::1".to_owned(), PORT)));
-        for wrong in ["h:", "h:0", ":1", "[::1]99", "http://h", "h:70000"] {
+        assert_eq!(server("[fe80::1%eth0]"), Ok(("fe80::1%eth0".to_owned(), PORT)));
+        assert_eq!(server("10.0.0.1"), Ok(("10.0.0.1".to_owned(), PORT)));
+        let no_servers = ["a:b:c", "x,y", "x, y:1", "[h]:1", "::1:g", "h;1", "%eth0"];
+        let wrong_ports = ["h:", "h:0", ":1", "[::1]99", "http://h", "h:70000"];
+        for wrong in no_servers.into_iter().chain(wrong_ports) {
             assert!(server(wrong).unwrap_err().contains(wrong), "{wrong}");
         }
     }

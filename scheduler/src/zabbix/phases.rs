@@ -193,6 +193,8 @@ pub(super) mod tests {
                 host: None,
             },
             interval: Interval::Hour,
+            cron: String::new(),
+            scheduled: true,
         }
     }
 

@@ -341,9 +341,10 @@ impl Sender {
     /// try.
     async fn is_away(&self, progress: &mut Progress, away: &Away) -> Result<Instant, StoreError> {
         progress.tries += 1;
-        if progress.tries == 1 {
+        if self.condition().goes_away(Utc::now().timestamp_micros(), away.to_string()) {
             tracing::warn!("{away}; what it is to be told is kept");
-            self.condition().away = Some((Utc::now().timestamp_micros(), away.to_string()));
+        }
+        if progress.tries == 1 {
             let back = progress.back();
             if back != progress.recorded && self.store.change(AdvanceZabbix(back)).await? {
                 progress.recorded = back;

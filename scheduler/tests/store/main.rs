@@ -86,6 +86,7 @@ suite! {
         an_end_for_good_is_followed_by_the_actions_for_it,
         actions_of_a_job_are_done_one_after_the_other,
         a_claim_that_ran_out_is_taken_over_and_its_record_is_refused,
+        what_has_no_place_is_put_off_and_says_why,
         a_companys_actions_follow_the_jobs_of_all_its_run_templates,
         a_condition_is_asked_of_each_end,
         what_has_failed_is_done_again_when_somebody_says_so,
@@ -96,6 +97,7 @@ suite! {
         settings_that_are_secret_now_are_sealed,
         what_cannot_be_done_is_on_record_with_its_reason,
         run_templates_do_not_launch_each_other_for_ever,
+        a_run_template_is_run_again_by_one_job_that_waits,
         what_can_be_tried_again_is_tried_again_and_the_rest_is_not,
         schedulers_that_share_a_database_do_each_action_once,
     }
@@ -135,6 +137,7 @@ suite! {
         a_run_that_has_not_ended_meets_the_next_as_told,
         an_inactive_run_template_starts_nothing,
         what_contradicts_itself_is_refused_and_changes_nothing,
+        what_a_clock_that_was_ahead_has_silenced_is_known_and_begins_anew,
         the_oldest_slots_are_forgotten,
     }
     schema::{

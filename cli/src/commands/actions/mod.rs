@@ -1,15 +1,16 @@
 //! `action:create`, `action:list`, `action:show`, `action:update`, `action:delete`,
 //! `action:retry`, `action:cancel`, `action:kinds`.
 
+mod kinds;
 mod performed;
+mod several;
 
-use std::convert::Infallible;
+use std::{collections::HashMap, convert::Infallible};
 
 use clap::{ArgGroup, Args};
 use multiflexi_proto::v1::{
-    Action, ActionField, ActionMode, CancelPerformedActionRequest, CreateActionRequest,
-    DeleteActionRequest, GetActionRequest, ListActionKindsRequest, ListActionsRequest,
-    PerformedActionState, RetryPerformedActionRequest, UpdateActionRequest,
+    Action, ActionMode, CreateActionRequest, DeleteActionRequest, GetActionRequest,
+    ListActionsRequest, ListPerformedActionsRequest, UpdateActionRequest,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +26,10 @@ use crate::{
     output::{self, Output, json},
 };
 
+pub use kinds::Kinds;
+use performed::Filter;
 pub use performed::{performed_header, performed_row, performed_value};
+pub use several::{Deed, Several};
 
 /// An action, for machines.
 pub fn value(action: &Action) -> Value {
@@ -121,28 +125,28 @@ impl Create {
             position: self.position,
             settings: self.settings.given()?,
         };
-        let answer = server.actions().create_action(request).await?;
-        output.done_to("created", answer.into_inner().action)
+        let answer = server.actions().create_action(request).await?.into_inner();
+        answer.remarks.iter().for_each(|remark| output::remark(remark));
+        output.done_to("created", answer.action)
     }
 }
 
 /// `action:list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only those of this run template
+    /// Only those of this run template; with --state, those of its jobs
     #[arg(long, alias = "runtemplate_id", value_parser = arguments::id, value_name = "ID",
-        conflicts_with_all = ["company", "job", "state"])]
+        conflicts_with_all = ["company", "job"])]
     template: Option<i64>,
-    /// Only those of this company itself
+    /// Only those of this company itself; with --state, those of its jobs
     #[arg(long, alias = "company_id", value_parser = arguments::id, value_name = "ID",
-        conflicts_with_all = ["job", "state"])]
+        conflicts_with = "job")]
     company: Option<i64>,
     /// Those that follow the ends of this job, and what came of each
     #[arg(long, alias = "job_id", value_parser = arguments::id, value_name = "ID")]
     job: Option<i64>,
-    /// Those of ended jobs that are in this state, and what came of each
-    #[arg(long, value_parser = arguments::named(PerformedActionState::name), value_name = "STATE")]
-    state: Option<PerformedActionState>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     paging: Paging,
 }
@@ -150,11 +154,16 @@ pub struct List {
 impl List {
     /// Lists what run templates and companies have, or what follows the ends of jobs.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        if self.job.is_some() || self.state.is_some() {
-            return performed::list(server, output, &self.paging, (self.job, self.state)).await;
+        let (template, company) = (self.template, self.company);
+        if self.job.is_some() || self.filter.state.is_some() {
+            let request = ListPerformedActionsRequest {
+                run_template_id: template.unwrap_or_default(),
+                company_id: company.unwrap_or_default(),
+                ..self.filter.request(self.job)
+            };
+            return performed::list(server, output, &self.paging, request).await;
         }
         let mut client = server.actions();
-        let (template, company) = (self.template, self.company);
         let list = pages(&self.paging, async |page_size, page_token, list| {
             let request = ListActionsRequest {
                 page_size,
@@ -171,7 +180,7 @@ impl List {
                     action.position.to_string(),
                     on(&action),
                     action.kind.clone(),
-                    variables::text(&action.settings, &[]).replace('\n', " "),
+                    briefly(&action.settings),
                 ]);
             }
             list.next_page_token = answer.next_page_token;
@@ -233,23 +242,10 @@ impl Update {
         };
         let nothing = UpdateActionRequest { action_id, ..Default::default() };
         some_change::<Action, _>(action_id, &request, &nothing)?;
-        let answer = server.actions().update_action(request).await?;
-        output.done_to("changed", answer.into_inner().action)
+        let answer = server.actions().update_action(request).await?.into_inner();
+        answer.remarks.iter().for_each(|remark| output::remark(remark));
+        output.done_to("changed", answer.action)
     }
-}
-
-/// Has an action of an ended job done that could not be done, was cancelled or waits.
-pub async fn retry(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
-    let request = RetryPerformedActionRequest { performed_action_id: id };
-    let answer = server.actions().retry_performed_action(request).await?;
-    output.done_to("queued", answer.into_inner().action)
-}
-
-/// Leaves an action of an ended job undone.
-pub async fn cancel(server: &Server, output: Output, id: i64) -> Result<(), Failure> {
-    let request = CancelPerformedActionRequest { performed_action_id: id };
-    let answer = server.actions().cancel_performed_action(request).await?;
-    output.done_to("cancelled", answer.into_inner().action)
 }
 
 /// Takes an action from its owner.
@@ -258,37 +254,31 @@ pub async fn delete(server: &Server, output: Output, action_id: i64) -> Result<(
     output.deleted::<Action>(action_id)
 }
 
-/// Lists the kinds of actions.
-pub async fn kinds(server: &Server, output: Output) -> Result<(), Failure> {
-    let answer = server.actions().list_action_kinds(ListActionKindsRequest {}).await?.into_inner();
-    let mut list = output::List::default();
-    for kind in answer.kinds {
-        let value = |field: &ActionField| {
-            json!({
-                "name": field.name,
-                "description": field.description,
-                "type": field.r#type,
-                "default": field.default_value,
-                "secret": field.secret,
-            })
+/// Longest value that is shown among those of other actions.
+const LONGEST: usize = 60;
+
+/// What an action is told, on one line: of a long value its beginning.
+fn briefly(settings: &HashMap<String, String>) -> String {
+    let shorten = |(name, value): (&String, &String)| {
+        let line = value.replace('\n', " ");
+        let text = match line.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
         };
-        let text = |field: &ActionField| {
-            let default = field.default_value.as_ref();
-            let default = match default.map(String::as_str) {
-                None => "required".to_owned(),
-                Some("") => "optional".to_owned(),
-                Some(value) => format!("default {value:?}"),
-            };
-            let secret = if field.secret { ", secret" } else { "" };
-            format!("{}: {} ({default}{secret})", field.name, field.description)
-        };
-        list.values.push(json!({
-            "name": kind.name,
-            "description": kind.description,
-            "fields": kind.fields.iter().map(value).collect::<Vec<_>>(),
-        }));
-        let fields: Vec<String> = kind.fields.iter().map(text).collect();
-        list.rows.push(vec![kind.name, kind.description, fields.join(", ")]);
+        (name.clone(), text)
+    };
+    variables::text(&settings.iter().map(shorten).collect(), &[]).replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_setting_is_cut_in_a_list() {
+        let settings = [("uri", "https://x"), ("body", &"é\n".repeat(40))];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let expected = format!("body={}… uri=https://x", "é ".repeat(30));
+        assert_eq!(briefly(&settings), expected);
     }
-    output.list("kinds", &["KIND", "WHAT IT DOES", "SETTINGS"], list)
 }

@@ -1,10 +1,15 @@
 //! The actions that follow the ends of jobs, and what came of each.
 
-use multiflexi_proto::v1::{ListPerformedActionsRequest, PerformedAction, PerformedActionState};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use multiflexi_proto::v1::{
+    ListPerformedActionsRequest, ListPerformedActionsResponse, PerformedAction,
+    PerformedActionState,
+};
 use serde_json::{Value, json};
 
 use crate::{
-    arguments::Paging,
+    arguments::{self, Paging},
     commands::pages,
     connect::Server,
     failure::Failure,
@@ -53,20 +58,51 @@ pub fn performed_row(action: &PerformedAction) -> Vec<String> {
     ]
 }
 
-/// Lists those of a job, or of all, in one state or in any.
+/// Only some actions of ended jobs.
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// Those of ended jobs that are in this state, and what came of each
+    #[arg(long, value_parser = arguments::named(PerformedActionState::name), value_name = "STATE")]
+    pub state: Option<PerformedActionState>,
+    /// Of these only those of this kind
+    #[arg(long, requires = "state")]
+    kind: Option<String>,
+    /// Of these only those whose job has ended since then: a time, or a duration ago such as 1h
+    #[arg(long, value_parser = arguments::since, value_name = "WHEN", requires = "state")]
+    since: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// What is asked for, of a job or of all.
+    pub(super) fn request(&self, job: Option<i64>) -> ListPerformedActionsRequest {
+        ListPerformedActionsRequest {
+            job_id: job.unwrap_or_default(),
+            state: self.state.unwrap_or_default().into(),
+            kind: self.kind.clone().unwrap_or_default(),
+            since: self.since.map(arguments::timestamp),
+            ..ListPerformedActionsRequest::default()
+        }
+    }
+}
+
+/// One page of them.
+pub(super) async fn page(
+    server: &Server,
+    request: ListPerformedActionsRequest,
+) -> Result<ListPerformedActionsResponse, Failure> {
+    Ok(server.actions().list_performed_actions(request).await?.into_inner())
+}
+
+/// Lists them.
 pub(super) async fn list(
     server: &Server,
     output: Output,
     paging: &Paging,
-    (job, state): (Option<i64>, Option<PerformedActionState>),
+    request: ListPerformedActionsRequest,
 ) -> Result<(), Failure> {
-    let mut client = server.actions();
-    let state = state.unwrap_or_default();
     let list = pages(paging, async |page_size, page_token, list| {
-        let job_id = job.unwrap_or_default();
-        let state = state.into();
-        let request = ListPerformedActionsRequest { page_size, page_token, job_id, state };
-        let answer = client.list_performed_actions(request).await?.into_inner();
+        let request = ListPerformedActionsRequest { page_size, page_token, ..request.clone() };
+        let answer = page(server, request).await?;
         list.values.extend(answer.actions.iter().map(performed_value));
         list.rows.extend(answer.actions.iter().map(performed_row));
         list.next_page_token = answer.next_page_token;

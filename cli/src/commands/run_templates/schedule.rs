@@ -20,6 +20,7 @@ pub fn value(schedule: &Schedule) -> Value {
         "catch_up": schedule.catch_up,
         "next": json::time(schedule.next.as_ref()),
         "last": json::time(schedule.last.as_ref()),
+        "clock_was_ahead": schedule.clock_was_ahead,
     })
 }
 
@@ -61,6 +62,23 @@ pub fn next(schedule: Option<&Schedule>) -> String {
     json::zoned(schedule.and_then(|schedule| schedule.next.as_ref()))
 }
 
+/// Why no job of a run template starts by itself though it has a schedule, for people; empty if
+/// nothing is in the way.
+pub fn trouble(id: i64, active: bool, schedule: &Schedule) -> String {
+    let rhythm = match schedule.cron.as_str() {
+        "" => format!("--interval {}", schedule.interval),
+        cron => format!("--cron '{cron}'"),
+    };
+    match (active, schedule.clock_was_ahead) {
+        (false, _) => format!("inactive: runtemplate:enable {id} lets it start"),
+        (true, true) => format!(
+            "its last moment is in the future: the clock was ahead, and nothing starts until then; \
+             runtemplate:schedule {id} {rhythm} begins anew"
+        ),
+        (true, false) => String::new(),
+    }
+}
+
 /// When the last job started, for people.
 pub fn last(schedule: Option<&Schedule>) -> String {
     json::zoned(schedule.and_then(|schedule| schedule.last.as_ref()))
@@ -69,6 +87,18 @@ pub fn last(schedule: Option<&Schedule>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_a_schedule_from_starting_is_said_with_what_helps() {
+        let schedule = Schedule { cron: "0 6 * * *".to_owned(), ..Schedule::default() };
+        assert_eq!(trouble(3, true, &schedule), "");
+        assert_eq!(trouble(3, false, &schedule), "inactive: runtemplate:enable 3 lets it start");
+        let ahead = trouble(3, true, &Schedule { clock_was_ahead: true, ..schedule });
+        assert!(
+            ahead.ends_with("runtemplate:schedule 3 --cron '0 6 * * *' begins anew"),
+            "{ahead}"
+        );
+    }
 
     #[test]
     fn what_is_caught_up_is_shown_as_it_is_said() {

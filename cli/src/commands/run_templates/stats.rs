@@ -94,7 +94,11 @@ fn fields(found: &GetPerformanceResponse) -> Vec<(&'static str, String)> {
         (None, _) => String::new(),
         (Some(run), None) => format!("all {} {}", found.streak, ended_well(run)),
         (Some(run), changed) => {
-            format!("the last {} {}, since {}", found.streak, ended_well(run), json::local(changed))
+            let last = match found.streak {
+                1 => "the last".to_owned(),
+                streak => format!("the last {streak}"),
+            };
+            format!("{last} {}, since {}", ended_well(run), json::local(changed))
         }
     };
     let usual = match found.usual.as_ref() {
@@ -126,7 +130,7 @@ fn row(run: &RunTemplateRun) -> Vec<String> {
 }
 
 /// The newest runs, the oldest of them first: how long each took, and below those that did not
-/// succeed.
+/// succeed or took longer than usual.
 fn chart(runs: &[RunTemplateRun]) -> String {
     let newest: Vec<&RunTemplateRun> = runs.iter().take(COLUMNS).rev().collect();
     let seconds =
@@ -140,11 +144,19 @@ fn chart(runs: &[RunTemplateRun]) -> String {
         BARS[((share * BARS.len() as f64) as usize).min(BARS.len() - 1)]
     };
     let bars: String = newest.iter().map(bar).collect();
-    let marks: String = newest
-        .iter()
-        .map(|run| if run.state() == JobState::Succeeded { ' ' } else { 'x' })
-        .collect();
-    let marks = if marks.trim().is_empty() { String::new() } else { format!("{marks}\n") };
+    let mark = |run: &&RunTemplateRun| match (run.state(), run.long) {
+        (JobState::Succeeded, false) => ' ',
+        (JobState::Succeeded, true) => '!',
+        _ => 'x',
+    };
+    let marks: String = newest.iter().map(mark).collect();
+    let legend = [('x', "did not succeed"), ('!', "took longer than usual")];
+    let legend = legend.iter().filter(|(mark, _)| marks.contains(*mark));
+    let legend: Vec<String> = legend.map(|(mark, what)| format!("{mark} {what}")).collect();
+    let marks = match legend.is_empty() {
+        true => String::new(),
+        false => format!("{marks}  {}\n", legend.join(", ")),
+    };
     format!("\n{bars}  up to {longest:.3} s\n{marks}")
 }
 
@@ -169,7 +181,14 @@ mod tests {
     fn the_chart_shows_the_oldest_first_and_marks_what_failed() {
         let runs =
             [run(8, JobState::Succeeded), run(1, JobState::Failed), run(4, JobState::Succeeded)];
-        assert_eq!(chart(&runs), "\n▅▂█  up to 8.000 s\n x \n");
+        assert_eq!(chart(&runs), "\n▅▂█  up to 8.000 s\n x   x did not succeed\n");
+        let mut long = run(8, JobState::Succeeded);
+        long.long = true;
+        let longer = chart(&[long, run(1, JobState::Failed), run(1, JobState::Succeeded)]);
+        assert!(
+            longer.ends_with("\n x!  x did not succeed, ! took longer than usual\n"),
+            "{longer}"
+        );
         assert_eq!(chart(&[]), "");
         assert_eq!(chart(&[run(0, JobState::Succeeded)]), "\n▁  up to 0.000 s\n");
     }

@@ -15,7 +15,10 @@ use tonic::Status;
 use super::answer::{from_state, to_state};
 use crate::{
     api::{Answers, Services, status::invalid},
-    domain::job::State,
+    domain::{
+        ids::{CompanyId, JobId, RunTemplateId},
+        job::State,
+    },
     store::{EventRow, StoreError},
 };
 
@@ -80,6 +83,9 @@ impl Services {
             company: request.company_id,
             states: states.collect::<Result<_, _>>()?,
         };
+        if request.cursor.is_none() {
+            self.can_happen(&wanted).await?;
+        }
         // Before the newest is looked for: nothing is missed.
         let (commits, told) = (self.store.commits(), self.events.subscribe_any());
         let newest = self.store.last_event().await?;
@@ -97,6 +103,23 @@ impl Services {
         let watcher = Watcher { services, wanted, cursor, past_only, commits, told, answers };
         tokio::spawn(watcher.run());
         Ok(Box::pin(ReceiverStream::new(outgoing)))
+    }
+}
+
+impl Services {
+    /// Refuses to wait for what is not there. What was there before is, after a cursor.
+    async fn can_happen(&self, wanted: &Wanted) -> Result<(), StoreError> {
+        let Wanted { job, run_template, company, .. } = *wanted;
+        if job != 0 {
+            self.store.job(JobId(job)).await?;
+        }
+        if run_template != 0 {
+            self.store.run_template(RunTemplateId(run_template)).await?;
+        }
+        if company != 0 {
+            self.store.company(CompanyId(company)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -3,11 +3,11 @@
 //! Where clocks are put forward, a time of day that does not exist that day is taken at the
 //! first moment after the gap; where they are put back, it is taken once. Whatever names more
 //! than one time of day goes by the clock on the wall: it leaves the gap out, and comes again
-//! in the hour that comes again.
+//! in the hour that comes again. A day that a zone leaves out altogether has no moments.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
-use chrono::{DateTime, TimeZone as _};
+use chrono::{DateTime, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 use croner::{
     Cron,
@@ -16,6 +16,13 @@ use croner::{
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
+
+const HOUR: i64 = 3_600 * SECOND;
+
+const DAY: i64 = 24 * HOUR;
+
+/// The fourth of January 2027: pauses are the same whenever they are asked for.
+const SOME_MONDAY: i64 = 1_799_020_800 * SECOND;
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 200;
@@ -169,26 +176,51 @@ impl Rhythm {
         self.cron.is_none()
     }
 
-    /// In words; empty if it names no moment.
+    /// In words, as a part of a sentence; empty if it names no moment.
     pub fn describe(&self) -> String {
-        self.cron.as_ref().map(Cron::describe).unwrap_or_default()
+        let said = self.cron.as_ref().map(Cron::describe).unwrap_or_default();
+        said.trim_end_matches('.').to_owned()
+    }
+
+    /// The longest time between two moments that follow each other: of an expression, among
+    /// those around each quarter of a day of one week, and around each half month of a year,
+    /// where no clock is changed. None if it names no moment.
+    pub fn longest_pause(&self) -> Option<Duration> {
+        if let seconds @ 1.. = self.interval.seconds() {
+            return Some(Duration::from_secs(seconds.into()));
+        }
+        let quarters = (0..28).map(|quarter| quarter * 6 * HOUR);
+        let times = quarters.chain((1..=24).map(|half| half * 15 * DAY));
+        let pauses = times.filter_map(|time| {
+            let slot = self.after(SOME_MONDAY + time, Tz::UTC)?;
+            u64::try_from(slot - self.before(slot, Tz::UTC)?).ok()
+        });
+        pauses.max().map(Duration::from_micros)
     }
 
     /// The first moment after a time, both in microseconds since the Unix epoch.
     pub(super) fn after(&self, time: i64, zone: Tz) -> Option<i64> {
         let cron = self.cron.as_ref()?;
-        let found = cron.find_next_occurrence(&at(time, zone)?, false).ok()?;
-        Some(found.timestamp() * SECOND)
+        let (mut from, mut inclusive) = (time, false);
+        loop {
+            if let Ok(found) = cron.find_next_occurrence(&at(from, zone)?, inclusive) {
+                return Some(found.timestamp() * SECOND);
+            }
+            (from, inclusive) = (behind_long_gap(from, zone, DAY)?, true);
+        }
     }
 
     /// The last moment before a time.
     pub(super) fn before(&self, time: i64, zone: Tz) -> Option<i64> {
         let cron = self.cron.as_ref()?;
         // A moment is a whole second: what is before 7.3 s is 7 s or earlier.
-        let whole = at(time, zone)?;
-        let inclusive = time.rem_euclid(SECOND) != 0;
-        let found = cron.find_previous_occurrence(&whole, inclusive).ok()?;
-        Some(found.timestamp() * SECOND)
+        let (mut until, mut inclusive) = (time, time.rem_euclid(SECOND) != 0);
+        loop {
+            if let Ok(found) = cron.find_previous_occurrence(&at(until, zone)?, inclusive) {
+                return Some(found.timestamp() * SECOND);
+            }
+            (until, inclusive) = (behind_long_gap(until, zone, -DAY)? - SECOND, true);
+        }
     }
 }
 
@@ -204,6 +236,29 @@ impl fmt::Display for Rhythm {
 /// The whole second that a time is in.
 fn at(time: i64, zone: Tz) -> Option<DateTime<Tz>> {
     zone.timestamp_opt(time.div_euclid(SECOND), 0).single()
+}
+
+/// When the clocks of a zone next go on after more than two hours, mostly a day, that they have
+/// left out, from a time on, or back from it, in ten years: a search that comes to such a time
+/// gives up, as it does when there is none left.
+fn behind_long_gap(time: i64, zone: Tz, day: i64) -> Option<i64> {
+    let offset =
+        |time: i64| at(time, zone).map(|time| i64::from(time.offset().fix().local_minus_utc()));
+    let left_out = |from: i64, to: i64| Some((offset(to)? - offset(from)?) * SECOND > 2 * HOUR);
+    let ends = |step: i64| {
+        let (one, other) = (time + step * day, time + (step + 1) * day);
+        (one.min(other), one.max(other))
+    };
+    let (mut before, mut after) =
+        (0..3_660).map(ends).find(|(from, to)| left_out(*from, *to) == Some(true))?;
+    while after - before > SECOND {
+        let middle = before + (after - before) / 2;
+        match left_out(before, middle)? {
+            true => after = middle,
+            false => before = middle,
+        }
+    }
+    Some(after.div_euclid(SECOND) * SECOND)
 }
 
 fn parse(expression: &str) -> Result<Cron, RhythmError> {
@@ -296,6 +351,49 @@ mod tests {
             let refused = refused(expression);
             assert!(refused.contains(said), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_day_that_is_left_out_altogether_ends_nothing() {
+        let noon = Rhythm::new(Interval::Cron, "0 12 * * *").unwrap();
+        // Samoa went from 29 to 31 December 2011.
+        let zone = chrono_tz::Pacific::Apia;
+        let day =
+            |day: u32| zone.with_ymd_and_hms(2011, 12, day, 12, 0, 0).unwrap().timestamp() * SECOND;
+        assert_eq!(noon.after(day(28), zone), Some(day(29)));
+        assert_eq!(noon.after(day(29), zone), Some(day(31)));
+        assert_eq!(noon.before(day(31), zone), Some(day(29)));
+        assert_eq!(day(31) - day(29), DAY);
+        // One that begins with the day after is not left out.
+        let midnight = Rhythm::new(Interval::Day, "").unwrap();
+        assert_eq!(midnight.after(day(29), zone), Some(day(29) + DAY / 2));
+        let never = Rhythm::new(Interval::Cron, "0 0 30 2 *").unwrap();
+        assert_eq!(never.after(day(29), zone), None);
+    }
+
+    #[test]
+    fn the_longest_pause_is_that_of_a_weekend_or_of_a_year() {
+        let hours = |interval, cron| {
+            let rhythm = Rhythm::new(interval, cron).unwrap();
+            rhythm.longest_pause().map(|pause| pause.as_secs_f64() / 3_600.0)
+        };
+        assert_eq!(hours(Interval::None, ""), None);
+        assert_eq!(hours(Interval::Week, ""), Some(168.0));
+        for (cron, pause) in [
+            ("*/15 * * * *", 0.25),
+            ("30 6 * * *", 24.0),
+            ("*/5 8-17 * * MON-FRI", 62.0 + 5.0 / 60.0),
+            ("0 6 * 12 *", 24.0 * 335.0),
+            ("0 0 1 1 *", 24.0 * 365.0),
+        ] {
+            assert_eq!(hours(Interval::Cron, cron), Some(pause), "{cron}");
+        }
+    }
+
+    #[test]
+    fn what_it_says_in_words_stands_within_a_sentence() {
+        let daily = Rhythm::new(Interval::Cron, "30 2 * * *").unwrap();
+        assert_eq!(daily.describe(), "At 02:30");
     }
 
     #[test]

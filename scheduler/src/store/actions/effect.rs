@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::Row as _;
+use humantime::format_duration;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::outbox::ActionClaim;
 use crate::{
@@ -10,13 +11,13 @@ use crate::{
         application::{self, Definition},
         environment::Given,
         ids::{ApplicationId, CompanyId, JobId, RunTemplateId},
-        job::{GRACE, LOST_AFTER, Overflow},
+        job::{GRACE, LOST_AFTER, Overflow, State},
         retention::Keep,
         retry::RetryPolicy,
     },
     store::{
         Change as _, CreateJobs, CreateRunTemplate, NewJobs, NewRunTemplate, PutApplication, Start,
-        StoreError, Tx,
+        StoreError, Tx, jobs,
     },
 };
 
@@ -45,9 +46,11 @@ const DEFINITION: &str = r#"{
 pub enum Effect {
     /// Nothing: what it did, it did elsewhere, and this is what came of it.
     Nothing(String),
-    /// A job of a run template of the same company is queued, for now or for later, with these
-    /// variables.
-    Launch(RunTemplateId, Duration, Given),
+    /// A job of a run template of the same company is queued, with these variables.
+    Launch(RunTemplateId, Given),
+    /// A job of the same run template is queued, for so much later; none if one that was made so
+    /// waits already.
+    Again(Duration),
     /// A job is queued that runs a command, which is in the variable [`COMMAND`], for so long
     /// at most. Its run template is made if it is not there.
     Command(Duration, Given),
@@ -76,17 +79,27 @@ impl Effect {
         let mut applied = Applied { outcome: String::new(), launched: None, wait: Duration::ZERO };
         applied.outcome = match self {
             Self::Nothing(outcome) => outcome.clone(),
-            Self::Launch(template, delay, given) => {
-                let job = launch(tx, of, *template, (*delay, given)).await?;
+            Self::Launch(template, given) => {
+                let job = launch(tx, of, new_job(*template, given.clone())).await?;
                 applied.launched = Some(job);
-                match delay.as_secs() {
-                    0 => format!("launched job {job}"),
-                    seconds => format!("launched job {job}, to be run in {seconds} s"),
-                }
+                format!("launched job {job}")
             }
+            Self::Again(delay) => match waiting(tx, of.run_template).await? {
+                Some(job) => format!("job {job} waits already"),
+                None => {
+                    let new = NewJobs {
+                        start: Start::After(*delay),
+                        request_id: Some(again_of(of.run_template)),
+                        ..new_job(of.run_template, Given::default())
+                    };
+                    let job = launch(tx, of, new).await?;
+                    applied.launched = Some(job);
+                    format!("launched job {job}, to be run in {}", format_duration(*delay))
+                }
+            },
             Self::Command(timeout, given) => {
                 let template = command_template(tx, of, *timeout).await?;
-                let job = launch(tx, of, template, (Duration::ZERO, given)).await?;
+                let job = launch(tx, of, new_job(template, given.clone())).await?;
                 // Only now: what is refused has written nothing.
                 sqlx::query("UPDATE runtemplate SET timeout_ms = $2 WHERE id = $1")
                     .bind(template.0)
@@ -108,33 +121,58 @@ impl Effect {
             }
             Self::Wait(time) => {
                 applied.wait = *time;
-                format!("the next action waits {} s", time.as_secs())
+                format!("the next action waits {}", format_duration(*time))
             }
         };
         Ok(applied)
     }
 }
 
-async fn launch(
-    tx: &mut Tx<'_>,
-    of: &ActionClaim,
-    run_template: RunTemplateId,
-    (delay, given): (Duration, &Given),
-) -> Result<JobId, StoreError> {
-    let new = NewJobs {
+/// A job that is queued.
+fn new_job(run_template: RunTemplateId, environment: Given) -> NewJobs {
+    NewJobs {
         run_template,
         company: None,
-        environment: given.clone(),
+        environment,
         count: 1,
         queue: true,
-        start: if delay.is_zero() { Start::AtOnce } else { Start::After(delay) },
+        start: Start::AtOnce,
         priority: None,
         request_id: None,
-        by: format!("action {} of job {}", of.id, of.job),
+        by: String::new(),
         slot: None,
-    };
-    let missing = StoreError::NotFound { what: "run template", id: run_template.0 };
-    CreateJobs(new).apply(tx).await?.pop().ok_or(missing)
+    }
+}
+
+async fn launch(tx: &mut Tx<'_>, of: &ActionClaim, new: NewJobs) -> Result<JobId, StoreError> {
+    let by = format!("action {} of job {}", of.id, of.job);
+    let missing = StoreError::NotFound { what: "run template", id: new.run_template.0 };
+    CreateJobs(NewJobs { by, ..new }).apply(tx).await?.pop().ok_or(missing)
+}
+
+/// The request of the job that a run template is run again by: one at a time has this name.
+fn again_of(template: RunTemplateId) -> String {
+    format!("again: run template {template}")
+}
+
+/// The job that a run template will be run again by, if it waits; else its name is free for
+/// the next. Whoever asks for the same waits until this transaction has ended.
+async fn waiting(tx: &mut Tx<'_>, template: RunTemplateId) -> Result<Option<JobId>, StoreError> {
+    jobs::lock_parents(tx, template).await?;
+    let lock = format!("SELECT id FROM runtemplate WHERE id = $1 {}", tx.dialect.lock_rows());
+    sqlx::query(AssertSqlSafe(lock)).bind(template.0).execute(&mut *tx.conn).await?;
+    let known = sqlx::query("SELECT id, state FROM job WHERE request_id = $1")
+        .bind(again_of(template))
+        .fetch_optional(&mut *tx.conn)
+        .await?;
+    let Some(known) = known else { return Ok(None) };
+    let id: i64 = known.try_get(0)?;
+    if known.try_get::<String, _>(1)? == State::Queued.name() {
+        return Ok(Some(JobId(id)));
+    }
+    let free = sqlx::query("UPDATE job SET request_id = NULL WHERE id = $1").bind(id);
+    free.execute(&mut *tx.conn).await?;
+    Ok(None)
 }
 
 /// The run template of an action's commands, made if it is not there.

@@ -4,6 +4,7 @@
 mod config;
 mod effect;
 mod outbox;
+mod put_off;
 mod record;
 mod seal;
 
@@ -22,7 +23,8 @@ use crate::{
 pub use config::{CreateAction, DeleteAction, UpdateAction};
 pub use effect::{COMMAND, Effect};
 pub use outbox::{ActionClaim, ClaimActions, ClaimedAction, KeepAction, ReleaseActions};
-pub(super) use outbox::{Ran, enqueue};
+pub(super) use outbox::{Ran, companys_follows, enqueue};
+pub use put_off::{PutOff, ResumeAction};
 pub use record::{ActionFailure, CancelAction, RecordAction, Recorded, RetryAction};
 pub use seal::{NextSettings, SealSettings, SecretSettings};
 
@@ -90,6 +92,23 @@ pub struct PerformedActionRow {
     pub ended: Option<i64>,
     /// What came of it, or of the last try.
     pub outcome: Option<String>,
+}
+
+/// Which actions of ended jobs are listed; all that is absent does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct PerformedFilter {
+    /// Those of this job.
+    pub job: Option<JobId>,
+    /// Those that are so far.
+    pub progress: Option<Progress>,
+    /// Those that follow jobs of this run template.
+    pub run_template: Option<RunTemplateId>,
+    /// Those that follow jobs of this company.
+    pub company: Option<CompanyId>,
+    /// Those of this kind.
+    pub kind: Option<String>,
+    /// Those whose job has ended since then.
+    pub since: Option<i64>,
 }
 
 const PERFORMED: &str = "SELECT id, job_id, attempt, actionconfig_id, module, configuration, state, \
@@ -166,21 +185,35 @@ impl Store {
         rows.iter().map(|row| performed(row, self.vault())).collect()
     }
 
-    /// Actions of an ended job or of all, in one state or in any: the newest first.
+    /// Actions of ended jobs, the newest first.
     pub async fn performed_actions(
         &self,
-        (job, progress): (Option<JobId>, Option<Progress>),
+        which: &PerformedFilter,
         page: Page,
     ) -> Result<Listed<PerformedActionRow>, StoreError> {
-        let of_job = job.map_or(String::new(), |job| format!("AND job_id = {job}"));
-        let in_state = progress.map_or(String::new(), |state| format!("AND state = '{state}'"));
-        let sql =
-            format!("{PERFORMED} WHERE id < $1 {of_job} {in_state} ORDER BY id DESC LIMIT $2");
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let PerformedFilter { job, progress, run_template, company, kind, since } = which;
+        let conditions = [
+            job.map(|job| format!("job_id = {job}")),
+            progress.map(|state| format!("state = '{state}'")),
+            run_template.map(|id| format!("runtemplate_id = {id}")),
+            company.map(|id| {
+                format!(
+                    "runtemplate_id IN (SELECT t.id FROM runtemplate t WHERE t.company_id = {id})"
+                )
+            }),
+            since.map(|since| format!("created >= {since}")),
+            kind.as_ref().map(|_| "module = $3".to_owned()),
+        ];
+        let conditions: String =
+            conditions.into_iter().flatten().map(|one| format!(" AND {one}")).collect();
+        let sql = format!("{PERFORMED} WHERE id < $1{conditions} ORDER BY id DESC LIMIT $2");
+        let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(page.after.unwrap_or(i64::MAX))
-            .bind(page.size + 1)
-            .fetch_all(&self.readers)
-            .await?;
+            .bind(page.size + 1);
+        if let Some(kind) = kind {
+            query = query.bind(kind.clone());
+        }
+        let rows = query.fetch_all(&self.readers).await?;
         let rows = rows.iter().map(|row| performed(row, self.vault())).collect::<Result<_, _>>()?;
         Ok(Listed::of(rows, page.size, |row: &PerformedActionRow| row.id.to_string()))
     }

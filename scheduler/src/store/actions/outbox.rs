@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::effect::COMMANDS;
+use super::{effect::COMMANDS, put_off::WAITS};
 use crate::{
     domain::{
         action::{End, Mode, Progress},
@@ -18,6 +18,7 @@ use crate::{
         job::State,
     },
     store::{Change, Dialect, Store, StoreError, Tx, dialect::Kind, jobs, variables},
+    vault::Vault,
 };
 
 /// A job that ran and has ended for good.
@@ -37,9 +38,6 @@ pub(in crate::store) struct Ran {
 struct Follower {
     id: i64,
     mode: Mode,
-    /// It is the company's, and this is the run template that it makes jobs of: their ends it
-    /// does not follow.
-    but: Option<i64>,
 }
 
 /// Puts the actions that follow these ends into the outbox; whether there were any. Of each
@@ -60,7 +58,7 @@ pub(in crate::store) async fn enqueue(
     for Ran { job, attempt, template, state } in ends {
         let end = End { state, exit: exits.get(&job).copied(), attempt };
         let follow = followers.get(&template).map(Vec::as_slice).unwrap_or_default().iter();
-        let follow = follow.filter(|it| it.but != Some(template) && it.mode.follows(end));
+        let follow = follow.filter(|it| it.mode.follows(end));
         let row = |(position, it): (i64, &Follower)| {
             json!([job, attempt, template, state.name(), it.id, position])
         };
@@ -112,8 +110,7 @@ async fn followers(
         let (id, mode): (i64, String) = (row.try_get(1)?, row.try_get(2)?);
         match mode.parse() {
             Ok(mode) => {
-                let but = row.try_get(3)?;
-                followers.entry(row.try_get(0)?).or_default().push(Follower { id, mode, but });
+                followers.entry(row.try_get(0)?).or_default().push(Follower { id, mode });
             }
             // Nothing keeps a job from ending.
             Err(error) => tracing::error!(action = id, %error, "an action cannot follow"),
@@ -124,22 +121,25 @@ async fn followers(
 
 fn followers_sql(dialect: Dialect) -> String {
     let rows = dialect.rows("$1", &[("k_template", Kind::Int)]);
-    let of = |owner: &str, but: &str, rank: u8| {
+    let of = |owner: &str, rank: u8| {
         format!(
-            "SELECT t.id AS k_id, c.id AS k_action, c.mode, {but} AS k_but, {rank} AS k_rank, \
-             c.position FROM {rows} JOIN runtemplate t ON t.id = r.k_template \
-             JOIN actionconfig c ON {owner}"
+            "SELECT t.id AS k_id, c.id AS k_action, c.mode, {rank} AS k_rank, c.position \
+             FROM {rows} JOIN runtemplate t ON t.id = r.k_template JOIN actionconfig c ON {owner}"
         )
     };
-    // Else the commands of a company's actions would follow each other for ever.
-    let companys = format!(
-        "c.company_id = t.company_id \
-         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
-    );
     format!(
         "{} UNION ALL {} ORDER BY k_id, k_rank, position, k_action",
-        of("c.runtemplate_id = t.id", "CAST(NULL AS BIGINT)", 0),
-        of(&companys, "c.leads_to", 1)
+        of("c.runtemplate_id = t.id", 0),
+        of(&companys_follows(), 1)
+    )
+}
+
+/// Whether an action `c` of a company follows the jobs of the run template `t`: not those that it
+/// makes itself, and not commands of actions, which would follow each other for ever.
+pub(in crate::store) fn companys_follows() -> String {
+    format!(
+        "c.company_id = t.company_id AND COALESCE(c.leads_to, 0) <> t.id \
+         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
     )
 }
 
@@ -219,26 +219,33 @@ impl Change for ClaimActions {
             .bind(tx.now.saturating_add(microseconds(self.lease)))
             .fetch_all(&mut *tx.conn)
             .await?;
-        let claimed = |row: &AnyRow| {
-            Ok(ClaimedAction {
-                claim: ActionClaim {
-                    id: PerformedActionId(row.try_get(0)?),
-                    fence: Fence(row.try_get(1)?),
-                    job: JobId(row.try_get(2)?),
-                    attempt: jobs::small(row, 3)?.unwrap_or_default(),
-                    run_template: RunTemplateId(row.try_get(4)?),
-                    state: row.try_get::<Option<String>, _>(8)?.and_then(|name| name.parse().ok()),
-                    created: row.try_get(9)?,
-                    action: ActionId(row.try_get(10)?),
-                },
-                kind: row.try_get(5)?,
-                settings: variables::from_json(&row.try_get::<String, _>(6)?, tx.vault)
-                    .map_err(|error| error.to_string()),
-                tries: jobs::small(row, 7)?.unwrap_or_default().unsigned_abs(),
-            })
-        };
-        rows.iter().map(claimed).collect()
+        rows.iter().map(|row| claimed(row, tx.vault)).collect()
     }
+}
+
+/// What a claim returns of an action.
+pub(super) const CLAIMED: &str = "RETURNING action.id, action.fence, action.job_id, \
+     action.attempt, action.runtemplate_id, action.module, action.configuration, action.tries, \
+     action.job_state, action.created, action.actionconfig_id";
+
+/// An action that was claimed, as [`CLAIMED`] returns it.
+pub(super) fn claimed(row: &AnyRow, vault: &Vault) -> Result<ClaimedAction, StoreError> {
+    Ok(ClaimedAction {
+        claim: ActionClaim {
+            id: PerformedActionId(row.try_get(0)?),
+            fence: Fence(row.try_get(1)?),
+            job: JobId(row.try_get(2)?),
+            attempt: jobs::small(row, 3)?.unwrap_or_default(),
+            run_template: RunTemplateId(row.try_get(4)?),
+            state: row.try_get::<Option<String>, _>(8)?.and_then(|name| name.parse().ok()),
+            created: row.try_get(9)?,
+            action: ActionId(row.try_get(10)?),
+        },
+        kind: row.try_get(5)?,
+        settings: variables::from_json(&row.try_get::<String, _>(6)?, vault)
+            .map_err(|error| error.to_string()),
+        tries: jobs::small(row, 7)?.unwrap_or_default().unsigned_abs(),
+    })
 }
 
 fn claim_sql(dialect: Dialect) -> String {
@@ -246,10 +253,7 @@ fn claim_sql(dialect: Dialect) -> String {
         "WITH next AS (SELECT id FROM action {} WHERE state IN {OPEN} AND due <= $2 \
          ORDER BY due, id LIMIT $1 {}) \
          UPDATE action SET state = '{}', fence = fence + 1, tries = tries + 1, due = $3, \
-         started = COALESCE(started, $2) FROM next WHERE action.id = next.id \
-         RETURNING action.id, action.fence, action.job_id, action.attempt, \
-         action.runtemplate_id, action.module, action.configuration, action.tries, \
-         action.job_state, action.created, action.actionconfig_id",
+         started = COALESCE(started, $2) FROM next WHERE action.id = next.id {CLAIMED}",
         dialect.by_index("action_due"),
         dialect.skip_locked(),
         Progress::Running,
@@ -291,7 +295,7 @@ impl Change for KeepAction {
     }
 }
 
-/// Lets go of what a scheduler before had claimed, where there can be no other.
+/// Lets go of what a scheduler before had claimed or put off, where there can be no other.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleaseActions;
 
@@ -300,7 +304,12 @@ impl Change for ReleaseActions {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         if !tx.dialect.is_shared() {
-            let sql = format!("UPDATE action SET due = $1 WHERE state = '{}'", Progress::Running);
+            let sql = format!(
+                "UPDATE action SET due = $1 WHERE state = '{}' \
+                 OR (state = '{}' AND due IS NOT NULL AND outcome LIKE '{WAITS}%')",
+                Progress::Running,
+                Progress::Pending,
+            );
             sqlx::query(AssertSqlSafe(sql)).bind(tx.now).execute(&mut *tx.conn).await?;
         }
         Ok(())

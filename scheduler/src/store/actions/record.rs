@@ -133,18 +133,18 @@ impl Change for RetryAction {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let id = self.0;
-        let Standing { progress, due, settings, .. } = standing(tx, id).await?;
+        let Standing { job, progress, due, settings, .. } = standing(tx, id).await?;
         match (progress, due) {
             (Progress::Failed | Progress::Cancelled, _) | (Progress::Pending, Some(_)) => {}
             (Progress::Pending, None) => {
                 return Err(StoreError::Refused(format!(
-                    "action {id} waits for the one before it: retry or cancel that one"
+                    "action {id} of job {job} waits for the one before it: retry or cancel that one"
                 )));
             }
             (Progress::Running | Progress::Succeeded, _) => {
                 return Err(StoreError::Refused(format!(
-                    "action {id} is {progress}: only one that has failed, was cancelled or waits \
-                     for its next try is done again"
+                    "action {id} of job {job} is {progress}: only one that has failed, was \
+                     cancelled or waits for its next try is done again"
                 )));
             }
         }
@@ -175,12 +175,13 @@ impl Change for CancelAction {
         let Standing { job, attempt, progress, due, .. } = standing(tx, id).await?;
         if progress != Progress::Pending {
             return Err(StoreError::Refused(format!(
-                "action {id} is {progress}: only one that is pending can be cancelled"
+                "action {id} of job {job} is {progress}: only one that is pending can be cancelled"
             )));
         }
         let sql = format!(
             "UPDATE action SET state = '{}', due = NULL, ended = $2, \
-             outcome = COALESCE('cancelled; its last try: ' || outcome, 'cancelled') \
+             outcome = COALESCE(CASE WHEN tries > 0 THEN 'cancelled; its last try: ' || outcome \
+             END, 'cancelled') \
              WHERE id = $1",
             Progress::Cancelled
         );

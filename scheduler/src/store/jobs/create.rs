@@ -71,10 +71,7 @@ impl Change for CreateJobs {
                 return Ok(known.into_iter().map(JobId).collect());
             }
         }
-        for lock in tx.dialect.lock_parents() {
-            let lock = sqlx::query(*lock).bind(new.run_template.0);
-            lock.fetch_optional(&mut *tx.conn).await?;
-        }
+        lock_parents(tx, new.run_template).await?;
         let environment = environment(tx, new).await?;
         let state = if new.queue { State::Queued } else { State::Loaded };
         let returns = tx.dialect.returns_many();
@@ -131,6 +128,17 @@ impl Change for CreateJobs {
         ids.sort_unstable();
         Ok(ids.into_iter().map(JobId).collect())
     }
+}
+
+/// Locks what jobs of a run template refer to, where that has to be before they are made.
+pub(in crate::store) async fn lock_parents(
+    tx: &mut Tx<'_>,
+    template: RunTemplateId,
+) -> Result<(), StoreError> {
+    for lock in tx.dialect.lock_parents() {
+        sqlx::query(*lock).bind(template.0).fetch_optional(&mut *tx.conn).await?;
+    }
+    Ok(())
 }
 
 /// The jobs' variables as they are stored: what the application declares secret, sealed.

@@ -20,6 +20,7 @@ use crate::domain::{
 use crate::vault::Vault;
 
 pub use adopt::{AdoptJob, AdoptedFile, TakeJobIds};
+pub(super) use create::lock_parents;
 pub use create::{CreateJobs, NewJobs, Start};
 pub use delete::{DeleteJob, DeleteJobs, Deleted};
 pub use list::{JobFilter, JobOrder, JobPage};

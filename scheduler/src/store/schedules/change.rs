@@ -67,7 +67,7 @@ impl Change for SetSchedule {
     type Output = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let before = one(&mut *tx.conn, self.id).await?.schedule;
+        let before = one(&mut *tx.conn, tx.dialect, self.id).await?.schedule;
         let mut schedule = before.clone();
         self.change.apply(&mut schedule, self.zone);
         schedule.check(tx.now).map_err(|error| StoreError::Invalid(error.to_string()))?;
@@ -106,12 +106,17 @@ impl Change for SetSchedule {
 }
 
 /// Makes a run template's next slot the first from now on, and none while it is inactive:
-/// what would have been its slots meanwhile is nobody's loss.
+/// what would have been its slots meanwhile is nobody's loss. What was decided while the clock was
+/// far ahead is forgotten.
 pub(in crate::store) async fn reset_next(
     tx: &mut Tx<'_>,
     id: RunTemplateId,
 ) -> Result<(), StoreError> {
-    let next = one(&mut *tx.conn, id).await?.schedule.after(tx.now);
+    let row = one(&mut *tx.conn, tx.dialect, id).await?;
+    if row.ahead {
+        forget_ahead(tx, id).await?;
+    }
+    let next = row.schedule.after(tx.now);
     sqlx::query(
         "UPDATE runtemplate SET next_schedule = CASE active WHEN 1 THEN $1 END WHERE id = $2",
     )
@@ -119,5 +124,33 @@ pub(in crate::store) async fn reset_next(
     .bind(id.0)
     .execute(&mut *tx.conn)
     .await?;
+    Ok(())
+}
+
+/// How far ahead slots are that stay decided, in microseconds: a clock that is put back by days
+/// fires none twice.
+const NEAR: i64 = 7 * 24 * 3_600 * 1_000_000;
+
+/// Forgets the slots of a run template that are far in the future; its last one is what was last
+/// by now.
+async fn forget_ahead(tx: &mut Tx<'_>, id: RunTemplateId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM schedule_slot WHERE runtemplate_id = $1 AND slot > $2")
+        .bind(id.0)
+        .bind(tx.now.saturating_add(NEAR))
+        .execute(&mut *tx.conn)
+        .await?;
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT MAX(slot) FROM schedule_slot \
+         WHERE runtemplate_id = $1 AND job_id IS NOT NULL AND slot <= $2",
+    )
+    .bind(id.0)
+    .bind(tx.now)
+    .fetch_one(&mut *tx.conn)
+    .await?;
+    sqlx::query("UPDATE runtemplate SET last_schedule = $1 WHERE id = $2")
+        .bind(last)
+        .bind(id.0)
+        .execute(&mut *tx.conn)
+        .await?;
     Ok(())
 }

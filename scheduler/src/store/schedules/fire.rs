@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{COLUMNS, ScheduleRow, read};
+use super::{ScheduleRow, columns, read};
 use crate::{
     domain::{
         environment::Given,
@@ -123,8 +123,9 @@ impl Change for FireSchedules {
 
 pub(super) fn due_sql(dialect: Dialect) -> String {
     format!(
-        "SELECT {COLUMNS} FROM runtemplate t {} WHERE t.next_schedule <= $1 \
+        "SELECT {} FROM runtemplate t {} WHERE t.next_schedule <= $1 \
          ORDER BY t.next_schedule, t.id LIMIT $2 {}",
+        columns(dialect),
         dialect.by_index("runtemplate_next"),
         dialect.skip_locked(),
     )

@@ -31,6 +31,8 @@ pub struct ScheduleRow {
     pub next: Option<i64>,
     /// The last slot whose job was made.
     pub last: Option<i64>,
+    /// That is in the future: the clock was ahead, and no slot before it is decided again.
+    pub ahead: bool,
 }
 
 /// What became of a slot.
@@ -53,8 +55,20 @@ pub struct SlotRow {
 }
 
 /// The columns of a schedule, of the run template `t`; see [`read`].
-const COLUMNS: &str = "t.id, t.interv, t.cron, t.timezone, t.not_before, t.not_after, \
-     t.delay_ms, t.jitter_ms, t.overlap, t.catch_up, t.next_schedule, t.last_schedule";
+fn columns(dialect: Dialect) -> String {
+    format!(
+        "t.id, t.interv, t.cron, t.timezone, t.not_before, t.not_after, t.delay_ms, t.jitter_ms, \
+         t.overlap, t.catch_up, t.next_schedule, t.last_schedule, \
+         CASE WHEN {} THEN 1 ELSE 0 END",
+        ahead(dialect)
+    )
+}
+
+/// Whether the last slot of the run template `t` is further in the future than one that is in
+/// time could be late.
+fn ahead(dialect: Dialect) -> String {
+    format!("t.last_schedule > ({}) + {}", dialect.now(), schedule::LATE.as_micros())
+}
 
 fn read(row: &AnyRow) -> Result<ScheduleRow, StoreError> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -76,12 +90,17 @@ fn read(row: &AnyRow) -> Result<ScheduleRow, StoreError> {
         },
         next: time(10)?,
         last: time(11)?,
+        ahead: row.try_get::<i64, _>(12)? != 0,
     })
 }
 
 /// The schedule of a run template.
-async fn one(conn: &mut Connection<'_>, id: RunTemplateId) -> Result<ScheduleRow, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM runtemplate t WHERE t.id = $1");
+async fn one(
+    conn: &mut Connection<'_>,
+    dialect: Dialect,
+    id: RunTemplateId,
+) -> Result<ScheduleRow, StoreError> {
+    let sql = format!("SELECT {} FROM runtemplate t WHERE t.id = $1", columns(dialect));
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(conn).await?;
     read(&row.ok_or(StoreError::NotFound { what: "run template", id: id.0 })?)
 }
@@ -89,7 +108,7 @@ async fn one(conn: &mut Connection<'_>, id: RunTemplateId) -> Result<ScheduleRow
 impl Store {
     /// The schedule of a run template.
     pub async fn schedule(&self, id: RunTemplateId) -> Result<ScheduleRow, StoreError> {
-        one(&mut *self.readers.acquire().await?, id).await
+        one(&mut *self.readers.acquire().await?, self.dialect, id).await
     }
 
     /// The schedules of run templates, by their ids.
@@ -99,7 +118,8 @@ impl Store {
     ) -> Result<HashMap<RunTemplateId, ScheduleRow>, StoreError> {
         let wanted: Vec<[i64; 1]> = ids.iter().map(|id| [id.0]).collect();
         let sql = format!(
-            "SELECT {COLUMNS} FROM runtemplate t WHERE t.id IN (SELECT r.k_id FROM {})",
+            "SELECT {} FROM runtemplate t WHERE t.id IN (SELECT r.k_id FROM {})",
+            columns(self.dialect),
             self.dialect.rows("$1", &[("k_id", Kind::Int)])
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -116,6 +136,16 @@ impl Store {
         let next: Option<i64> =
             sqlx::query_scalar(AssertSqlSafe(next_sql(self.dialect))).fetch_one(&mut *conn).await?;
         Ok(next.map(|next| Duration::from_micros(u64::try_from(next - now).unwrap_or(0))))
+    }
+
+    /// Run templates whose schedule waits because the clock was ahead, by id.
+    pub async fn schedules_ahead(&self) -> Result<Vec<RunTemplateId>, StoreError> {
+        let sql = format!(
+            "SELECT t.id FROM runtemplate t WHERE t.next_schedule IS NOT NULL AND {} ORDER BY t.id",
+            ahead(self.dialect)
+        );
+        let ids = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&self.readers).await?;
+        Ok(ids.into_iter().map(RunTemplateId).collect())
     }
 
     /// What became of the slots of a run template, the newest first.

@@ -14,7 +14,7 @@ use crate::{
         ids::{ApplicationId, CompanyId, RunTemplateId},
         schedule::Interval,
     },
-    store::{Store, StoreError, dialect::Kind, jobs, variables},
+    store::{Store, StoreError, actions, dialect::Kind, jobs, variables},
 };
 
 /// A run template, as Zabbix knows it.
@@ -34,6 +34,10 @@ pub struct Watched {
     pub company: WatchedCompany,
     /// How often its jobs start by themselves.
     pub interval: Interval,
+    /// The expression of its schedule, if that has one.
+    pub cron: String,
+    /// Whether its schedule has a slot that is to come.
+    pub scheduled: bool,
 }
 
 /// A company, as Zabbix knows it.
@@ -63,7 +67,8 @@ pub struct WatchedAction {
 }
 
 const WATCHED: &str = "SELECT t.id, t.name, t.active, t.app_id, a.name, a.revision, c.id, c.name, \
-     c.slug, c.zabbix_host, t.interv FROM runtemplate t JOIN apps a ON a.id = t.app_id \
+     c.slug, c.zabbix_host, t.interv, t.cron, \
+     CASE WHEN t.next_schedule IS NULL THEN 0 ELSE 1 END FROM runtemplate t JOIN apps a ON a.id = t.app_id \
      JOIN company c ON c.id = t.company_id";
 
 impl Store {
@@ -99,6 +104,8 @@ impl Store {
                 definition: Arc::clone(definition),
                 company: company(row, 6)?,
                 interval: row.try_get::<String, _>(10)?.parse().map_err(jobs::decode)?,
+                cron: row.try_get(11)?,
+                scheduled: row.try_get::<i64, _>(12)? != 0,
             })
         };
         rows.iter().map(watched).collect()
@@ -120,10 +127,13 @@ impl Store {
 
     /// The actions of all run templates, in their order.
     pub async fn watched_actions(&self) -> Result<Vec<WatchedAction>, StoreError> {
-        let sql = "SELECT t.id, a.module, a.mode, a.configuration FROM actionconfig a \
-                   JOIN runtemplate t ON t.id = a.runtemplate_id OR t.company_id = a.company_id \
-                   ORDER BY t.id, a.position, a.id";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await?;
+        let sql = format!(
+            "SELECT t.id, c.module, c.mode, c.configuration FROM actionconfig c \
+             JOIN runtemplate t ON t.id = c.runtemplate_id OR ({}) \
+             ORDER BY t.id, c.position, c.id",
+            actions::companys_follows()
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.readers).await?;
         let action = |row: &AnyRow| {
             let mode: String = row.try_get(2)?;
             let mut settings =

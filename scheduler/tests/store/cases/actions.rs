@@ -23,7 +23,8 @@ use multiflexi_scheduler::{
     store::{
         ActionFailure, ClaimActions, ClaimedAction, CreateAction, CreateJobs, CreateRunTemplate,
         DeleteAction, DeleteJob, DeleteRunTemplate, Effect, NewJobs, NewRunTemplate, Page,
-        PerformedActionRow, RecordAction, Recorded, StoreError, UpdateAction, UpdateRunTemplate,
+        PerformedActionRow, PutOff, RecordAction, Recorded, ResumeAction, StoreError, UpdateAction,
+        UpdateRunTemplate,
     },
 };
 use tokio::time::Instant;
@@ -170,7 +171,7 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     let quick = world.due(LONG).await.remove(0);
     assert_eq!((quick.claim.id, quick.tries), (slow.claim.id, 2));
     assert!(quick.claim.fence > slow.claim.fence);
-    let launch = || Ok(Effect::Launch(target, Duration::ZERO, Given::default()));
+    let launch = || Ok(Effect::Launch(target, Given::default()));
     assert_eq!(world.record(&slow, launch()).await, Recorded::Stale);
     let Recorded::Done(Some(launched)) = world.record(&quick, launch()).await else { panic!() };
     assert_eq!(world.record(&quick, launch()).await, Recorded::Stale, "it is on record");
@@ -192,6 +193,50 @@ pub async fn a_claim_that_ran_out_is_taken_over_and_its_record_is_refused(
     assert_eq!(world.record(&second, launch()).await, Recorded::Stale);
     assert!(world.performed(key.job).await.is_empty());
     assert_eq!(world.jobs_of(target).await.len(), 1);
+}
+
+pub async fn what_has_no_place_is_put_off_and_says_why(database: Box<dyn Database>) {
+    let world = World::new(database).await;
+    world.with_action("A", Mode::Always).await;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(world.ended_with(0).await);
+    }
+    let claimed = world.due(LONG).await;
+    let [first, second, third] = &claimed[..] else { panic!() };
+    let put_off = async |of: &[&ClaimedAction], pause| {
+        let claims = of.iter().map(|of| (of.claim, of.claim.id.to_string())).collect();
+        world.store.change(PutOff { claims, pause }).await.unwrap();
+    };
+    put_off(&[first, second], LONG).await;
+    assert!(world.due(LONG).await.is_empty());
+    let row = world.performed(keys[0].job).await.remove(0);
+    assert_eq!((row.progress, row.tries, row.started), (Progress::Pending, 0, None));
+    assert_eq!(row.outcome, Some(format!("waits: {}", first.claim.id)));
+    assert!(row.due.is_some());
+    assert_eq!(world.performed(keys[2].job).await[0].progress, Progress::Running);
+
+    let resume = async |of: &ClaimedAction| {
+        world.store.change(ResumeAction { claim: of.claim, lease: LONG }).await.unwrap()
+    };
+    let resumed = resume(first).await.unwrap();
+    assert_eq!((resumed.claim.id, resumed.tries), (first.claim.id, 1));
+    assert!(resumed.claim.fence > first.claim.fence);
+    assert!(resume(first).await.is_none() && resume(third).await.is_none(), "they are claimed");
+    assert_eq!(world.record(first, Ok(Effect::Disable)).await, Recorded::Stale);
+    // It comes back by itself, and whoever wants to resume it then is late.
+    let again = resume(second).await.unwrap();
+    put_off(&[&again, second], Duration::ZERO).await;
+    let back = world.due(LONG).await.remove(0);
+    assert_eq!((back.claim.id, back.tries), (second.claim.id, 1));
+    assert!(resume(&again).await.is_none());
+    // What was to be tried again has been tried.
+    let failure = ActionFailure { reason: "no".to_owned(), again: Some(Duration::ZERO) };
+    world.record(&back, Err(failure)).await;
+    let back = world.due(LONG).await.remove(0);
+    put_off(&[&back], LONG).await;
+    let row = world.performed(keys[1].job).await.remove(0);
+    assert!(row.tries == 1 && row.started.is_some(), "{row:?}");
 }
 
 pub async fn a_companys_actions_follow_the_jobs_of_all_its_run_templates(
@@ -233,6 +278,19 @@ pub async fn a_companys_actions_follow_the_jobs_of_all_its_run_templates(
     world.template = two;
     let last = world.ended_with(0).await;
     assert_eq!(world.kinds(last.job).await, ["C"], "what is launched launches nothing");
+    // Commands of actions, which are a run template of their own, are not followed; Zabbix is
+    // told so, too.
+    let command = world.due(LONG).await.remove(0);
+    let run = Effect::Command(LONG, [("COMMAND".to_owned(), "true".to_owned())].into());
+    let Recorded::Done(Some(job)) = world.record(&command, Ok(run)).await else { panic!() };
+    let commands = world.store.job(job).await.unwrap().run_template.0;
+    let watched = world.store.watched_actions().await.unwrap();
+    let of = |template| {
+        let own = watched.iter().filter(|action| action.run_template == template);
+        own.map(|action| action.kind.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((of(two), of(commands)), (vec!["C"], vec![]));
+    assert_eq!(of(one).len(), 3);
     let listed = world.store.actions(Some(company), Page::parse(0, "").unwrap()).await.unwrap();
     assert_eq!(listed.rows.len(), 2);
     assert_eq!(listed.rows[0].owner, (company, "company of ours".to_owned()));
@@ -305,9 +363,7 @@ pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn 
     world.store.change(world.accept(vec![again])).await.unwrap();
     world.end(exited(again, 0), None).await;
     let action = world.due(LONG).await.remove(0);
-    world
-        .record(&action, Ok(Effect::Launch(world.template, Duration::ZERO, Given::default())))
-        .await;
+    world.record(&action, Ok(Effect::Launch(world.template, Given::default()))).await;
     let row = world.performed(again.job).await.remove(1);
     assert_eq!(row.progress, Progress::Failed);
     assert!(row.outcome.unwrap().contains("is inactive"));
@@ -365,6 +421,56 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
         left.rows.iter().map(|row| row.owner.0).collect::<Vec<_>>(),
         [Owner::RunTemplate(one)]
     );
+}
+
+pub async fn a_run_template_is_run_again_by_one_job_that_waits(database: Box<dyn Database>) {
+    let mut world = World::new(database).await;
+    for mode in [Mode::Success, Mode::Always] {
+        world.with_action("Reschedule", mode).await;
+    }
+    let again = Effect::Again(Duration::from_secs(90));
+    let outcome = async |world: &World, of: &ClaimedAction| {
+        let recorded = world.record(of, Ok(again.clone())).await;
+        let rows = world.performed(of.claim.job).await;
+        let row = rows.into_iter().find(|row| row.id == of.claim.id).unwrap();
+        assert_eq!(row.progress, Progress::Succeeded);
+        (recorded, row.outcome.unwrap())
+    };
+    // Both follow the end of the first; then somebody else's job ends.
+    let mut next = None;
+    for _ in 0..2 {
+        world.ended_with(0).await;
+        for _ in 0..2 {
+            let action = world.due(LONG).await.remove(0);
+            let (recorded, said) = outcome(&world, &action).await;
+            match (recorded, next) {
+                (Recorded::Done(Some(job)), None) => {
+                    assert_eq!(said, format!("launched job {job}, to be run in 1m 30s"));
+                    next = Some(job);
+                }
+                (Recorded::Done(None), Some(job)) => {
+                    assert_eq!(said, format!("job {job} waits already"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // Another run template has one of its own.
+    let (first, template) = (next.unwrap(), world.template);
+    world.template = crate::world::template(&world.store, "other", "", LONG).await;
+    world.with_action("Reschedule", Mode::Always).await;
+    world.ended_with(0).await;
+    let action = world.due(LONG).await.remove(0);
+    let other = outcome(&world, &action).await.0;
+    assert!(matches!(other, Recorded::Done(Some(job)) if job != first), "{other:?}");
+    // What does not wait any more makes room for the next, once.
+    world.template = template;
+    world.store.change(cancel(first)).await.unwrap();
+    world.ended_with(1).await;
+    let action = world.due(LONG).await.remove(0);
+    let (Recorded::Done(Some(second)), _) = outcome(&world, &action).await else { panic!() };
+    assert!(second != first && world.state(second).await == State::Queued);
+    assert_eq!(world.jobs_of(template).await.len(), 5);
 }
 
 /// Fails until it was tried often enough.
@@ -427,6 +533,7 @@ pub async fn schedulers_that_share_a_database_do_each_action_once(database: Box<
     let settings = [("run_template_id".to_owned(), target.to_string())].into();
     let launch = CreateAction { settings, ..world.action("LaunchJob", Mode::Always) };
     world.store.change(launch).await.unwrap();
+    world.with_action("Reschedule", Mode::Always).await;
     let other = open(world.database.as_ref()).await;
     let launched = Arc::new(AtomicU32::new(0));
     let start = async |store| {
@@ -449,8 +556,9 @@ pub async fn schedulers_that_share_a_database_do_each_action_once(database: Box<
     for performer in performers {
         performer.stop().await;
     }
-    assert_eq!(launched.load(Ordering::SeqCst) as usize, JOBS);
+    assert_eq!(launched.load(Ordering::SeqCst) as usize, JOBS + 1);
     assert_eq!(world.jobs_of(target).await.len(), JOBS);
+    assert_eq!(world.jobs_of(world.template).await.len(), JOBS + 1, "one waits to be run again");
     other.close().await;
 }
 

@@ -205,6 +205,32 @@ pub async fn what_contradicts_itself_is_refused_and_changes_nothing(database: Bo
     assert_eq!((row.next, row.schedule.catch_up), (Some(slot), 1));
 }
 
+pub async fn what_a_clock_that_was_ahead_has_silenced_is_known_and_begins_anew(
+    database: Box<dyn Database>,
+) {
+    let world = World::new(database).await;
+    let near = world.with_schedule(Overlap::Allow, 1).await;
+    assert!(world.store.schedules_ahead().await.unwrap().is_empty());
+    world.fire(near).await;
+    let first = near + 7 * 24 * 60 * MINUTE;
+    world.fire(first).await;
+    let row = world.store.schedule(world.template).await.unwrap();
+    assert_eq!((row.last, row.ahead), (Some(first), true));
+    assert_eq!(world.store.schedules_ahead().await.unwrap(), [world.template]);
+
+    let always = ScheduleChange { not_before: Some(None), ..ScheduleChange::default() };
+    world.set(always).await;
+    let row = world.store.schedule(world.template).await.unwrap();
+    assert_eq!((row.last, row.ahead), (None, false));
+    // What is less than a week ahead is not decided again.
+    assert_eq!(outcomes(&world.slots().await), [(near, SlotOutcome::Fired)]);
+    let next = row.next.unwrap();
+    assert!(next < near);
+    assert_eq!(world.fire(next).await.jobs.len(), 1);
+    assert_eq!(world.slots().await.len(), 2);
+    assert!(world.store.schedules_ahead().await.unwrap().is_empty());
+}
+
 pub async fn the_oldest_slots_are_forgotten(database: Box<dyn Database>) {
     let world = World::new(database).await;
     let slot = world.with_schedule(Overlap::Allow, 1000).await;

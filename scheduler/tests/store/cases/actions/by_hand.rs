@@ -4,10 +4,11 @@ use multiflexi_scheduler::{
     domain::{
         action::{Mode, Progress},
         environment::Given,
+        ids::CompanyId,
     },
     store::{
-        ActionFailure, CancelAction, CreateAction, DeleteAction, Effect, KeepAction, RetryAction,
-        UpdateAction,
+        ActionFailure, CancelAction, CreateAction, DeleteAction, Effect, KeepAction, Page,
+        PerformedFilter, RetryAction, UpdateAction,
     },
 };
 
@@ -32,6 +33,25 @@ pub async fn what_has_failed_is_done_again_when_somebody_says_so(database: Box<d
     world.record(&again, Ok(Effect::Nothing("yes".to_owned()))).await;
     let done = world.performed(key.job).await.remove(0);
     assert_eq!((done.progress, done.outcome.as_deref()), (Progress::Succeeded, Some("yes")));
+
+    // They are found by what they have in common.
+    let company = world.store.run_template(world.template).await.unwrap().template.company;
+    let all = PerformedFilter {
+        job: Some(key.job),
+        progress: Some(Progress::Succeeded),
+        run_template: Some(world.template),
+        company: Some(company),
+        kind: Some("A".to_owned()),
+        since: Some(0),
+    };
+    let found = async |which: PerformedFilter| {
+        let page = Page::parse(0, "").unwrap();
+        world.store.performed_actions(&which, page).await.unwrap().rows.len()
+    };
+    assert_eq!(found(all.clone()).await, 1);
+    assert_eq!(found(PerformedFilter { company: Some(CompanyId(999)), ..all.clone() }).await, 0);
+    assert_eq!(found(PerformedFilter { kind: Some("B".to_owned()), ..all.clone() }).await, 0);
+    assert_eq!(found(PerformedFilter { since: Some(i64::MAX), ..all }).await, 0);
     assert!(world.store.change(RetryAction(id)).await.is_err());
     let unknown = world.store.change(RetryAction(999.into())).await.unwrap_err();
     assert_eq!(unknown.to_string(), "there is no action of a job 999");
