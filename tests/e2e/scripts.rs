@@ -136,7 +136,7 @@ fn a_job_its_script_and_its_file_deliver_the_same_environment_byte_by_byte() {
             assert_eq!(by_file.get(name), value, "{number}: {readable}, file");
             match by_docker.get(name) {
                 None => {
-                    assert!(left_out.contains(&format!("{readable} is left out")), "{left_out}")
+                    assert!(left_out.contains(&format!("{readable} is left out")), "{left_out}");
                 }
                 found => assert_eq!(found, value, "{number}: {readable}, for Docker"),
             }
