@@ -94,19 +94,40 @@ fn every_fault_of_a_definition_is_named_with_its_place() {
 fn a_job_has_the_defaults_and_is_checked_before_it_is_launched() {
     let stack = Stack::start();
     let application = import(&stack, DEFINITION);
-    let incomplete = stack.job(template(&stack, application, &["--env", "DEGREES=warm"]));
+    let company = stack.company.to_string();
+    stack.cli.json(["company:update", &company, "--env", "DEGREES=warm"]);
+    let incomplete = stack.job(template(&stack, application, &[]));
     let answer = stack.cli.run(["job:run", &incomplete.to_string()]);
     assert_eq!(answer.code, 78, "{}", answer.stderr);
     let trouble = stack.show(incomplete)["trouble"].as_str().unwrap().to_owned();
     assert!(trouble.contains("PLACE is required") && trouble.contains("DEGREES"), "{trouble}");
+    stack.cli.json(["company:update", &company, "--unset", "DEGREES"]);
 
     let complete = template(&stack, application, &["--env", "PLACE=Brno"]);
     let answer = stack.cli.run(["job:run", &stack.job(complete).to_string()]);
     assert_eq!(answer.text(), "Brno at 20\n1\n");
-    let company = stack.company.to_string();
     stack.cli.json(["company:update", &company, "--env", "DEGREES=5", "--env", "PLACE=Praha"]);
     let answer = stack.cli.run(["job:run", &stack.job(complete).to_string()]);
     assert_eq!(answer.text(), "Brno at 5\n1\n", "application < company < run template");
+}
+
+#[test]
+fn a_value_with_which_no_job_could_run_is_refused_when_it_is_given() {
+    let stack = Stack::start();
+    let application = import(&stack, DEFINITION);
+    let good = template(&stack, application, &["--env", "PLACE=Brno"]).to_string();
+    let (application, company) = (application.to_string(), stack.company.to_string());
+    let create = ["runtemplate:create", "--name", "bad", "--app", &application, "--company"];
+    let create = [&create[..], &[&company]].concat();
+    for command in
+        [&create[..], &["runtemplate:update", &good], &["job:create", "--template", &good]]
+    {
+        let refused = stack.cli.run(command.iter().copied().chain(["--env", "DEGREES=warm"]));
+        assert!(refused.code == 65 && refused.stderr.contains("DEGREES: "), "{}", refused.stderr);
+        assert_eq!(refused.stdout, b"");
+    }
+    // What it will be is not known yet.
+    stack.cli.json(["runtemplate:update", &good, "--env", "DEGREES={WARMTH}"]);
 }
 
 #[test]
@@ -368,8 +389,24 @@ fn a_value_that_is_not_of_its_type_is_not_told_if_it_is_secret() {
     let application = import(&stack, &document);
     let secrets =
         ["NUMBER", "MAIL", "SITE", "CHOICE", "P"].map(|name| format!("{name}=Tok-en_12345x"));
-    let more = secrets.iter().flat_map(|secret| ["--secret", secret]);
-    let more: Vec<&str> = more.chain(["--env", "PLACE=Brno", "--env", "MADE={P}"]).collect();
+    let refused = stack.cli.run([
+        "runtemplate:create",
+        "--name",
+        "n",
+        "--app",
+        "1",
+        "--company",
+        "1",
+        "--secret",
+        &secrets[0],
+        "--env",
+        "PLACE=Brno",
+    ]);
+    assert!(refused.code == 65 && !refused.stderr.contains("Tok-en"), "{}", refused.stderr);
+    let company = stack.company.to_string();
+    let update = ["company:update", &company].into_iter();
+    stack.cli.json(update.chain(secrets.iter().flat_map(|secret| ["--secret", secret])));
+    let more = ["--env", "PLACE=Brno", "--env", "MADE={P}"];
     let job = stack.job(template(&stack, application, &more)).to_string();
     let answer = stack.cli.run(["job:run", &job]);
     assert_eq!(answer.code, 78, "{}", answer.stderr);

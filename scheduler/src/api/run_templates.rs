@@ -18,6 +18,8 @@ use super::{Services, environment, parse, schedules, status::invalid};
 use crate::{
     dispatch::convert,
     domain::{
+        application::Definition,
+        environment::Given,
         ids::{ApplicationId, CompanyId, RunTemplateId},
         job::{Executor, GRACE, LOST_AFTER, Overflow},
         retention::Keep,
@@ -144,6 +146,14 @@ fn check_executor(name: &str) -> Result<(), Status> {
     name.parse::<Executor>().map(|_| ()).map_err(|error| invalid("executor", error))
 }
 
+/// Refuses values with which no job could be run, while somebody is there who knows better.
+fn check_values(definition: &Definition, given: &Given) -> Result<(), Status> {
+    match definition.faults(given).join("; ") {
+        faults if faults.is_empty() => Ok(()),
+        faults => Err(invalid("environment", faults)),
+    }
+}
+
 fn update(request: UpdateRunTemplateRequest) -> Result<UpdateRunTemplate, Status> {
     check_executor(&request.executor)?;
     let id = parse::id("run_template_id", "run template", request.run_template_id)?;
@@ -213,6 +223,8 @@ impl RunTemplateService for Services {
         request: Request<CreateRunTemplateRequest>,
     ) -> Result<Response<CreateRunTemplateResponse>, Status> {
         let new = new_run_template(request.into_inner())?;
+        let application = self.store.application(new.application).await?;
+        check_values(&application.definition, &new.environment)?;
         let id = self.store.change(CreateRunTemplate(new)).await?;
         // Its application may declare secret what its company has stored.
         self.sealing.declared();
@@ -273,6 +285,10 @@ impl RunTemplateService for Services {
     ) -> Result<Response<UpdateRunTemplateResponse>, Status> {
         let update = update(request.into_inner())?;
         let id = update.id;
+        if !update.environment.set.is_empty() {
+            let known = self.store.run_template(id).await?.template;
+            check_values(&known.definition, &update.environment.set)?;
+        }
         self.store.change(update).await?;
         // Another limit may let jobs in, another patience may be over.
         self.dispatch.job_queued();

@@ -28,7 +28,7 @@ pub use exit_codes::{ExitCode, Severity};
 
 use super::{
     definition::{document, report::Report},
-    environment::Variables,
+    environment::{Given, Variables},
 };
 
 /// A valid application definition.
@@ -118,6 +118,18 @@ impl Definition {
     /// The document as it came.
     pub fn document(&self) -> &Value {
         &self.document
+    }
+
+    /// What is wrong with variables that a run template or a job is given, a sentence each:
+    /// values that are not of their type, which no job could be run with. None holds a secret.
+    pub fn faults(&self, given: &Given) -> Vec<String> {
+        let of_value = |(name, value): (&String, &String)| {
+            let field = self.environment.get(name).filter(|_| !value.is_empty())?;
+            field.check(name, value, field.secret || given.secret.contains(name)).err()
+        };
+        let of_file = |name: &String| self.environment.get(name)?.check_file(name).err();
+        let files = given.files.keys().filter_map(of_file);
+        given.values.iter().filter_map(of_value).chain(files).collect()
     }
 
     /// What it says of a file that a job has left: the first pattern that matches.

@@ -156,9 +156,14 @@ async fn environment(tx: &mut Tx<'_>, new: &NewJobs) -> Result<String, StoreErro
     let row = row.ok_or(StoreError::NotFound { what: "run template", id: new.run_template.0 })?;
     let revisions = [(ApplicationId(row.try_get(0)?), row.try_get(1)?)].into();
     let definitions = tx.known.applications.of(&mut *tx.conn, tx.dialect, &revisions).await?;
-    let given = definitions
-        .values()
-        .fold(new.environment.clone(), |given, definition| variables::declare(&given, definition));
+    let Some(definition) = definitions.values().next() else {
+        return variables::to_json(&new.environment, tx.vault);
+    };
+    let faults = definition.faults(&new.environment);
+    if !faults.is_empty() {
+        return Err(StoreError::Invalid(faults.join("; ")));
+    }
+    let given = variables::declare(&new.environment, definition);
     variables::to_json(&given, tx.vault)
 }
 
