@@ -97,6 +97,7 @@ async fn check_way(
     // Two that each close half of a loop wait for each other here.
     let lock = format!("SELECT id FROM company WHERE id = $1 {}", tx.dialect.lock_rows());
     sqlx::query(sqlx::AssertSqlSafe(lock)).bind(company).execute(&mut *tx.conn).await?;
+    // A command's jobs are those of a run template that is made for it.
     let edges = pairs(
         tx,
         "SELECT c.runtemplate_id, c.leads_to FROM actionconfig c \
@@ -104,7 +105,12 @@ async fn check_way(
          WHERE t.company_id = $1 AND c.leads_to IS NOT NULL AND c.id <> $2 \
          UNION SELECT t.id, c.leads_to FROM actionconfig c \
          JOIN runtemplate t ON t.company_id = c.company_id AND t.id <> c.leads_to \
-         WHERE c.company_id = $1 AND c.id <> $2",
+         WHERE c.company_id = $1 AND c.id <> $2 \
+         UNION SELECT t.id, x.id FROM actionconfig c \
+         JOIN runtemplate t ON t.id = c.runtemplate_id OR t.company_id = c.company_id \
+         JOIN runtemplate x ON x.company_id = t.company_id AND x.id <> t.id \
+         AND x.name = 'CustomCommand, action ' || CAST(c.id AS TEXT) \
+         WHERE t.company_id = $1 AND c.module = 'CustomCommand' AND c.id <> $2",
         [company, own.0],
     )
     .await?;

@@ -411,6 +411,15 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     assert_eq!((row.mode, row.position), (Mode::Always, 4));
     world.store.change(DeleteAction(last)).await.unwrap();
     world.store.change(launch(three, one)).await.unwrap();
+    let command = world.action("CustomCommand", Mode::Success);
+    let command = CreateAction { owner: Owner::RunTemplate(two), ..command };
+    let command = world.store.change(command).await.unwrap();
+    let name = format!("CustomCommand, action {command}");
+    let made = CreateRunTemplate(NewRunTemplate { name, ..new.clone() });
+    let made = world.store.change(made).await.unwrap();
+    let error = world.store.change(launch(made, two)).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("({two} launches {made})")), "{error}");
+    world.store.change(DeleteAction(command)).await.unwrap();
     let delete = |id, cascade| world.store.change(DeleteRunTemplate { id, cascade });
     let error = delete(one, false).await.unwrap_err().to_string();
     assert!(error.contains(&format!("of run template {three} makes jobs of")), "{error}");
