@@ -101,7 +101,8 @@ fn why_is_answered_in_every_state() {
     let second = stack.queued(template);
     let third = stack.queued(template);
     let said = why(&stack, third);
-    assert!(said.contains("all 1 slots") && said.contains("1 jobs are ahead"), "{said}");
+    assert!(said.contains("1 slot of 1 connected agent"), "{said}");
+    assert!(said.contains("ahead of it: 1 job"), "{said}");
     stack.cli.run(["job:cancel", &second.to_string()]);
     let said = why(&stack, second);
     assert!(said.contains("cancel") && said.contains("asked by"), "{said}");
