@@ -71,6 +71,45 @@ fn a_definition_is_imported_shown_changed_and_exported() {
 }
 
 #[test]
+fn an_application_that_is_made_by_hand_says_what_one_that_is_imported_can() {
+    let stack = Stack::start();
+    let id = stack.cli.create([
+        "application:create",
+        "--name",
+        "Weather",
+        "--executable",
+        "sh",
+        "--title",
+        "The weather",
+        "--description",
+        "Tells it",
+        "--app-version",
+        "1.2",
+        "--homepage",
+        "https://example.com/",
+        "--tag",
+        "sky",
+        "--tag",
+        "rain",
+        "--requires",
+        "Station",
+    ]);
+    let id = id.to_string();
+    let shown = stack.cli.json(["application:show", &id]);
+    assert!(shown["title"] == "The weather" && shown["version"] == "1.2", "{shown}");
+    assert_eq!(shown["tags"], serde_json::json!(["sky", "rain"]));
+    assert_eq!(shown["requirements"], serde_json::json!(["Station"]));
+    let found = stack.cli.json(["application:list", "--tag", "rain"]);
+    assert_eq!(found["applications"][0]["name"], "Weather");
+    let changed = stack.cli.json(["application:update", &id, "--tag", "", "--title", ""]);
+    assert!(changed["tags"] == serde_json::json!([]) && changed["title"].is_null(), "{changed}");
+    assert_eq!(changed["requirements"], serde_json::json!(["Station"]), "it stays");
+    let create = ["application:create", "--name", "n", "--executable", "x", "--app-version", "two"];
+    let bad = stack.cli.run(create);
+    assert!(bad.code == 65 && bad.stderr.contains("two"), "{}", bad.stderr);
+}
+
+#[test]
 fn every_fault_of_a_definition_is_named_with_its_place() {
     let stack = Stack::start();
     let file = stack.folder().join("bad.json");

@@ -95,6 +95,7 @@ async fn sample(url: &str, output: Output) -> Result<u8, Failure> {
         name: "Invoice import".to_owned(),
         executable: "sh".to_owned(),
         cmdparams: "-c {SCRIPT}".to_owned(),
+        ..Default::default()
     };
     let application = server.applications().create_application(application).await?.into_inner();
     let environment = [("SCRIPT", SCRIPT), ("CUSTOMER", "Acme")];

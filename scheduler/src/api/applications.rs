@@ -5,12 +5,13 @@ use std::sync::Arc;
 use multiflexi_proto::{
     timestamp,
     v1::{
-        self, CreateApplicationRequest, CreateApplicationResponse, DeleteApplicationRequest,
-        DeleteApplicationResponse, ExportApplicationRequest, ExportApplicationResponse,
-        GetApplicationRequest, GetApplicationResponse, ImportApplicationRequest,
-        ImportApplicationResponse, ListApplicationsRequest, ListApplicationsResponse,
-        UpdateApplicationRequest, UpdateApplicationResponse, ValidateApplicationRequest,
-        ValidateApplicationResponse, application_service_server::ApplicationService,
+        self, ApplicationDetails, CreateApplicationRequest, CreateApplicationResponse,
+        DeleteApplicationRequest, DeleteApplicationResponse, ExportApplicationRequest,
+        ExportApplicationResponse, GetApplicationRequest, GetApplicationResponse,
+        ImportApplicationRequest, ImportApplicationResponse, ListApplicationsRequest,
+        ListApplicationsResponse, UpdateApplicationRequest, UpdateApplicationResponse,
+        ValidateApplicationRequest, ValidateApplicationResponse,
+        application_service_server::ApplicationService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -28,6 +29,22 @@ use crate::{
     removal::{Cascade, Dependents},
     store::{ApplicationFilter, ApplicationRow, Order, PutApplication, Sort},
 };
+
+/// What is to be said of an application besides what is run.
+fn change(details: Option<ApplicationDetails>) -> Change {
+    let details = details.unwrap_or_default();
+    Change {
+        title: details.title,
+        description: details.description,
+        uuid: details.uuid,
+        version: details.version,
+        homepage: details.homepage,
+        oci_image: details.oci_image,
+        tags: details.tags.map(|list| list.words),
+        requirements: details.requirements.map(|list| list.words),
+        ..Change::default()
+    }
+}
 
 fn application(row: ApplicationRow) -> v1::Application {
     let definition = row.definition;
@@ -93,9 +110,11 @@ impl ApplicationService for Services {
         &self,
         request: Request<CreateApplicationRequest>,
     ) -> Result<Response<CreateApplicationResponse>, Status> {
-        let CreateApplicationRequest { name, executable, cmdparams } = request.into_inner();
+        let request = request.into_inner();
+        let CreateApplicationRequest { name, executable, cmdparams, details } = request;
         let name = parse::name(&name)?;
-        let definition = Arc::new(Definition::new(&name, &executable, &cmdparams)?);
+        let definition = Definition::new(&name, &executable, &cmdparams)?;
+        let definition = Arc::new(definition.with(change(details))?);
         let put = PutApplication { id: None, definition, replace: false };
         let id = self.store.change(put).await?.id();
         let row = self.store.application(id).await?;
@@ -171,15 +190,9 @@ impl ApplicationService for Services {
         let id = id(request.application_id)?;
         let change = Change {
             name: request.name.map(|name| parse::name(&name)).transpose()?,
-            title: request.title,
-            description: request.description,
             executable: request.executable,
             cmdparams: request.cmdparams,
-            uuid: request.uuid,
-            version: request.version,
-            homepage: request.homepage,
-            oci_image: request.oci_image,
-            ..Change::default()
+            ..change(request.details)
         };
         let definition = Arc::new(self.store.application(id).await?.definition.with(change)?);
         self.store.change(PutApplication { id: Some(id), definition, replace: true }).await?;

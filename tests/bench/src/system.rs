@@ -108,8 +108,12 @@ impl System {
     pub async fn template(&self, executable: &Path, cmdparams: &str) -> anyhow::Result<i64> {
         let executable = executable.to_str().context("a program's path is not text")?.to_owned();
         let name = format!("{executable} {cmdparams}").trim_end().to_owned();
-        let application =
-            CreateApplicationRequest { name, executable, cmdparams: cmdparams.to_owned() };
+        let application = CreateApplicationRequest {
+            name,
+            executable,
+            cmdparams: cmdparams.to_owned(),
+            ..Default::default()
+        };
         let made = ApplicationServiceClient::new(self.channel.clone())
             .create_application(application)
             .await?

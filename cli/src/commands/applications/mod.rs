@@ -4,9 +4,10 @@
 
 use clap::Args;
 use multiflexi_proto::v1::{
-    Application, ApplicationField, CreateApplicationRequest, DeleteApplicationRequest,
-    ExportApplicationRequest, GetApplicationRequest, ImportApplicationRequest,
-    ListApplicationsRequest, UpdateApplicationRequest, ValidateApplicationRequest,
+    Application, ApplicationDetails, ApplicationField, CreateApplicationRequest,
+    DeleteApplicationRequest, ExportApplicationRequest, GetApplicationRequest,
+    ImportApplicationRequest, ListApplicationsRequest, UpdateApplicationRequest,
+    ValidateApplicationRequest, WordList,
 };
 use serde_json::{Value, json};
 use tonic::Status;
@@ -197,38 +198,30 @@ pub struct Create {
     /// the value of a variable
     #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     cmdparams: String,
+    #[command(flatten)]
+    details: Details,
 }
 
 impl Create {
     /// Creates an application.
     pub async fn run(self, server: &Server, output: Output) -> Result<(), Failure> {
-        let Self { name, executable, cmdparams } = self;
-        let request = CreateApplicationRequest { name, executable, cmdparams };
+        let Self { name, executable, cmdparams, details } = self;
+        let details = Some(details.given());
+        let request = CreateApplicationRequest { name, executable, cmdparams, details };
         let answer = server.applications().create_application(request).await?;
         output.done_to("created", answer.into_inner().application)
     }
 }
 
-/// `application:update`.
+/// What an application says of itself besides what is run.
 #[derive(Debug, Args)]
-pub struct Update {
-    #[command(flatten)]
-    by: ById,
-    /// Its name, unique
-    #[arg(long)]
-    name: Option<String>,
+struct Details {
     /// A longer name
     #[arg(long)]
     title: Option<String>,
     /// What it is for
     #[arg(long)]
     description: Option<String>,
-    /// The program
-    #[arg(long)]
-    executable: Option<String>,
-    /// Its arguments; {NAME} stands for the value of a variable
-    #[arg(long, allow_hyphen_values = true)]
-    cmdparams: Option<String>,
     /// The UUID by which it is known everywhere
     #[arg(long)]
     uuid: Option<String>,
@@ -241,6 +234,51 @@ pub struct Update {
     /// The container image that holds it
     #[arg(long, alias = "ociimage", value_name = "IMAGE")]
     oci_image: Option<String>,
+    /// A word by which it is found; may be given again, and "" takes all out
+    #[arg(long, value_name = "WORD")]
+    tag: Vec<String>,
+    /// The code of a type of credentials that it needs; may be given again, and "" takes all
+    /// out
+    #[arg(long, value_name = "CODE")]
+    requires: Vec<String>,
+}
+
+impl Details {
+    fn given(self) -> ApplicationDetails {
+        let list = |words: Vec<String>| {
+            let said = !words.is_empty();
+            let words = words.into_iter().filter(|word| !word.is_empty()).collect();
+            said.then_some(WordList { words })
+        };
+        ApplicationDetails {
+            title: self.title,
+            description: self.description,
+            uuid: self.uuid,
+            version: self.version,
+            homepage: self.homepage,
+            oci_image: self.oci_image,
+            tags: list(self.tag),
+            requirements: list(self.requires),
+        }
+    }
+}
+
+/// `application:update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    by: ById,
+    /// Its name, unique
+    #[arg(long)]
+    name: Option<String>,
+    /// The program
+    #[arg(long)]
+    executable: Option<String>,
+    /// Its arguments; {NAME} stands for the value of a variable
+    #[arg(long, allow_hyphen_values = true)]
+    cmdparams: Option<String>,
+    #[command(flatten)]
+    details: Details,
 }
 
 impl Update {
@@ -250,16 +288,12 @@ impl Update {
         let request = UpdateApplicationRequest {
             application_id,
             name: self.name,
-            title: self.title,
-            description: self.description,
             executable: self.executable,
             cmdparams: self.cmdparams,
-            uuid: self.uuid,
-            version: self.version,
-            homepage: self.homepage,
-            oci_image: self.oci_image,
+            details: Some(self.details.given()),
         };
-        let nothing = UpdateApplicationRequest { application_id, ..Default::default() };
+        let details = Some(ApplicationDetails::default());
+        let nothing = UpdateApplicationRequest { application_id, details, ..Default::default() };
         some_change::<Application, _>(application_id, &request, &nothing)?;
         let answer = server.applications().update_application(request).await?;
         output.done_to("changed", answer.into_inner().application)
