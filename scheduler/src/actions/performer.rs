@@ -194,11 +194,13 @@ impl Actions {
                 };
                 if let Some(action) = claimed {
                     actions.perform(action).await;
+                    recorded.notify_one();
                 }
                 let go_on = !stop.is_cancelled();
                 next = place.next().filter(|_| go_on).map(Next::PutOff);
             }
             drop(place);
+            // Who looks then has this place as well.
             recorded.notify_one();
         });
     }

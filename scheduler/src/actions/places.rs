@@ -108,22 +108,26 @@ impl Places {
 }
 
 impl Place {
-    /// What waits for it, or for any place. If nothing does, it is left.
+    /// What waits for it, or for any place. If nothing does, it is left. While there are others,
+    /// it is for the same that it was for; the last ones are for what waits longest.
     pub(super) fn next(&mut self) -> Option<ActionClaim> {
         let asks = self.asks.take()?;
         let mut all = self.places.asked();
-        let mut next = all.get_mut(&asks)?.waiting.pop_first();
-        if next.is_some() {
-            self.asks = Some(asks);
-        } else {
-            leave(&mut all, &asks);
-            // Others wait though they are not asked so often, if all places were taken.
-            let (name, asked) = all.iter_mut().find(|(_, asked)| asked.is_waited_for())?;
-            next = asked.waiting.pop_first();
-            asked.on_their_way += 1;
-            self.asks = Some(name.clone());
-        }
-        next.map(|(_, claim)| claim)
+        leave(&mut all, &asks);
+        let spare = self.places.out.available_permits() > 0;
+        let name = match all.get(&asks) {
+            Some(asked) if spare && asked.is_waited_for() => asks,
+            _ => {
+                let waited_for = all.iter().filter(|(_, asked)| asked.is_waited_for());
+                let oldest = waited_for.min_by_key(|(_, asked)| asked.waiting.keys().next());
+                oldest?.0.clone()
+            }
+        };
+        let asked = all.get_mut(&name)?;
+        let (_, claim) = asked.waiting.pop_first()?;
+        asked.on_their_way += 1;
+        self.asks = Some(name);
+        Some(claim)
     }
 }
 
@@ -196,8 +200,10 @@ mod tests {
         assert!(places.take(None).is_ok());
         // Whoever leaves a place takes what waits for any.
         assert!(places.wait("another", claim(7)).is_none());
+        assert!(places.wait("0", claim(8)).is_none(), "one of those that hold them");
         let place = &mut all[0];
-        assert_eq!(place.next().map(|claim| claim.id.0), Some(7));
+        assert_eq!(place.next().map(|claim| claim.id.0), Some(7), "the oldest first");
+        assert_eq!(place.next().map(|claim| claim.id.0), Some(8));
         assert_eq!(place.next(), None);
         drop(all);
         assert!(places.asked().is_empty() && places.take(Some("another")).is_ok());

@@ -80,7 +80,10 @@ impl Server {
             .clear()
             .push(database);
         let name = url.to_string();
-        self.encrypt(&mut url, arguments)?;
+        // What goes through a socket leaves no host.
+        if !host.starts_with('/') {
+            self.encrypt(&mut url, arguments)?;
+        }
         url.set_password(password)
             .map_err(|()| ConfigError("DB_PASSWORD cannot be used".into()))?;
         Ok(Location { url: url.into(), name })

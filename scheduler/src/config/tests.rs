@@ -53,6 +53,8 @@ fn a_connection_is_encrypted_as_it_is_said() {
     assert!(trusted.contains("?sslmode=verify-full&sslrootcert=%2F"), "{trusted}");
     let trusted = url("mysql", &["--db-sslmode", "verify-ca", "--db-sslrootcert", file]).unwrap();
     assert!(trusted.contains("?ssl-mode=VERIFY_CA&ssl-ca=%2F"), "{trusted}");
+    let socket = [&verify[..], &["--db-host", "/run/postgresql"]].concat();
+    assert!(!url("pgsql", &socket).unwrap().contains("ssl"), "nothing is encrypted there");
     let unchecked = url("pgsql", &["--db-sslmode", "require", "--db-sslrootcert", file]);
     let said = unchecked.unwrap_err().to_string();
     assert!(said.contains("DB_SSLROOTCERT") && said.contains("verify-full"), "{said}");

@@ -174,20 +174,40 @@ pub(super) async fn reseal(tx: &mut Tx<'_>, current: &str) -> Result<i64, StoreE
     .await?;
     for row in &rows {
         let old = Sealed { key: row.try_get(4)?, value: row.try_get(3)? };
-        let new = tx.vault.seal(NAME, &tx.vault.unseal(NAME, &old)?)?;
-        sqlx::query(
-            "UPDATE adopted SET brought = $1, key_id = $2 \
-             WHERE source = $3 AND kind = $4 AND source_id = $5",
-        )
-        .bind(new.value)
-        .bind(new.key)
-        .bind(row.try_get::<String, _>(0)?)
-        .bind(row.try_get::<String, _>(1)?)
-        .bind(row.try_get::<i64, _>(2)?)
-        .execute(&mut *tx.conn)
-        .await?;
+        seal(tx, row, &tx.vault.unseal(NAME, &old)?).await?;
     }
     Ok(rows.len() as i64)
+}
+
+/// Seals the definitions that were brought before they were sealed.
+pub(super) async fn seal_definitions(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "SELECT source, kind, source_id, brought FROM adopted \
+         WHERE key_id IS NULL AND brought LIKE '{\"definition\":%'",
+    )
+    .fetch_all(&mut *tx.conn)
+    .await?;
+    for row in &rows {
+        seal(tx, row, &row.try_get::<String, _>(3)?).await?;
+    }
+    Ok(())
+}
+
+/// Seals what was brought of a row that begins with its source, kind and id there.
+async fn seal(tx: &mut Tx<'_>, row: &AnyRow, brought: &str) -> Result<(), StoreError> {
+    let sealed = tx.vault.seal(NAME, brought)?;
+    sqlx::query(
+        "UPDATE adopted SET brought = $1, key_id = $2 \
+         WHERE source = $3 AND kind = $4 AND source_id = $5",
+    )
+    .bind(sealed.value)
+    .bind(sealed.key)
+    .bind(row.try_get::<String, _>(0)?)
+    .bind(row.try_get::<String, _>(1)?)
+    .bind(row.try_get::<i64, _>(2)?)
+    .execute(&mut *tx.conn)
+    .await?;
+    Ok(())
 }
 
 impl Store {

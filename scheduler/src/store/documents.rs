@@ -8,10 +8,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Change, Dialect, StoreError, Tx, dialect::Kind, jobs, reseal::AllSealed};
+use super::{Change, Dialect, StoreError, Tx, adopted, dialect::Kind, jobs, reseal::AllSealed};
 use crate::{
     domain::{
         application::{self, Definition},
@@ -25,8 +24,9 @@ use crate::{
 /// The setting that says that no definition from before is left that should be sealed.
 const SEALED: &str = "sealed definitions";
 
-/// How the text of a sealed definition begins, and that of no other.
-const SEALED_TEXT: &str = r#"{"key":"#;
+/// How the text of a sealed definition begins: a list of its key and its value. What is not
+/// sealed is an object.
+const SEALED_TEXT: &str = r#"[""#;
 
 /// What is stored as a document, with its revision.
 pub(super) trait Document: Sized {
@@ -57,21 +57,14 @@ pub(super) trait Document: Sized {
     }
 }
 
-/// A sealed document, as it is stored.
-#[derive(Serialize, Deserialize)]
-struct SealedText {
-    key: String,
-    value: String,
-}
-
 fn open<D: Document>(text: &str, vault: &Vault) -> Result<String, StoreError> {
-    let SealedText { key, value } = serde_json::from_str(text).map_err(jobs::decode)?;
+    let [key, value] = serde_json::from_str(text).map_err(jobs::decode)?;
     Ok(vault.unseal(D::TABLE, &Sealed { key, value })?)
 }
 
 fn seal<D: Document>(text: &str, vault: &Vault) -> Result<String, StoreError> {
     let Sealed { key, value } = vault.seal(D::TABLE, text)?;
-    Ok(serde_json::json!(SealedText { key, value }).to_string())
+    Ok(serde_json::json!([key, value]).to_string())
 }
 
 impl Document for Definition {
@@ -216,6 +209,7 @@ impl Change for SealDefinitions {
         let plain = format!("document NOT LIKE '{SEALED_TEXT}%'");
         rewrite::<Definition>(tx, &plain).await?;
         rewrite::<CredentialType>(tx, &plain).await?;
+        adopted::seal_definitions(tx).await?;
         Ok(Some(sealed))
     }
 }
@@ -224,7 +218,7 @@ impl Change for SealDefinitions {
 pub(super) async fn reseal(tx: &mut Tx<'_>, current: &str) -> Result<i64, StoreError> {
     // The ids of keys are hexadecimal.
     let other =
-        format!("document LIKE '{SEALED_TEXT}%' AND document NOT LIKE '{SEALED_TEXT}\"{current}%'");
+        format!("document LIKE '{SEALED_TEXT}%' AND document NOT LIKE '{SEALED_TEXT}{current}%'");
     Ok(rewrite::<Definition>(tx, &other).await? + rewrite::<CredentialType>(tx, &other).await?)
 }
 

@@ -97,7 +97,7 @@ impl Field {
 
 /// What documents that declare variables differ in.
 pub(in crate::domain) struct Rules {
-    /// The keys of the default; the first that is there counts.
+    /// The keys of the default; the first that says something counts.
     pub(in crate::domain) default: &'static [&'static str],
     /// Whether other names of types than those of today's applications are older forms.
     pub(in crate::domain) older: bool,
@@ -138,8 +138,10 @@ pub(in crate::domain) fn read(
         report.note(&section.path("options"), "a set without options takes any value");
     }
     for key in rules.default {
-        let Some(value) = section.get(key).filter(|_| field.default.is_none()) else { continue };
-        field.default = read_default(name, &field, value, &section.path(key), report);
+        let says_nothing = field.default.as_deref().is_none_or(str::is_empty);
+        let Some(value) = section.get(key).filter(|_| says_nothing) else { continue };
+        let read = read_default(name, &field, value, &section.path(key), report);
+        field.default = read.or(field.default);
     }
     field
 }

@@ -1,7 +1,8 @@
 //! The actions that run templates and companies have.
 
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
+use super::outbox::{companys_follows, no_command};
 use crate::{
     domain::{
         action::{Mode, Owner, way_back},
@@ -96,30 +97,31 @@ async fn check_way(
     }
     // Two that each close half of a loop wait for each other here.
     let lock = format!("SELECT id FROM company WHERE id = $1 {}", tx.dialect.lock_rows());
-    sqlx::query(sqlx::AssertSqlSafe(lock)).bind(company).execute(&mut *tx.conn).await?;
+    sqlx::query(AssertSqlSafe(lock)).bind(company).execute(&mut *tx.conn).await?;
     // A command's jobs are those of a run template that is made for it.
-    let edges = pairs(
-        tx,
+    let follows = companys_follows();
+    let edges = format!(
         "SELECT c.runtemplate_id, c.leads_to FROM actionconfig c \
          JOIN runtemplate t ON t.id = c.runtemplate_id \
          WHERE t.company_id = $1 AND c.leads_to IS NOT NULL AND c.id <> $2 \
-         UNION SELECT t.id, c.leads_to FROM actionconfig c \
-         JOIN runtemplate t ON t.company_id = c.company_id AND t.id <> c.leads_to \
-         WHERE c.company_id = $1 AND c.id <> $2 \
+         UNION SELECT t.id, c.leads_to FROM actionconfig c JOIN runtemplate t ON {follows} \
+         WHERE c.company_id = $1 AND c.leads_to IS NOT NULL AND c.id <> $2 \
          UNION SELECT t.id, x.id FROM actionconfig c \
-         JOIN runtemplate t ON t.id = c.runtemplate_id OR t.company_id = c.company_id \
+         JOIN runtemplate t ON t.id = c.runtemplate_id OR ({follows}) \
          JOIN runtemplate x ON x.company_id = t.company_id AND x.id <> t.id \
          AND x.name = 'CustomCommand, action ' || CAST(c.id AS TEXT) \
-         WHERE t.company_id = $1 AND c.module = 'CustomCommand' AND c.id <> $2",
-        [company, own.0],
-    )
-    .await?;
+         WHERE t.company_id = $1 AND c.module = 'CustomCommand' AND c.id <> $2"
+    );
+    let edges = pairs(tx, edges, [company, own.0]).await?;
     let from = match owner {
         Owner::RunTemplate(from) => vec![from],
         Owner::Company(_) => {
-            let sql =
-                "SELECT id, id FROM runtemplate WHERE company_id = $1 AND id <> $2 ORDER BY id";
-            let others = pairs(tx, sql, [company, to.0]).await?;
+            let others = format!(
+                "SELECT t.id, t.id FROM runtemplate t \
+                 WHERE t.company_id = $1 AND t.id <> $2 AND {} ORDER BY t.id",
+                no_command()
+            );
+            let others = pairs(tx, others, [company, to.0]).await?;
             others.into_iter().map(|(id, _)| id).collect()
         }
     };
@@ -129,10 +131,11 @@ async fn check_way(
 /// Pairs of run templates.
 async fn pairs(
     tx: &mut Tx<'_>,
-    sql: &'static str,
+    sql: String,
     [first, second]: [i64; 2],
 ) -> Result<Vec<(RunTemplateId, RunTemplateId)>, StoreError> {
-    let rows = sqlx::query(sql).bind(first).bind(second).fetch_all(&mut *tx.conn).await?;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(first).bind(second).fetch_all(&mut *tx.conn).await?;
     let edge = |row: &sqlx::any::AnyRow| {
         Ok((RunTemplateId(row.try_get(0)?), RunTemplateId(row.try_get(1)?)))
     };

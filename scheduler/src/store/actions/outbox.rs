@@ -137,10 +137,13 @@ fn followers_sql(dialect: Dialect) -> String {
 /// Whether an action `c` of a company follows the jobs of the run template `t`: not those that it
 /// makes itself, and not commands of actions, which would follow each other for ever.
 pub(in crate::store) fn companys_follows() -> String {
-    format!(
-        "c.company_id = t.company_id AND COALESCE(c.leads_to, 0) <> t.id \
-         AND t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')"
-    )
+    let no_command = no_command();
+    format!("c.company_id = t.company_id AND COALESCE(c.leads_to, 0) <> t.id AND {no_command}")
+}
+
+/// Whether a run template `t` is not that of an action's commands.
+pub(super) fn no_command() -> String {
+    format!("t.app_id NOT IN (SELECT a.id FROM apps a WHERE a.uuid = '{COMMANDS}')")
 }
 
 /// The exit codes of attempts that have one.
@@ -253,7 +256,9 @@ fn claim_sql(dialect: Dialect) -> String {
         "WITH next AS (SELECT id FROM action {} WHERE state IN {OPEN} AND due <= $2 \
          ORDER BY due, id LIMIT $1 {}) \
          UPDATE action SET state = '{}', fence = fence + 1, tries = tries + 1, due = $3, \
-         started = COALESCE(started, $2) FROM next WHERE action.id = next.id {CLAIMED}",
+         started = COALESCE(started, $2), \
+         outcome = CASE WHEN outcome LIKE '{WAITS}%' THEN NULL ELSE outcome END \
+         FROM next WHERE action.id = next.id {CLAIMED}",
         dialect.by_index("action_due"),
         dialect.skip_locked(),
         Progress::Running,

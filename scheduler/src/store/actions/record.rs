@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Effect,
     outbox::{ActionClaim, microseconds},
+    put_off::WAITS,
 };
 use crate::{
     domain::{
@@ -180,8 +181,8 @@ impl Change for CancelAction {
         }
         let sql = format!(
             "UPDATE action SET state = '{}', due = NULL, ended = $2, \
-             outcome = COALESCE(CASE WHEN tries > 0 THEN 'cancelled; its last try: ' || outcome \
-             END, 'cancelled') \
+             outcome = COALESCE(CASE WHEN tries > 0 AND outcome NOT LIKE '{WAITS}%' \
+             THEN 'cancelled; its last try: ' || outcome END, 'cancelled') \
              WHERE id = $1",
             Progress::Cancelled
         );

@@ -420,6 +420,7 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     let error = world.store.change(launch(made, two)).await.unwrap_err().to_string();
     assert!(error.contains(&format!("({two} launches {made})")), "{error}");
     world.store.change(DeleteAction(command)).await.unwrap();
+
     let delete = |id, cascade| world.store.change(DeleteRunTemplate { id, cascade });
     let error = delete(one, false).await.unwrap_err().to_string();
     assert!(error.contains(&format!("of run template {three} makes jobs of")), "{error}");

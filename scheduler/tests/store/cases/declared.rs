@@ -196,7 +196,7 @@ pub async fn definitions_with_secrets_in_them_are_sealed(database: Box<dyn Datab
     };
     for (table, id) in [("apps", secret.id().0), ("credential_type", bank.id().0)] {
         let stored = stored(table, id).await;
-        assert!(stored.starts_with("{\"key\":") && !stored.contains("sesame"), "{stored}");
+        assert!(stored.starts_with("[\"") && !stored.contains("sesame"), "{stored}");
     }
     assert!(stored("apps", open.id().0).await.contains("open sesame"));
     let reads = async |store: &Store| {
@@ -207,6 +207,13 @@ pub async fn definitions_with_secrets_in_them_are_sealed(database: Box<dyn Datab
         assert_eq!(store.credential_type(bank.id()).await.unwrap().definition, of_bank);
     };
     reads(&store).await;
+    // One that begins as nothing else does.
+    let text = r#"{"key": "x", "name": "K", "description": "", "executable": "true",
+        "environment": {}}"#;
+    let definition = Arc::new(application::parse(text).unwrap());
+    let keyed = PutApplication { id: None, definition: Arc::clone(&definition), replace: true };
+    let keyed = store.change(keyed).await.unwrap().id();
+    assert_eq!(store.application(keyed).await.unwrap().definition, definition);
     assert_eq!(put("password").await, Put::Unchanged(secret.id()));
     assert_eq!(put_bank().await, Put::Unchanged(bank.id()));
 
