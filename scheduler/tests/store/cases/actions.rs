@@ -373,7 +373,7 @@ pub async fn what_cannot_be_done_is_on_record_with_its_reason(database: Box<dyn 
 }
 
 pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn Database>) {
-    let world = World::new(database).await;
+    let mut world = World::new(database).await;
     let new = new_template(&world.store, "chain", "").await;
     let mut chain = Vec::new();
     for name in ["one", "two", "three"] {
@@ -381,10 +381,11 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
         chain.push(world.store.change(CreateRunTemplate(new)).await.unwrap());
     }
     let [one, two, three] = chain[..] else { panic!() };
+    let launched = world.action("LaunchJob", Mode::Success);
     let launch = |from, to| CreateAction {
         owner: Owner::RunTemplate(from),
         leads_to: Some(to),
-        ..world.action("LaunchJob", Mode::Success)
+        ..launched.clone()
     };
     world.store.change(launch(one, two)).await.unwrap();
     let last = world.store.change(launch(two, three)).await.unwrap();
@@ -411,14 +412,20 @@ pub async fn run_templates_do_not_launch_each_other_for_ever(database: Box<dyn D
     assert_eq!((row.mode, row.position), (Mode::Always, 4));
     world.store.change(DeleteAction(last)).await.unwrap();
     world.store.change(launch(three, one)).await.unwrap();
+    // A command's jobs are of a run template of their own.
+    world.template = two;
     let command = world.action("CustomCommand", Mode::Success);
-    let command = CreateAction { owner: Owner::RunTemplate(two), ..command };
     let command = world.store.change(command).await.unwrap();
-    let name = format!("CustomCommand, action {command}");
-    let made = CreateRunTemplate(NewRunTemplate { name, ..new.clone() });
-    let made = world.store.change(made).await.unwrap();
-    let error = world.store.change(launch(made, two)).await.unwrap_err().to_string();
-    assert!(error.contains(&format!("({two} launches {made})")), "{error}");
+    world.ended_with(0).await;
+    let due = world.due(LONG).await.remove(0);
+    let run = Effect::Command(LONG, [("COMMAND".to_owned(), "true".to_owned())].into());
+    let Recorded::Done(Some(job)) = world.record(&due, Ok(run)).await else { panic!() };
+    let commands = world.store.job(job).await.unwrap().run_template.0;
+    let error = world.store.change(launch(commands, two)).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("({two} launches {commands})")), "{error}");
+    let of_company = CreateAction { owner: Owner::Company(new.company), ..launch(one, two) };
+    let of_company = world.store.change(of_company).await.unwrap();
+    world.store.change(DeleteAction(of_company)).await.unwrap();
     world.store.change(DeleteAction(command)).await.unwrap();
 
     let delete = |id, cascade| world.store.change(DeleteRunTemplate { id, cascade });
