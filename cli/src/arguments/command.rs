@@ -69,7 +69,8 @@ pub enum Command {
     /// Show how full the queue is
     #[command(name = "queue:status", aliases = ["queue:overview", "job:status"])]
     QueueStatus,
-    /// Queue every loaded job and wait until these have ended; exit 63 tells that some failed
+    /// Queue every loaded job and wait until these and those that were due already have ended;
+    /// exit 63 tells that some failed
     #[command(name = "queue:process")]
     QueueProcess(queue::Process),
     /// Stop offering jobs to agents; what is on an agent goes on

@@ -2,7 +2,10 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::outbox::{companys_follows, no_command};
+use super::{
+    effect::COMMANDS_OF,
+    outbox::{companys_follows, no_command},
+};
 use crate::{
     domain::{
         action::{Mode, Owner, way_back},
@@ -109,7 +112,7 @@ async fn check_way(
          UNION SELECT t.id, x.id FROM actionconfig c \
          JOIN runtemplate t ON t.id = c.runtemplate_id OR ({follows}) \
          JOIN runtemplate x ON x.company_id = t.company_id AND x.id <> t.id \
-         AND x.name = 'CustomCommand, action ' || CAST(c.id AS TEXT) \
+         AND x.name = '{COMMANDS_OF}' || CAST(c.id AS TEXT) \
          WHERE t.company_id = $1 AND c.module = 'CustomCommand' AND c.id <> $2"
     );
     let edges = pairs(tx, edges, [company, own.0]).await?;

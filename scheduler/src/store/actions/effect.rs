@@ -27,6 +27,10 @@ pub const COMMAND: &str = "COMMAND";
 /// The application whose jobs run commands of actions. No action of a company follows them.
 pub(super) const COMMANDS: &str = "8d7b8a1e-6f0c-4a53-9b8e-3f1d2c5a7e60";
 
+/// What the name of the run template of an action's commands begins with; the action's id
+/// follows.
+pub(super) const COMMANDS_OF: &str = "CustomCommand, action ";
+
 /// Its name.
 const NAME: &str = "CustomCommand";
 
@@ -181,7 +185,7 @@ async fn command_template(
     of: &ActionClaim,
     timeout: Duration,
 ) -> Result<RunTemplateId, StoreError> {
-    let name = format!("CustomCommand, action {}", of.action);
+    let name = format!("{COMMANDS_OF}{}", of.action);
     let company = sqlx::query("SELECT company_id FROM job WHERE id = $1")
         .bind(of.job.0)
         .fetch_one(&mut *tx.conn)
